@@ -65,8 +65,8 @@ struct SpecialDate {
 impl Schedule {
     /// Reads a schedule as written; `company_zone` is the zone of a schedule that names none.
     ///
-    /// Refuses with every fault found, in the document's order within each of its parts. A company zone that does not
-    /// exist is reported with an empty path. `broken` is not looked at: a hole compiles to what is left of it.
+    /// Refuses with every fault found, part by part, what overlaps after what cannot be read. A company zone that does
+    /// not exist is reported with an empty path. `broken` is not looked at: a hole compiles to what is left of it.
     pub fn compile(hours: &document::Hours, company_zone: &str) -> Result<Self, Vec<HoursError>> {
         compile::compile(hours, company_zone)
     }
