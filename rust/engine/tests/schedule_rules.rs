@@ -1,8 +1,9 @@
 //! What administrators expect of schedules, case by case, and what they are told about hours that cannot be.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use jiff::Timestamp;
 use kommutator_engine::company::document::Hours;
-use kommutator_engine::schedule::{DayRule, HoursFault, HoursReason, Interval, Schedule};
+use kommutator_engine::schedule::{DayRule, HORIZON_MS, HoursFault, HoursReason, Interval, Schedule};
 use serde_json::{Value, json};
 
 fn ms(instant: &str) -> i64 {
@@ -184,6 +185,14 @@ fn a_schedule_that_never_changes_says_so() {
 }
 
 #[test]
+fn a_change_is_looked_for_as_far_as_the_horizon() {
+    let once = schedule(json!({"exceptions": {"2026-11-18": ["09:00-10:00"]}}));
+    let opens = ms("2026-11-18T09:00:00+03:00");
+    assert_eq!(once.next_change(opens - HORIZON_MS), Some(opens));
+    assert_eq!(once.next_change(opens - HORIZON_MS - 1), None);
+}
+
+#[test]
 fn the_ends_of_time_are_closed_and_nothing_follows() {
     let always = schedule(json!({"weekly": {"mon-sun": ["00:00-24:00"]}}));
     for now_ms in [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX] {
@@ -191,6 +200,9 @@ fn the_ends_of_time_are_closed_and_nothing_follows() {
         assert!(!always.at(now_ms).open);
         assert_eq!(always.next_change(now_ms), None);
     }
+    let last_hour = Timestamp::MAX.as_millisecond() - 3_600_000;
+    assert!(always.at(last_hour).open);
+    assert_eq!(always.next_change(last_hour), None);
 }
 
 #[test]
@@ -216,6 +228,8 @@ fn hours_are_the_same_only_if_every_date_is() {
     let split_closed = schedule(json!({"weekly": {"mon-sun": ["00:00-02:00", "22:00-24:00"]}, "exceptions": closed}));
     assert!(!plain_closed.same_hours(&split_closed));
     assert!(plain.covers(&plain_closed) && !plain_closed.covers(&plain));
+    let plain_longer = json!({"weekly": {"mon-sun": ["22:00-02:00"]}, "exceptions": {"2026-11-18": ["22:00-03:00"]}});
+    assert!(!plain.covers(&schedule(plain_longer)));
     // An exception that says what the week says anyway makes no difference.
     let restated = json!({"weekly": {"mon-sun": ["22:00-02:00"]}, "exceptions": {"2026-11-18": ["22:00-02:00"]}});
     assert!(plain.same_hours(&schedule(restated)));
@@ -266,6 +280,14 @@ fn hours_overlap_across_midnight_too() {
     let dates = json!({"exceptions": {"2026-12-31": ["22:00-06:00"], "2027-01-01": ["05:00-09:00"]}});
     assert_eq!(faults(dates), overlap("exceptions", "2027-01-01"));
     schedule(json!({"weekly": {"mon": ["22:00-02:00"], "tue": ["02:00-05:00"], "sun": ["22:00-00:00"]}}));
+}
+
+#[test]
+fn everything_within_a_long_interval_overlaps_it() {
+    let written = json!({"weekly": {"mon": ["08:00-18:00", "09:00-10:00", "17:00-19:00"]}});
+    let errors = Schedule::compile(&hours(written), "UTC").unwrap_err();
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["hours overlap: 08:00-18:00 and 09:00-10:00", "hours overlap: 08:00-18:00 and 17:00-19:00"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! The model knows open minutes as plain lists by day number, and counts days and dates by its own arithmetic; all it takes
 //! from the time library is the zone's offset at an instant.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +82,7 @@ impl Model {
                 closed: self.closed.iter().map(|&day| (iso(day), format!("holiday on {}", iso(day)))).collect(),
                 workdays: self.workdays.iter().map(|&day| iso(day)).collect(),
             }),
-            moved_workday: self.moved_workday.as_ref().map(|spans| write(spans)),
+            moved_workday: self.moved_workday.as_ref().map(write),
             broken: false,
         }
     }
