@@ -5,3 +5,5 @@
 #![forbid(unsafe_code)]
 
 pub mod company;
+pub mod directory;
+pub mod number;
