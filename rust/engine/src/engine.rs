@@ -67,13 +67,7 @@ impl Engine {
     }
 
     /// A call has come. A live call of the same id is replaced: whom it claimed is free again.
-    pub fn arrive(
-        &mut self,
-        call_id: &str,
-        did: &str,
-        caller: Option<&str>,
-        now_ms: i64,
-    ) -> Result<Turn, EngineError> {
+    pub fn arrive(&mut self, call_id: &str, did: &str, caller: Option<&str>, now_ms: i64) -> Result<Turn, EngineError> {
         if call_id.is_empty() || call_id.len() > MAX_CALL_ID {
             return Err(EngineError::BadCallId { bytes: call_id.len(), max: MAX_CALL_ID });
         }
@@ -162,7 +156,7 @@ impl Engine {
     #[must_use]
     pub fn region_of(&self, number: &str) -> Option<&str> {
         let number = Number::parse(number, self.active.country)?;
-        self.active.regions.find(number).map(|(region, _)| &*self.active.region_ids[region])
+        self.active.regions.find(number).map(|found| &*self.active.region_ids[found.region])
     }
 
     /// The floor, to read.
@@ -192,6 +186,7 @@ fn fits(state: &CallState, company: &Company) -> Result<(), EngineError> {
         Pending::Talk { employee, .. } => employee,
         _ => None,
     };
-    let people = [state.owner, state.last_rung, talking].into_iter().flatten().all(|ix| ix.at() < company.employees.len());
+    let people =
+        [state.owner, state.last_rung, talking].into_iter().flatten().all(|ix| ix.at() < company.employees.len());
     if placed && people { Ok(()) } else { Err(EngineError::BadState("it does not fit its company version")) }
 }

@@ -55,12 +55,7 @@ pub struct Facts {
 
 impl Default for Facts {
     fn default() -> Self {
-        Self {
-            owners: LruCache::unbounded(),
-            histories: LruCache::unbounded(),
-            lists: HashMap::new(),
-            generation: 0,
-        }
+        Self { owners: LruCache::unbounded(), histories: LruCache::unbounded(), lists: HashMap::new(), generation: 0 }
     }
 }
 

@@ -69,8 +69,6 @@ pub enum Standing {
     WrapUp,
     /// Declined, or was found busy or unreachable, in this very hunt.
     OutOfThisHunt,
-    /// Rung already in this hunt, one after another.
-    TriedAlready,
     /// The last `owner` node found nobody, or somebody without a phone.
     NobodyFound,
     /// The same phone is in the round already.

@@ -43,9 +43,8 @@ impl<'e> Run<'e> {
     fn next_round(&mut self) -> Result<Next, EngineError> {
         loop {
             let (node, hunt) = self.hunt()?;
-            let state = self.hunt_state()?;
-            let Some(ms) = round_ms(hunt, state) else { return self.hunt_over() };
-            state.until_ms = self.now_ms.saturating_add_unsigned(ms);
+            let Some(ms) = round_ms(hunt, self.hunt_state()?) else { return self.hunt_over() };
+            self.hunt_state()?.until_ms = self.now_ms.saturating_add_unsigned(ms);
             let formed = self.form(hunt)?;
             let passed_over = formed.rung.is_empty() && !formed.waits;
             self.note(node, &formed, passed_over)?;
@@ -147,7 +146,7 @@ impl<'e> Run<'e> {
             // Those waited for have had their round.
             for leg in 0..hunt.legs.len() {
                 let standing = self.standing_of(hunt, leg)?.1;
-                if standing.will_be_free() || standing == Standing::Free {
+                if standing.will_be_free() {
                     self.hunt_state()?.out.insert(leg);
                 }
             }
@@ -179,11 +178,6 @@ impl<'e> Run<'e> {
         let state = self.hunt_state()?;
         state.ringing.clear();
         state.round = state.round.saturating_add(1);
-        self.next_round_after_ringing()
-    }
-
-    /// The next round keeps the claims of those who go on ringing; a hunt that is over releases them all.
-    fn next_round_after_ringing(&mut self) -> Result<Next, EngineError> {
         self.next_round()
     }
 

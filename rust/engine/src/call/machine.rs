@@ -22,6 +22,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::company::document::Cause;
 use crate::company::version::{Company, EmployeeIx, Menu, Node, NodeIx, PromptIx, Step, exit};
+use crate::directory::{ListMatch, RegionMatch, RegionMatched};
 use crate::facts::{Called, Facts, Owner};
 use crate::floor::{ClaimKind, Floor, Slot, TALK_CLAIM_MS};
 use crate::trace::{Passed, Reason};
@@ -119,7 +120,9 @@ impl<'e> Run<'e> {
                 self.leave(exit::FAILED, Reason::TransferFailed { to })
             }
             (Event::ConversationEnded {}, Pending::Talk { .. }) => self.finish(),
-            (Event::Passed { employee, endpoint }, Pending::Talk { .. }) => self.passed(employee.as_deref(), endpoint)?,
+            (Event::Passed { employee, endpoint }, Pending::Talk { .. }) => {
+                self.passed(employee.as_deref(), endpoint)?
+            }
             (Event::HungUp {}, Pending::HangUp) => self.finish(),
             (_, Pending::Ring) => self.ring_event(event)?,
             (_, Pending::Wait) => self.wait_event(event)?,
@@ -293,7 +296,10 @@ impl<'e> Run<'e> {
             let listed = match self.facts.listed(id, caller) {
                 Some(true) => Some((caller.to_string(), "change".to_owned())),
                 Some(false) => None,
-                None => self.company.lists.find(list.at(), caller).map(|found| (found.to_string(), found.kind().to_owned())),
+                None => self.company.lists.find(list.at(), caller).map(|found| match found {
+                    ListMatch::Number(number) => (number.to_string(), "number".to_owned()),
+                    ListMatch::Prefix(prefix) => (prefix.to_string(), "prefix".to_owned()),
+                }),
             };
             if let Some((entry, by)) = listed {
                 return (exit::MATCH, Reason::Listed { list: id.to_string(), entry, by, generation });
@@ -306,10 +312,14 @@ impl<'e> Run<'e> {
     fn region(&self, regions: &[crate::company::version::RegionIx]) -> (usize, Reason) {
         let Some(caller) = self.state.caller else { return (regions.len(), Reason::Withheld {}) };
         match self.company.regions.find(caller) {
-            Some((region, by)) => {
+            Some(RegionMatch { region, matched }) => {
+                let by = match matched {
+                    RegionMatched::Prefix(prefix) => prefix.to_string(),
+                    RegionMatched::Range(from, to) => format!("{from}–{to}"),
+                };
                 let id = self.company.region_ids[region].to_string();
                 match regions.iter().position(|known| known.at() == region) {
-                    Some(place) => (place, Reason::InRegion { region: id, by: by.to_string() }),
+                    Some(place) => (place, Reason::InRegion { region: id, by }),
                     None => (regions.len(), Reason::NotInRegions { region: Some(id) }),
                 }
             }
@@ -441,9 +451,9 @@ impl<'e> Run<'e> {
             return Err(EngineError::BadEvent { field: "endpoint", problem: "has no length an address can have" });
         }
         let employee = match employee {
-            Some(id) => Some(
-                *self.company.employee_index.get(id).ok_or_else(|| EngineError::UnknownEmployee(id.to_owned()))?,
-            ),
+            Some(id) => {
+                Some(*self.company.employee_index.get(id).ok_or_else(|| EngineError::UnknownEmployee(id.to_owned()))?)
+            }
             None => None,
         };
         self.begin_talk(endpoint, employee);

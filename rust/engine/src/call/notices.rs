@@ -2,9 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::company::version::{
-    Assignee, EmployeeIx, Message, Notice, Piece, Recipient, Text, Variable,
-};
+use crate::company::version::{Assignee, EmployeeIx, Message, Notice, Piece, Recipient, Text, Variable};
 use crate::trace::Reason;
 
 use super::ending::default_notice;

@@ -36,7 +36,9 @@ fn seconds<S: Serializer>(ms: &u64, to: S) -> Result<S::Ok, S::Error> {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Action {
-    Play { prompt: String },
+    Play {
+        prompt: String,
+    },
     Menu {
         prompt: String,
         /// Played before the prompt after a failed attempt.
@@ -64,16 +66,31 @@ pub enum Action {
         ms: u64,
         recording: String,
     },
-    FindOwner { caller: String, timeout_ms: u32 },
-    FindHistory { caller: String, timeout_ms: u32, days: Option<u32> },
+    FindOwner {
+        caller: String,
+        timeout_ms: u32,
+    },
+    FindHistory {
+        caller: String,
+        timeout_ms: u32,
+        days: Option<u32>,
+    },
     Transfer {
         to: String,
         #[serde(rename = "seconds", serialize_with = "seconds")]
         ms: u64,
     },
-    Talk { endpoint: String },
-    HangUp { prompt: Option<String>, cause: Cause },
-    End { disposition: Disposition, fault: Fault },
+    Talk {
+        endpoint: String,
+    },
+    HangUp {
+        prompt: Option<String>,
+        cause: Cause,
+    },
+    End {
+        disposition: Disposition,
+        fault: Fault,
+    },
 }
 
 /// One phone that must ring.
@@ -152,13 +169,7 @@ pub enum Effect {
     Email { id: String, to: String, template: String, subject: Option<String>, text: String },
     Task { id: String, assign: String, title: String },
     MissedCall { id: String, caller: Option<String>, did: Option<String>, owner: String },
-    Voicemail {
-        id: String,
-        recording: String,
-        seconds: f64,
-        email: Vec<String>,
-        assign: Option<String>,
-    },
+    Voicemail { id: String, recording: String, seconds: f64, email: Vec<String>, assign: Option<String> },
     Tag { id: String, set: indexmap::IndexMap<String, String> },
 }
 

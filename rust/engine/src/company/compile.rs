@@ -2,16 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::directory::{Lists, Regions};
+use crate::call::state::MAX_MEMORY;
+use crate::directory::{List, Lists, RegionConflict, RegionExtent, Regions};
 use crate::finding::Finding;
 use crate::number::{Country, Number, Prefix};
-use crate::schedule::Schedule;
+use crate::schedule::{self, Schedule};
 
 use super::document as doc;
 use super::names::{Names, Place};
 use super::nodes::{self, Frame};
 use super::version::{
-    Assignee, Company, CounterIx, Employee, EmployeeIx, Named, NodeIx, Prompt, Scheme, SchemeIx, Template, Text, VersionId,
+    Assignee, Company, CounterIx, Employee, EmployeeIx, Named, NodeIx, Prompt, Scheme, SchemeIx, Template, Text,
+    VersionId,
 };
 
 /// A compiled document and what is wrong with it. With an error among the findings the company must not be run; the
@@ -82,8 +84,8 @@ pub(super) fn milliseconds(seconds: f64) -> u64 {
 
 fn country(names: &mut Names<'_>) -> Country {
     let written = &names.document.company.country;
-    Country::from_iso(written).unwrap_or_else(|| {
-        let known = Country::ALL.iter().map(|country| country.iso()).collect::<Vec<_>>().join(", ");
+    Country::parse(written).unwrap_or_else(|| {
+        let known = Country::ALL.iter().map(|country| country.code()).collect::<Vec<_>>().join(", ");
         names.error("unknown_country", &["company", "country"], format!("country `{written}` is not one of {known}"));
         Country::Ru
     })
@@ -91,7 +93,7 @@ fn country(names: &mut Names<'_>) -> Country {
 
 fn zone(names: &mut Names<'_>) -> jiff::tz::TimeZone {
     let written = &names.document.company.timezone;
-    jiff::tz::TimeZone::get(written).unwrap_or_else(|_| {
+    schedule::time_zone(written).unwrap_or_else(|| {
         names.error("unknown_zone", &["company", "timezone"], format!("there is no IANA time zone `{written}`"));
         jiff::tz::TimeZone::UTC
     })
@@ -114,10 +116,8 @@ fn employees(names: &mut Names<'_>, country: Country) -> Vec<Employee> {
             .department
             .as_deref()
             .and_then(|department| names.department(department, &["employees", id, "department"]));
-        let mobile = employee
-            .mobile
-            .as_deref()
-            .and_then(|mobile| number(names, country, mobile, &["employees", id, "mobile"]));
+        let mobile =
+            employee.mobile.as_deref().and_then(|mobile| number(names, country, mobile, &["employees", id, "mobile"]));
         if document.departments.contains_key(id) || document.groups.contains_key(id) {
             names.error("ambiguous_id", &["employees", id], format!("`{id}` also names a department or a group"));
         }
@@ -151,12 +151,13 @@ fn schedules(names: &mut Names<'_>) -> Vec<(Box<str>, Schedule)> {
     let mut all = Vec::with_capacity(document.schedules.len());
     for (id, hours) in &document.schedules {
         let schedule = Schedule::compile(hours, &document.company.timezone).unwrap_or_else(|errors| {
-            for error in errors {
+            // An unknown zone of the company has been reported at the company.
+            for error in errors.iter().filter(|error| !error.path.is_empty()) {
                 let mut at = vec!["schedules", id.as_str()];
                 at.extend(error.path.iter().map(String::as_str));
-                names.error(error.code(), &at, error.to_string());
+                names.error(error.fault.code(), &at, error.to_string());
             }
-            Schedule::closed()
+            Schedule::never()
         });
         all.push((id.as_str().into(), schedule));
     }
@@ -164,7 +165,7 @@ fn schedules(names: &mut Names<'_>) -> Vec<(Box<str>, Schedule)> {
 }
 
 fn lists(names: &mut Names<'_>, country: Country) -> Lists {
-    let mut entries = Vec::with_capacity(names.document.lists.len());
+    let mut lists = Vec::with_capacity(names.document.lists.len());
     for (id, list) in &names.document.lists {
         let mut numbers = Vec::new();
         for (ix, written) in list.numbers.iter().enumerate() {
@@ -174,16 +175,16 @@ fn lists(names: &mut Names<'_>, country: Country) -> Lists {
             numbers.extend(number(names, country, written, &["lists", id, "rows", &ix.to_string()]));
         }
         let prefixes = prefixes(names, country, &list.prefixes, &["lists", id, "prefixes"]);
-        entries.push((numbers, prefixes.into_iter().map(|(_, prefix)| prefix).collect()));
+        lists.push(List::new(numbers, prefixes));
     }
-    Lists::compile(entries)
+    Lists::new(lists)
 }
 
-fn prefixes(names: &mut Names<'_>, country: Country, written: &[String], at: Place<'_>) -> Vec<(usize, Prefix)> {
+fn prefixes(names: &mut Names<'_>, country: Country, written: &[String], at: Place<'_>) -> Vec<Prefix> {
     let mut all = Vec::with_capacity(written.len());
     for (ix, raw) in written.iter().enumerate() {
         match Prefix::parse(raw, country) {
-            Some(prefix) => all.push((ix, prefix)),
+            Some(prefix) => all.push(prefix),
             None => {
                 let ix = ix.to_string();
                 let at: Vec<&str> = at.iter().copied().chain([ix.as_str()]).collect();
@@ -195,19 +196,25 @@ fn prefixes(names: &mut Names<'_>, country: Country, written: &[String], at: Pla
 }
 
 fn regions(names: &mut Names<'_>, country: Country) -> Regions {
-    let mut entries = Vec::with_capacity(names.document.regions.len());
+    let mut extents = Vec::with_capacity(names.document.regions.len());
     for (id, region) in &names.document.regions {
         let prefixes = prefixes(names, country, &region.prefixes, &["regions", id, "prefixes"]);
-        entries.push((prefixes.into_iter().map(|(_, prefix)| prefix).collect(), region.ranges.clone()));
+        extents.push(RegionExtent { prefixes, ranges: region.ranges.clone() });
     }
-    let (regions, conflicts) = Regions::compile(entries);
-    let ids: Vec<&String> = names.document.regions.keys().collect();
-    for conflict in conflicts {
-        let (first, second) = (ids[conflict.first], ids[conflict.second]);
-        let message = format!("{} already belongs to region `{first}`", conflict.what);
-        names.error("region_conflict", &["regions", second], message);
-    }
-    regions
+    Regions::compile(&extents).unwrap_or_else(|conflicts| {
+        let ids: Vec<&String> = names.document.regions.keys().collect();
+        for conflict in conflicts {
+            let (region, other) = match conflict {
+                RegionConflict::Prefix { first, second, .. } | RegionConflict::Range { first, second, .. } => {
+                    (second, format!(": `{}` has it already", ids[first]))
+                }
+                RegionConflict::NotARange { region, .. } => (region, String::new()),
+                _ => (0, String::new()),
+            };
+            names.error("region_conflict", &["regions", ids[region]], format!("{conflict}{other}"));
+        }
+        Regions::default()
+    })
 }
 
 /// Reads a text with variables; its faults are blamed on `at`.
@@ -292,6 +299,7 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
             all.push(node);
         }
         counters += own_counters.len() as u16;
+        tags(names, id, scheme);
         let broken = scheme.broken || scheme.nodes.values().any(|node| matches!(node.kind, doc::Kind::Broken {}));
         schemes.push(Scheme {
             id: id.as_str().into(),
@@ -303,6 +311,7 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
         });
     }
     mark_linked(&mut schemes, &all);
+    memory(names, &mut schemes, &all);
     Schemes { schemes, nodes: all, counters }
 }
 
@@ -324,6 +333,59 @@ fn mark_linked(schemes: &mut [Scheme], nodes: &[super::version::Node]) {
         }
         if !spread {
             return;
+        }
+    }
+}
+
+/// Refuses a scheme whose tags weigh too much.
+fn tags(names: &mut Names<'_>, id: &str, scheme: &doc::Scheme) {
+    let mut set = HashMap::new();
+    let mut last = None;
+    for (node, kind) in scheme.nodes.iter().map(|(node, written)| (node, &written.kind)) {
+        if let doc::Kind::Tag { set: tags } = kind {
+            last = Some(node);
+            for (key, value) in tags {
+                let longest: &mut usize = set.entry(key.as_str()).or_default();
+                *longest = value.len().max(*longest);
+            }
+        }
+    }
+    let bytes: usize = set.iter().map(|(key, value)| key.len() + value).sum();
+    if let Some(node) = last.filter(|_| bytes > nodes::MAX_TAG_BYTES) {
+        let message = format!(
+            "the scheme's tags have {bytes} bytes; they travel with the call and may have {}",
+            nodes::MAX_TAG_BYTES
+        );
+        names.error("tags_too_long", &["schemes", id, "nodes", node, "set"], message);
+    }
+}
+
+/// Refuses a scheme whose calls can pass more `repeat` and `tag` nodes than a state has room for.
+fn memory(names: &mut Names<'_>, schemes: &mut [Scheme], nodes: &[super::version::Node]) {
+    use super::version::Step;
+    for (ix, id) in names.document.schemes.keys().enumerate() {
+        let mut reached = HashSet::from([SchemeIx(ix as u16)]);
+        let mut open = vec![SchemeIx(ix as u16)];
+        let mut bytes = 0;
+        while let Some(scheme) = open.pop() {
+            let own = &schemes[scheme.at()].nodes;
+            for node in &nodes[usize::from(own.start)..usize::from(own.end)] {
+                bytes += match node.step {
+                    Step::Repeat { .. } => 4,
+                    Step::Tag { .. } => 2,
+                    _ => 0,
+                };
+                let exits = node.exits.iter().filter(|exit| exit.to != NodeIx::NOWHERE);
+                open.extend(exits.map(|exit| nodes[exit.to.at()].scheme).filter(|&scheme| reached.insert(scheme)));
+            }
+        }
+        if bytes > MAX_MEMORY {
+            let message = format!(
+                "calls of this scheme would carry {bytes} bytes of `repeat` (4 each) and `tag` (2 each) nodes; \
+                 {MAX_MEMORY} travel with a call"
+            );
+            names.error("state_too_large", &["schemes", id], message);
+            schemes[ix].sound = false;
         }
     }
 }

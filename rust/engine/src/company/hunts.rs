@@ -18,7 +18,11 @@ pub fn compile(site: &mut Site<'_, '_>) -> Option<Hunt> {
         return None;
     }
     if !steps.is_empty() && !ring.is_empty() {
-        site.error("unexpected_key", &["ring"], "with `steps`, each step names whom it adds: `ring` has no place".into());
+        site.error(
+            "unexpected_key",
+            &["ring"],
+            "with `steps`, each step names whom it adds: `ring` has no place".into(),
+        );
         return None;
     }
     if steps.is_empty() && seconds.is_none() {

@@ -7,8 +7,8 @@ use super::document as doc;
 use super::hunts;
 use super::names::{Names, Place};
 use super::version::{
-    Assignee, CounterIx, Destination, Employee, Exit, Menu, Message, Node, NodeIx, Notice, PromptIx, Recipient, SchemeIx,
-    Step, TemplateIx,
+    Assignee, CounterIx, Destination, Employee, Exit, Menu, Message, Node, NodeIx, Notice, PromptIx, Recipient,
+    SchemeIx, Step, TemplateIx,
 };
 
 /// The most that a scheme's tags may weigh: keys and values together, bytes of UTF-8.
@@ -35,7 +35,7 @@ pub struct Site<'a, 'd> {
     /// Ids and findings.
     pub names: &'a mut Names<'d>,
     /// Its scheme.
-    pub frame: &'a Frame<'d>,
+    pub frame: &'a Frame<'a>,
     node_id: &'a str,
     node: &'a doc::Node,
 }
@@ -52,7 +52,11 @@ impl Site<'_, '_> {
     }
 
     /// Looks something up, blaming a key of the node.
-    pub fn look<T>(&mut self, below: Place<'_>, find: impl FnOnce(&mut Names<'_>, Place<'_>) -> Option<T>) -> Option<T> {
+    pub fn look<T>(
+        &mut self,
+        below: Place<'_>,
+        find: impl FnOnce(&mut Names<'_>, Place<'_>) -> Option<T>,
+    ) -> Option<T> {
         let at = self.place(below);
         find(self.names, &at.iter().map(String::as_str).collect::<Vec<_>>())
     }
@@ -92,7 +96,11 @@ impl Site<'_, '_> {
                 },
                 None => {
                     if like.is_none() {
-                        self.error("missing_exit", &["exits"], format!("exit `{name}` leads nowhere: a call would be lost"));
+                        self.error(
+                            "missing_exit",
+                            &["exits"],
+                            format!("exit `{name}` leads nowhere: a call would be lost"),
+                        );
                     }
                     NodeIx::NOWHERE
                 }
@@ -111,8 +119,8 @@ impl Site<'_, '_> {
 }
 
 /// Compiles one node. `counter` is the one it takes if it is a `repeat`; `scheme` is its scheme's place.
-pub fn compile(
-    names: &mut Names<'_>,
+pub fn compile<'d>(
+    names: &mut Names<'d>,
     frame: &Frame<'_>,
     node_id: &str,
     node: &doc::Node,
@@ -122,7 +130,11 @@ pub fn compile(
     let mut site = Site { names, frame, node_id, node };
     let (step, exits) = step(&mut site, counter);
     if node.allow_lost.is_some() && !matches!(step, Step::Play { .. } | Step::Hangup { .. } | Step::Hole) {
-        site.error("unexpected_allow_lost", &["allow_lost"], "only an announcement (`play`, `hangup`) may allow a loss".into());
+        site.error(
+            "unexpected_allow_lost",
+            &["allow_lost"],
+            "only an announcement (`play`, `hangup`) may allow a loss".into(),
+        );
     }
     Node { id: node_id.into(), scheme: SchemeIx(scheme as u16), step, exits, allow_lost: node.allow_lost.is_some() }
 }
@@ -148,14 +160,17 @@ fn step(site: &mut Site<'_, '_>, counter: CounterIx) -> (Step, Vec<Exit>) {
                 regions.iter().filter_map(|id| site.look(&["regions"], |names, at| names.region(id, at))).collect();
             let wanted: Vec<_> = regions.iter().map(|id| (id.as_str(), None)).chain([("else", None)]).collect();
             if regions.iter().any(|id| id == "else") {
-                site.error("ambiguous_id", &["regions"], "a region called `else` cannot have an exit of its own".into());
+                site.error(
+                    "ambiguous_id",
+                    &["regions"],
+                    "a region called `else` cannot have an exit of its own".into(),
+                );
             }
             (Step::Region { regions: found }, site.wire(&wanted))
         }
-        doc::Kind::History { days, timeout_ms } => (
-            Step::History { days: *days, timeout_ms: *timeout_ms },
-            site.wire(&[("first", None), ("repeat", None)]),
-        ),
+        doc::Kind::History { days, timeout_ms } => {
+            (Step::History { days: *days, timeout_ms: *timeout_ms }, site.wire(&[("first", None), ("repeat", None)]))
+        }
         doc::Kind::Owner { timeout_ms } => (
             Step::Owner { timeout_ms: *timeout_ms },
             site.wire(&[("found", None), ("unknown", None), ("unavailable", None)]),
@@ -347,7 +362,10 @@ fn recipient(site: &mut Site<'_, '_>, to: &doc::Recipient, channel: Channel, at:
 /// Refuses what cannot be an address; whether it exists only its server knows.
 fn check_address(site: &mut Site<'_, '_>, address: &str, at: Place<'_>) {
     let sound = address.split_once('@').is_some_and(|(local, host)| {
-        !local.is_empty() && !host.is_empty() && !host.contains('@') && !address.chars().any(|c| c.is_whitespace() || c.is_control())
+        !local.is_empty()
+            && !host.is_empty()
+            && !host.contains('@')
+            && !address.chars().any(|c| c.is_whitespace() || c.is_control())
     });
     if !sound {
         site.error("bad_address", at, format!("`{address}` is not an e-mail address"));
@@ -397,7 +415,8 @@ impl Menu {
     /// The longest the menu can hold a call, milliseconds: each attempt its notice, its prompt and its silence.
     #[must_use]
     pub fn longest_ms(&self, prompt_ms: impl Fn(PromptIx) -> u64) -> u64 {
-        let notice = [self.invalid_prompt, self.silence_prompt].into_iter().flatten().map(&prompt_ms).max().unwrap_or(0);
+        let notice =
+            [self.invalid_prompt, self.silence_prompt].into_iter().flatten().map(&prompt_ms).max().unwrap_or(0);
         let attempts = u64::from(self.attempts);
         attempts * (prompt_ms(self.prompt) + self.ms) + attempts.saturating_sub(1) * notice
     }

@@ -306,25 +306,56 @@ pub mod exit {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Step {
-    Play { prompt: PromptIx },
-    Schedule { schedule: ScheduleIx },
-    List { lists: Vec<ListIx> },
+    Play {
+        prompt: PromptIx,
+    },
+    Schedule {
+        schedule: ScheduleIx,
+    },
+    List {
+        lists: Vec<ListIx>,
+    },
     /// Exit `i` is `regions[i]`; the exit after them is `else`.
-    Region { regions: Vec<RegionIx> },
-    History { days: Option<u32>, timeout_ms: u32 },
-    Owner { timeout_ms: u32 },
+    Region {
+        regions: Vec<RegionIx>,
+    },
+    History {
+        days: Option<u32>,
+        timeout_ms: u32,
+    },
+    Owner {
+        timeout_ms: u32,
+    },
     Menu(Menu),
     Ring(Hunt),
-    Repeat { times: u16, counter: CounterIx },
+    Repeat {
+        times: u16,
+        counter: CounterIx,
+    },
     Notice(Notice),
-    Voicemail { prompt: PromptIx, ms: u64, email: Vec<Box<str>>, assign: Option<Assignee> },
+    Voicemail {
+        prompt: PromptIx,
+        ms: u64,
+        email: Vec<Box<str>>,
+        assign: Option<Assignee>,
+    },
     /// Exit `i` is taken below the cumulated weight `upto[i]` of `upto.last()`.
-    Split { upto: Vec<u64> },
-    Tag { set: Vec<(Box<str>, Box<str>)> },
-    Transfer { to: Destination, ms: u64 },
+    Split {
+        upto: Vec<u64>,
+    },
+    Tag {
+        set: Vec<(Box<str>, Box<str>)>,
+    },
+    Transfer {
+        to: Destination,
+        ms: u64,
+    },
     /// Its only exit, unnamed, is the other scheme's start.
     Jump,
-    Hangup { prompt: Option<PromptIx>, cause: Cause },
+    Hangup {
+        prompt: Option<PromptIx>,
+        cause: Cause,
+    },
     /// A node refused by the reader or the compiler. A version with one is never run.
     Hole,
 }

@@ -71,6 +71,12 @@ impl Schedule {
         compile::compile(hours, company_zone)
     }
 
+    /// A schedule that is never open: what stands in for one that cannot be read.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { zone: TimeZone::UTC, week: Default::default(), dates: Box::default(), holiday_names: Box::default() }
+    }
+
     /// Open or closed at an instant, in milliseconds of UTC since the epoch, and why.
     ///
     /// Does not allocate; costs one zone lookup and at most two binary searches in the special dates. An instant that
