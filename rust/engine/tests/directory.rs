@@ -1,4 +1,5 @@
 //! Lists and regions against a linear scan over what they were made of.
+#![allow(clippy::unwrap_used)]
 
 use kommutator_engine::directory::{
     CONFLICTS_REPORTED, List, ListMatch, Lists, RegionConflict, RegionExtent, RegionMatched, Regions,

@@ -110,7 +110,7 @@ const BELARUS: Plan = Plan {
     trunks: &[b"80", b"8", b"0"],
     international: &[b"810"],
     shapes: &[
-        Shape { begins: NOT_ZERO, digits: 9..=9 },
+        Shape { begins: &[b"1", b"2", b"3", b"4", b"5", b"6", b"7"], digits: 9..=9 },
         Shape { begins: &[b"801", b"803", b"810", b"902"], digits: 10..=10 },
         Shape { begins: &[b"800"], digits: 6..=10 },
         Shape { begins: &[b"820"], digits: 11..=11 },
