@@ -34,7 +34,8 @@ def import_plan(files: tuple[Path, ...], output: Path) -> None:
 
     \b
     Example:
-      kommutator numbering-plan import ABC-3xx.csv ABC-4xx.csv ABC-8xx.csv DEF-9xx.csv --output company/numbering-plan.csv.gz
+      kommutator numbering-plan import ABC-3xx.csv ABC-4xx.csv ABC-8xx.csv DEF-9xx.csv \\
+        --output company/numbering-plan.csv.gz
 
     Regions of the company then name places of the plan:
 

@@ -60,7 +60,8 @@ def command(
     What answers an action:
       play                      played
       menu                      digits {"digits": "1"}, no_input
-      ring                      answered {"endpoint": "PJSIP/101"}, no_answer, busy, unavailable, taken {"employees": []}
+      ring                      answered {"endpoint": "PJSIP/101"}, no_answer, busy, unavailable,
+                                taken {"employees": ["anna"]}
       wait                      employee_free, waited
       record                    recorded {"seconds": 12}
       find_owner                owner {"employee": "anna"}, no_owner, failed

@@ -170,7 +170,7 @@ def _single(value: object, what: str, allowed: tuple[str, ...]) -> tuple[str, ob
         raise PydanticCustomError("wrong_type", f"{what} is a mapping with exactly one key of {', '.join(allowed)}")
     (key, inner), *_ = value.items()
     if key not in allowed:
-        raise PydanticCustomError("unknown_key", f"`{key}` is no {what}; use one of {', '.join(allowed)}")
+        raise PydanticCustomError("unknown_key", f"{what} is no `{key}`; use one of {', '.join(allowed)}")
     return key, inner
 
 

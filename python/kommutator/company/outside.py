@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,15 @@ HOLE: Final[Mapping[str, Any]] = {"broken": True}
 """What stands for an item that was refused, so that references to it are still known."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A region of the company claims a name of the numbering plan."""
+
+    region: str
+    name: str
+    at: At
+
+
 class Outside:
     """Resolves items of one document, whose files are relative to `folder`; what cannot be resolved is a finding."""
 
@@ -23,8 +33,7 @@ class Outside:
         self._folder = folder
         self._language = language
         self._findings = findings
-        self._claims: dict[str, tuple[str, At]] = {}
-        self._broken_claims: set[str] = set()
+        self._claims: dict[str, _Claim] = {}
         self.prompts: dict[str, PromptSource] = {}
         """Of each prompt that can be played: what it is made from."""
         self.rows: dict[str, list[Place]] = {}
@@ -79,56 +88,57 @@ class Outside:
     def region(self, name: str, item: models.Region, at: At) -> dict[str, Any]:
         """A region; its ranges come with `fill_plan`, when all claims are known."""
         for index, place in enumerate(item.plan):
-            where = (*at, "plan", str(index))
-            owner, _ = self._claims.setdefault(folded(place), (name, where))
-            if owner != name:
-                self._find("plan_region_twice", f"`{place}` already belongs to region `{owner}`", where)
+            claim = self._claims.setdefault(folded(place), _Claim(name, place, (*at, "plan", str(index))))
+            if claim.region != name:
+                message = f"`{place}` already belongs to region `{claim.region}`"
+                self._find("plan_region_twice", message, (*at, "plan", str(index)))
         return {"name": item.name or name, "prefixes": item.prefixes}
 
     def fill_plan(self, regions: dict[str, Any]) -> None:
         """Gives each region that claims names of the numbering plan its ranges."""
         if not self._claims:
             return
+        plan = self._plan()
+        known = {folded(name): name for name in plan.names()} if plan else {}
+        broken = set()
+        for folded_name, claim in self._claims.items():
+            if folded_name in known:
+                continue
+            broken.add(claim.region)
+            if plan:
+                hint = did_you_mean(claim.name, known.values())
+                self._find("unknown_plan_region", f"the numbering plan has no `{claim.name}`{hint}", claim.at)
+        if plan:
+            for region, ranges in plan.assign({name: claim.region for name, claim in self._claims.items()}).items():
+                regions[region]["ranges"] = ranges
+        for region in broken:
+            regions[region] = dict(HOLE)
+
+    def _plan(self) -> Plan | None:
         file = self._folder / PLAN_FILE
-        owner, first = next(iter(self._claims.values()))
+        at = next(iter(self._claims.values())).at[:3]
         try:
-            plan = Plan.read(file)
+            return Plan.read(file)
         except FileNotFoundError:
             message = f"{file} is not there: make it with `kommutator numbering-plan import FILE... --output {file}`"
-            self._find("missing_numbering_plan", message, first[:3])
-            self._break(regions)
-            return
+            self._find("missing_numbering_plan", message, at)
         except (NumberingPlanInvalid, OSError) as error:
-            self._find("bad_numbering_plan", _reason(error), first[:3])
-            self._break(regions)
-            return
-        names = plan.names()
-        known = {folded(name) for name in names}
-        for claim, (owner, where) in self._claims.items():
-            if claim not in known:
-                self._find(
-                    "unknown_plan_region", f"the numbering plan has no `{claim}`{did_you_mean(claim, names)}", where
-                )
-                self._broken_claims.add(owner)
-        for owner, ranges in plan.assign({claim: owner for claim, (owner, _) in self._claims.items()}).items():
-            if owner in self._broken_claims:
-                regions[owner] = dict(HOLE)
-            else:
-                regions[owner]["ranges"] = ranges
-
-    def _break(self, regions: dict[str, Any]) -> None:
-        for owner, _ in self._claims.values():
-            regions[owner] = dict(HOLE)
+            self._find("bad_numbering_plan", _reason(error), at)
+        return None
 
     def _file(self, written: str, at: At) -> Path | None:
         file = self._folder / written
-        if Path(written).is_absolute() or not file.resolve().is_relative_to(self._folder.resolve()):
-            self._find("outside_folder", f"{written}: outside the folder of the company document", at)
-            return None
-        if not file.is_file():
+        try:
+            inside = not Path(written).is_absolute() and file.resolve().is_relative_to(self._folder.resolve())
+            if inside and file.is_file():
+                return file
+        except (OSError, ValueError, RuntimeError):  # a name too long, with a NUL, or links in a circle
+            inside = True
+        if inside:
             self._find("missing_file", f"{written}: there is no such file in {self._folder}", at)
-            return None
-        return file
+        else:
+            self._find("outside_folder", f"{written}: outside the folder of the company document", at)
+        return None
 
     def _find(self, code: str, message: str, at: At) -> None:
         self._findings.append(Finding(code, message, at))

@@ -55,7 +55,7 @@ def _worded(details: ErrorDetails, at: At, model: type[Model]) -> Finding:
         given = got if isinstance(got, str) else type_names.get(type(got), "something else")
         return Finding("unknown_value", f"{name}: `{given}` is not one of {context['expected']}", where)
     if kind in _WANTED:
-        given = type_names.get(type(got), "a number")
+        given = f"{got:g}" if isinstance(got, float) else type_names.get(type(got), "a number")
         return Finding("wrong_type", f"{name} must be {_WANTED[kind]}, not {given}", where)
     if kind == "string_too_short":
         return Finding("out_of_range", f"{name} must not be empty", where)

@@ -21,8 +21,10 @@ from kommutator.errors import CompanyUnreadable
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 MAX_FILES: Final = 1_000
-MAX_VALUES: Final = 1_000_000
+MAX_VALUES: Final = 300_000
 """Scalars, lists and mappings of the whole document, counted after aliases are expanded."""
+MAX_CHARACTERS: Final = 64 * 1024 * 1024
+"""Characters of all scalars, counted likewise."""
 MAX_DEPTH: Final = 32
 
 _NULL: Final = re.compile(r"~|null|Null|NULL|")
@@ -103,6 +105,7 @@ class _Composer:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._values = 0
+        self._characters = 0
 
     def add(self, file: Path) -> None:
         """Merges one file into the source: its sections, and the items of sections already there."""
@@ -145,7 +148,9 @@ class _Composer:
             place = Place(file, _line(key))
             if not isinstance(key, ScalarNode):
                 self._source.findings.append(Finding("wrong_type", "a key must be a word or a number", at, place))
-            elif key.value in first:
+                continue
+            _refuse_surrogates(file, key)
+            if key.value in first:
                 before = Place(file, _line(first[key.value]))
                 message = f"`{key.value}` is already defined at {before}, and again at {place}"
                 self._source.findings.append(Finding("duplicate_key", message, (*at, key.value), place))
@@ -173,6 +178,10 @@ class _Composer:
                 items.append(self._value(file, item, (*at, str(index))))
             return items
         if isinstance(node, ScalarNode):
+            self._characters += len(node.value)
+            if self._characters > MAX_CHARACTERS:
+                raise CompanyUnreadable("too much text, aliases expanded", str(file), _line(node))
+            _refuse_surrogates(file, node)
             return _scalar(node)
         raise CompanyUnreadable("an unknown kind of YAML node", str(file), _line(node))
 
@@ -188,8 +197,10 @@ def _compose(file: Path) -> Node | None:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise CompanyUnreadable("not UTF-8 text", str(file), line) from error
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # an anchor defined again is allowed: the last one counts
     try:
-        node: Node | None = YAML(typ="safe", pure=True).compose(text)
+        node: Node | None = yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = " ".join(part for part in (error.context, error.problem) if part)
@@ -199,6 +210,12 @@ def _compose(file: Path) -> Node | None:
     except RecursionError as error:
         raise CompanyUnreadable(f"nested more than {MAX_DEPTH} deep", str(file)) from error
     return node
+
+
+def _refuse_surrogates(file: Path, node: ScalarNode) -> None:
+    """An escape such as `\\ud800` makes half a character, which no JSON can carry."""
+    if any("\ud800" <= char <= "\udfff" for char in node.value):
+        raise CompanyUnreadable("an escape that is half a character", str(file), _line(node))
 
 
 def _line(node: Node) -> int:
