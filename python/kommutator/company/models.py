@@ -130,7 +130,7 @@ class Prompt(Model):
 
     file: Id | None = None
     say: Id | None = None
-    language: Literal["ru", "en"] | None = None
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
     seconds: Annotated[float, BeforeValidator(_number), Field(ge=0, le=86_400, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ class BadPrompt(ValueError):
 
 
 def wav_seconds(file: Path) -> float:
-    """The length of a WAV file's sound in seconds, to the millisecond.
+    """The length of a WAV file's sound in seconds.
 
     What counts is the sound that is there: a header written to a pipe states no true length. Only linear PCM is read.
     Raises `BadPrompt`; OSError when the file cannot be read.
@@ -44,4 +44,4 @@ def wav_seconds(file: Path) -> float:
         raise BadPrompt(f"no WAV file of linear PCM: {reason}") from error
     if frames == 0 or rate <= 0:
         raise BadPrompt("it holds no sound")
-    return round(frames / rate, 3)
+    return frames / rate
