@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from kommutator.company.source import Numeral, type_names
@@ -40,7 +40,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 Id = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
 Word = Annotated[str, BeforeValidator(_word)]
 """Any scalar, as text."""
-Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, le=86_400, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(_number), Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 Milliseconds = Annotated[int, BeforeValidator(_number), Field(ge=1, le=60_000)]
 Texts = Annotated[list[Text], BeforeValidator(_listed)]
 """A list of texts; a single one may stand without brackets."""
@@ -138,9 +138,9 @@ class Prompt(Model):
         if self.file is None and self.say is None:
             raise PydanticCustomError("missing_key", "`file` or `say` is missing")
         if self.file is not None and self.say is not None:
-            raise PydanticCustomError("conflicting_keys", "either `file` or `say`, not both")
+            raise PydanticCustomError("unexpected_key", "either `file` or `say`, not both")
         if self.file is not None and self.seconds is not None:
-            raise PydanticCustomError("conflicting_keys", "`seconds` belongs to `say`: a file counts its own length")
+            raise PydanticCustomError("unexpected_key", "`seconds` belongs to `say`: a file counts its own length")
         return self
 
 
@@ -188,7 +188,7 @@ def _target(value: object) -> dict[str, Any]:
     if key != "owner":
         return {key: _id(inner, key)}
     if inner is not True:
-        raise PydanticCustomError("unknown_value", "`owner` can only be true")
+        raise PydanticCustomError("wrong_value", "`owner` can only be true")
     return {key: True}
 
 
@@ -202,7 +202,7 @@ def _recipient(value: object) -> str | dict[str, str]:
         if value[:1] in "+0123456789" and value:
             return {"phone": value}
         raise PydanticCustomError(
-            "unknown_value",
+            "wrong_value",
             "a recipient is caller, owner, {employee: id}, {phone: number} or an e-mail address",
         )
     key, inner = _single(value, "a recipient", ("employee", "phone"))
@@ -293,7 +293,7 @@ class Menu(Node):
     prompt: Id
     options: dict[str, Id]
     seconds: Seconds = 5.0
-    attempts: Annotated[int, BeforeValidator(_number), Field(ge=1, le=100)] = 3
+    attempts: Annotated[int, BeforeValidator(_number), Field(ge=0, le=255)] = 3
     invalid_prompt: Id | None = None
     silence_prompt: Id | None = None
 
@@ -316,18 +316,8 @@ class Ring(Node):
     steps: list[Step] | None = None
 
     @model_validator(mode="after")
-    def _whom_and_how_long(self) -> Ring:
-        if self.steps is None:
-            if self.ring is None:
-                raise PydanticCustomError("missing_key", "`ring` is missing: whom to ring")
-            if self.seconds is None:
-                raise PydanticCustomError("missing_key", "`seconds` is missing: how long a round rings")
-            return self
-        if self.strategy != "expanding":
-            raise PydanticCustomError("conflicting_keys", "`steps` belongs to `strategy: expanding`")
-        if self.ring is not None:
-            raise PydanticCustomError("conflicting_keys", "either `ring` or `steps` says whom to ring, not both")
-        if self.seconds is None and any(step.seconds is None for step in self.steps):
+    def _every_step_lasts(self) -> Ring:
+        if self.seconds is None and any(step.seconds is None for step in self.steps or ()):
             raise PydanticCustomError("missing_key", "`seconds` is missing: in every step, or once for all of them")
         return self
 
@@ -352,7 +342,7 @@ class Queue(Node):
 
 
 class Repeat(Node):
-    times: Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000)]
+    times: Annotated[int, BeforeValidator(_number), Field(ge=0, le=65_535)]
 
 
 class Sms(Node):
@@ -387,14 +377,7 @@ class Webhook(Node):
 
 
 class Split(Node):
-    weights: dict[str, Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000)]]
-
-    @field_validator("weights")
-    @classmethod
-    def _some_weight(cls, weights: dict[str, int]) -> dict[str, int]:
-        if not any(weights.values()):
-            raise PydanticCustomError("out_of_range", "at least one of `weights` must be above 0")
-        return weights
+    weights: dict[str, Annotated[int, BeforeValidator(_number), Field(ge=0, le=4_294_967_295)]]
 
 
 class Tag(Node):

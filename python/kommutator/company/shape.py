@@ -53,12 +53,12 @@ def _worded(details: ErrorDetails, at: At, model: type[Model]) -> Finding:
         return Finding("missing_key", f"{_called(steps[:-1], at)}: `{steps[-1]}` is missing", where)
     if kind == "literal_error":
         given = got if isinstance(got, str) else type_names.get(type(got), "something else")
-        return Finding("unknown_value", f"{name}: `{given}` is not one of {context['expected']}", where)
+        return Finding("wrong_value", f"{name}: `{given}` is not one of {context['expected']}", where)
     if kind in _WANTED:
         given = f"{got:g}" if isinstance(got, float) else type_names.get(type(got), "a number")
         return Finding("wrong_type", f"{name} must be {_WANTED[kind]}, not {given}", where)
     if kind == "string_pattern_mismatch":
-        return Finding("unknown_value", f"{name}: `{got}` is no language tag such as `ru` or `en-GB`", where)
+        return Finding("wrong_value", f"{name}: `{got}` is no language tag such as `ru` or `en-GB`", where)
     if kind == "string_too_short":
         return Finding("out_of_range", f"{name} must not be empty", where)
     message = details["msg"].removeprefix("Input ").replace("should be", "must be")
