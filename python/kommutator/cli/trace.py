@@ -177,11 +177,9 @@ class _Shown:
         self._say("action", words.action_words(turn["action"], self._language), "yellow")
 
     def _round(self, formed: Mapping[str, Any]) -> None:
-        for left in formed.get("left_out", ()):
-            who = left.get("employee") or left.get("endpoint")
-            self._say("left_out", f"{who}: {self._why(left.get('why'))}", "dim")
-        if formed.get("passed_over"):
-            self._console.print(Text(f"  {formed['node']}: {self._label('passed_over')}", style="dim"))
+        if formed["left_out"] or formed["passed_over"]:
+            words_of_it = _engine.explain_round(formed, self._language)
+            self._console.print(Text(f"  {formed['node']}: {words_of_it}", style="dim"))
 
     def _say(self, label: str, text: str, style: str) -> None:
         line = Text(f"  {self._label(label)}: ")
