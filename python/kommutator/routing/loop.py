@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from kommutator.errors import BadState, CallGone, EngineError, UnexpectedEvent, UnknownVersion
+from kommutator.errors import BadState, CallGone, EngineError, UnexpectedEvent
 from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
 from kommutator.routing.turn import (
     CallWebhook,
@@ -151,7 +151,7 @@ class Router:
             if state is not None:
                 try:
                     candidate = Turn.of(self._engine.resume(state, now_ms))
-                except (BadState, UnknownVersion) as error:
+                except BadState as error:
                     log.error("a state cannot be resumed", code=error.code, reason=str(error))
                     continue
                 if turn is None or candidate.sequence > turn.sequence:

@@ -103,7 +103,9 @@ class Session:
                     self._lost()
                 ever = ever or was_ready
                 failures = 0 if was_ready and trio.current_time() - started > _LONGEST_DELAY_S else failures + 1
-                delay = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(failures - 1, 10)) if failures else _FIRST_DELAY_S
+                delay = (
+                    min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(failures - 1, 10)) if failures else _FIRST_DELAY_S
+                )
                 await trio.sleep(delay * random.uniform(0.5, 1.0))
 
     async def request(self, request: Request, deadline_s: float = 5.0) -> Response:
