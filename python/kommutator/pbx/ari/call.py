@@ -75,6 +75,7 @@ class AriCall:
         """Keep the state in a channel variable."""
         for attempt in range(_TRIES):
             try:
+                await self._stop_playing()
                 await self._line.tell(requests.set_variable(self.call_id, STATE, turn.state))
                 return
             except PbxUnreachable:
@@ -168,8 +169,7 @@ class AriCall:
             if await self._line.was_started(turn.sequence):
                 return False
         self._playing = playback
-        await self._line.play(playback, [self._sounds.media(prompt) for prompt in prompts])
-        await self._line.mark_started(turn.sequence)
+        await self._line.play(turn.sequence, playback, [self._sounds.media(prompt) for prompt in prompts])
         return True
 
     def _is_end_of_play(self, event: codec.Event | None, turn: Turn) -> bool:
@@ -213,7 +213,7 @@ class AriCall:
         legs = self._legs
         await legs.ring_exactly([each.endpoint for each in action.endpoints], turn.sequence, already_begun=begun)
         if not begun:
-            await self._line.mark_started(turn.sequence)
+            await self._line.tell(self._line.mark_started(turn.sequence))
         winner = await self._answer_of_legs(action.music)
         if winner is not None:
             return {"type": "answered", "endpoint": winner.endpoint}
@@ -292,7 +292,7 @@ class AriCall:
         begun = resumed and await self._line.was_started(turn.sequence)
         await self._legs.ring_exactly([action.to], turn.sequence, already_begun=begun)
         if not begun:
-            await self._line.mark_started(turn.sequence)
+            await self._line.tell(self._line.mark_started(turn.sequence))
         winner = await self._answer_of_legs(None)
         if winner is None:
             await self._legs.cancel_all("normal")
