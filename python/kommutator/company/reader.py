@@ -171,7 +171,7 @@ class _Reader:
             return frame.engine() | {"nodes": read}
         keys = value if isinstance(value, dict) else {}
         readable = {key: text for key in ("start", "responsible") if isinstance(text := keys.get(key), str)}
-        return readable | HOLE | {"nodes": read}
+        return {**readable, **HOLE, "nodes": read}
 
     def _node(self, value: Value, at: At) -> dict[str, Any]:
         if not isinstance(value, dict):
