@@ -50,7 +50,7 @@ pub enum ClaimKind {
 }
 
 /// Whether a person can be rung for a call, and if not, why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Can be rung.

@@ -1,6 +1,6 @@
 //! What the engine answers: one action, its effects, and why.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::company::document::Cause;
 use crate::company::version::EmployeeIx;
@@ -174,7 +174,7 @@ pub enum Effect {
 }
 
 /// One round as it was formed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoundNote {
     /// Scheme id.
     pub scheme: String,
@@ -189,7 +189,7 @@ pub struct RoundNote {
 }
 
 /// Somebody left out of a round.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// The employee, where it is one.
     pub employee: Option<String>,
