@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +82,8 @@ class Asterisk:
         self._dialplan = dialplan
         self._fallback = fallback
         self._fallback_seconds = fallback_seconds
+        self.parties = ExitStack()
+        """What is closed before Asterisk is: every SIPp party enters itself here."""
         self._process: subprocess.Popen[bytes] | None = None
         self.boot_seconds = 0.0
 
@@ -168,6 +171,7 @@ class Asterisk:
 
     def close(self, *, keep: bool = False) -> None:
         """Stops it by its process id, at once, and removes the folder unless it was given or `keep` is set."""
+        self.parties.close()
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:

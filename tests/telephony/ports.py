@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ class Ports:
 
     @classmethod
     def take(cls) -> Self:
-        """The first free slot; raises `NoPorts`."""
+        """The first free slot, one where a killed test left an Asterisk behind not among them; raises `NoPorts`."""
         folder = Path(tempfile.gettempdir()) / f"kommutator-ports-{os.getuid()}"
         folder.mkdir(exist_ok=True)
         for slot in range(_SLOTS):
@@ -41,7 +42,10 @@ class Ports:
             except BlockingIOError:
                 file.close()
                 continue
-            return cls(_FIRST + slot * _PER_SLOT, file)
+            base = _FIRST + slot * _PER_SLOT
+            if _free(base):
+                return cls(base, file)
+            file.close()
         raise NoPorts(f"all {_SLOTS} slots of test ports are in use")
 
     @property
@@ -68,3 +72,12 @@ class Ports:
     def close(self) -> None:
         """Gives the slot back."""
         self._file.close()
+
+
+def _free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
