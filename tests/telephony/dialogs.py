@@ -111,7 +111,7 @@ def caller(
     )
 
 
-def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: str, media_ports: Sequence[int]) -> str:
+def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: str, media_port: int) -> str:
     """Phones behind one SIP port: for each dialled number (`None`: any) what it does the first time, the second, and so on.
 
     The last behaviour holds for every further time. A number without a plan is answered 404.
@@ -140,7 +140,7 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
                     actions=f'<test assign_to="now" variable="rung{line}" compare="{comparison}" value="{turn}"/>',
                 )
             )
-            blocks.append(_behaviour(behaviour, label, _sdp(media_address, media_ports[line])))
+            blocks.append(_behaviour(behaviour, label, _sdp(media_address, media_port)))
             label += 10
         choice.append(_label(10 * (line + 1) + 1))
     keep = "".join(

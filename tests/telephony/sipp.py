@@ -199,13 +199,16 @@ class Caller(Party):
         return self.wait_for("INVITE").call_id
 
     def _wait_media(self) -> None:
-        if self.line.remote is None:
-            answer = self.wait_for("200", of="INVITE")
-            self.line.remote = media_address(answer.text)
+        answer = self.wait_for("200", of="INVITE")
+        if not self.line.connected:
+            self.line.connect(media_address(answer.text))
 
 
 class Phones(Party):
-    """Phones behind one SIPp: `plans` gives each dialled number its behaviours (see `dialogs.phones`)."""
+    """Phones behind one SIPp: `plans` gives each dialled number its behaviours (see `dialogs.phones`).
+
+    They share `line`, so only one of them can talk at a time.
+    """
 
     def __init__(
         self,
@@ -217,7 +220,8 @@ class Phones(Party):
         port: int | None = None,
     ) -> None:
         super().__init__(asterisk, name, address, port)
-        scenario = dialogs.phones(plans, media_address=address, media_ports=[self._media_port] * len(plans))
+        self.line = Line(address, self._media_port)
+        scenario = dialogs.phones(plans, media_address=address, media_port=self._media_port)
         self._start(scenario, [], listening=True)
 
     def rung(self, number: str | None = None) -> list[SipEvent]:
@@ -227,6 +231,10 @@ class Phones(Party):
     def hang_up(self) -> None:
         """Hangs up the newest call, which must have been answered."""
         self.order("MESSAGE", self.rung()[-1].call_id)
+
+    def close(self) -> None:
+        super().close()
+        self.line.close()
 
 
 class Phone(Phones):
@@ -243,7 +251,7 @@ class Phone(Phones):
 
     def die(self) -> None:
         """Vanishes without a word, as by a pulled plug."""
-        super().close()
+        Party.close(self)
 
     def close(self) -> None:
         was_running = self.running
