@@ -1,0 +1,169 @@
+"""The exception tree of Kommutator.
+
+Every class carries a stable `code`, which is what machines may rely on; the text is for people. "Busy" and "nobody
+answered" are outcomes of a call, not errors, and do not occur here. The compiled engine raises the classes under
+`EngineError`, and `CompanyInvalid`, by importing this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+Finding = Mapping[str, Any]
+"""One finding of the check, with the keys of `kommutator check --json`."""
+
+
+class KommutatorError(Exception):
+    """Anything that Kommutator itself refuses or reports."""
+
+    code: ClassVar[str] = "kommutator_error"
+
+
+# --- the company document
+
+
+class CompanyUnreadable(KommutatorError):
+    """The company document cannot be read at all: there is no such file, or it is no YAML mapping."""
+
+    code = "unreadable"
+
+    def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
+        super().__init__(message, file, line)
+        self.message = message
+        self.file = file
+        self.line = line
+        """1-based, where one is known."""
+
+    def __str__(self) -> str:
+        place = self.file or ""
+        if place and self.line is not None:
+            place += f":{self.line}"
+        return f"{place}: {self.message}" if place else self.message
+
+
+class CompanyInvalid(KommutatorError):
+    """The company document was read, and has errors."""
+
+    code = "company_invalid"
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__(list(findings))
+        self.findings: list[dict[str, Any]] = [dict(finding) for finding in findings]
+        """What is wrong, in the form of `kommutator check --json`."""
+
+    def __str__(self) -> str:
+        if not self.findings:
+            return "the company document is invalid"
+        first = self.findings[0]
+        place = f"{first['file']}:{first['line']}: " if first.get("file") and first.get("line") else ""
+        more = f" (and {len(self.findings) - 1} more)" if len(self.findings) > 1 else ""
+        return f"{place}{first.get('message')} [{first.get('code')}]{more}"
+
+
+class NumberingPlanInvalid(KommutatorError):
+    """A numbering plan has a row that cannot be understood; nothing of it was imported."""
+
+    code = "numbering_plan_invalid"
+
+
+# --- the engine
+
+
+class EngineError(KommutatorError):
+    """The engine refused its input, and changed nothing."""
+
+    code = "engine_error"
+
+
+class BadDocument(EngineError):
+    """The bytes given to the engine are no engine document: use `kommutator.company.load` to make one."""
+
+    code = "bad_document"
+
+
+class BadState(EngineError):
+    """The state is damaged, not a state of this engine, or of a company version that it does not hold."""
+
+    code = "bad_state"
+
+
+class UnexpectedEvent(EngineError):
+    """The event does not answer the pending action: it is late, doubled, or of another call."""
+
+    code = "unexpected_event"
+
+
+class BadEvent(EngineError):
+    """The event is malformed: an unknown type, or a field that is missing or of the wrong type."""
+
+    code = "bad_event"
+
+
+class BadCallId(EngineError):
+    """A call id has 1 to 64 bytes."""
+
+    code = "bad_call_id"
+
+
+class BadNumber(EngineError):
+    """Not a telephone number, where one is needed."""
+
+    code = "bad_number"
+
+
+class TooManyListChanges(EngineError):
+    """Too many changes of lists are kept already: they belong in a new version of the company."""
+
+    code = "too_many_list_changes"
+
+
+class UnknownEmployee(EngineError):
+    """The company has no employee of this id."""
+
+    code = "unknown_employee"
+
+
+class EngineFault(EngineError):
+    """The engine failed on this call, through a defect of its own. Other calls are not affected."""
+
+    code = "engine_fault"
+
+
+# --- the PBX
+
+
+class PbxError(KommutatorError):
+    """Something went wrong between an adapter and its PBX."""
+
+    code = "pbx_error"
+
+
+class PbxUnreachable(PbxError):
+    """The PBX cannot be reached, or the connection to it is lost."""
+
+    code = "pbx_unreachable"
+
+
+class PbxRefused(PbxError):
+    """The PBX understood a command and refused it."""
+
+    code = "pbx_refused"
+
+
+class PbxTimeout(PbxError):
+    """The PBX did not answer a command within its deadline."""
+
+    code = "pbx_timeout"
+
+
+class PbxProtocolError(PbxError):
+    """The PBX sent what its protocol does not allow."""
+
+    code = "pbx_protocol"
+
+
+class CallGone(PbxError):
+    """The caller's channel no longer exists."""
+
+    code = "call_gone"

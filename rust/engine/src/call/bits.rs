@@ -1,0 +1,72 @@
+//! A small set of places in a hunt, and its shortest form on the wire.
+
+use super::wire::{Reader, Writer};
+
+/// A set of small numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bits(Vec<u64>);
+
+impl Bits {
+    /// Adds a place.
+    pub fn insert(&mut self, at: usize) {
+        let word = at / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (at % 64);
+    }
+
+    /// Is the place in it.
+    pub fn contains(&self, at: usize) -> bool {
+        self.0.get(at / 64).is_some_and(|word| word & (1 << (at % 64)) != 0)
+    }
+
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Its places, lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0
+            .iter()
+            .enumerate()
+            .flat_map(|(word, &bits)| (0..64).filter(move |bit| bits & (1 << bit) != 0).map(move |bit| word * 64 + bit))
+    }
+
+    /// Writes it: the places one by one (how many, then each), or as bytes (0xffff, how many, then each), whichever is
+    /// shorter.
+    pub fn write(&self, to: &mut Writer) {
+        let places: Vec<usize> = self.iter().collect();
+        let bytes = places.last().map_or(0, |last| last / 8 + 1);
+        if places.len() * 2 <= bytes + 2 {
+            to.u16(places.len() as u16);
+            for place in places {
+                to.u16(place as u16);
+            }
+        } else {
+            to.u16(u16::MAX);
+            to.u16(bytes as u16);
+            for byte in 0..bytes {
+                to.u8((0..8).fold(0, |bits, bit| bits | u8::from(self.contains(byte * 8 + bit)) << bit));
+            }
+        }
+    }
+
+    /// Reads what [`Bits::write`] wrote.
+    pub fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let mut bits = Self::default();
+        let places = from.u16()?;
+        if places < u16::MAX {
+            for _ in 0..places {
+                bits.insert(usize::from(from.u16()?));
+            }
+        } else {
+            for byte in 0..usize::from(from.u16()?) {
+                let value = from.u8()?;
+                (0..8).filter(|bit| value & (1 << bit) != 0).for_each(|bit| bits.insert(byte * 8 + bit));
+            }
+        }
+        Some(bits)
+    }
+}

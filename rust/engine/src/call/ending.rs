@@ -1,0 +1,105 @@
+//! How calls end: recordings, hang-ups, failures, and the one disposition.
+
+use crate::company::version::{Notice, Step};
+
+use super::EngineError;
+use super::event::Whose;
+use super::machine::{Next, Run};
+use super::notices;
+use super::state::{Outcome, Pending};
+use super::turn::{Action, Disposition, Effect, Fault};
+
+/// Shorter than this is no message, seconds.
+const SHORTEST_MESSAGE_S: f64 = 1.0;
+
+impl Run<'_> {
+    /// A recording is there. A message makes its effect at once: whatever the call does next, it is kept.
+    pub(super) fn recorded(&mut self, seconds: f64) -> Result<(), EngineError> {
+        if !(seconds.is_finite() && (0.0..=86_400.0).contains(&seconds)) {
+            return Err(EngineError::BadEvent { field: "seconds", problem: "is not a length in seconds" });
+        }
+        let Step::Voicemail { email, assign, .. } = &self.node().step else {
+            return Err(EngineError::BadState("its node is of another kind"));
+        };
+        self.state.recorded = Some((seconds as u32, self.state.sequence.saturating_sub(1)));
+        if seconds >= SHORTEST_MESSAGE_S {
+            self.state.message = true;
+            let effect = Effect::Voicemail {
+                id: self.effect_id(),
+                recording: self.recording(),
+                seconds,
+                email: email.iter().map(|address| address.to_string()).collect(),
+                assign: assign.map(|assign| notices::assignee(self, assign)),
+            };
+            self.effects.push(effect);
+        }
+        Ok(())
+    }
+
+    /// The caller has gone, whatever was pending.
+    pub(super) fn caller_hung_up(&mut self, seconds: Option<f64>, pending: &Pending) -> Result<Next, EngineError> {
+        if let (Pending::Record, Some(seconds)) = (pending, seconds) {
+            self.recorded(seconds)?;
+        }
+        // While we hang up, the scheme has ended already: the caller was only quicker.
+        if matches!(pending, Pending::HangUp) || self.state.answered || self.state.message {
+            return Ok(self.finish());
+        }
+        notices::abandoned(self);
+        Ok(self.end(Disposition::Abandoned, Fault::Caller))
+    }
+
+    /// The PBX or we cannot go on with the call. What it has earned stands.
+    pub(super) fn failed(&mut self, whose: Whose) -> Next {
+        if self.state.answered || self.state.message {
+            return self.finish();
+        }
+        notices::abandoned(self);
+        let fault = match whose {
+            Whose::Pbx => Fault::Pbx,
+            Whose::Ours => Fault::Ours,
+        };
+        self.end(Disposition::Failed, fault)
+    }
+
+    /// The scheme has ended.
+    pub(super) fn finish(&mut self) -> Next {
+        let unallocated = self.state.node == crate::company::version::NodeIx::NOWHERE;
+        let (disposition, fault) = match self.state.outcome {
+            _ if self.state.answered => (Disposition::Answered, Fault::None),
+            _ if self.state.message => (Disposition::Voicemail, Fault::None),
+            _ if unallocated => (Disposition::Failed, Fault::Caller),
+            _ if self.state.informed => (Disposition::Informed, Fault::None),
+            Outcome::NoAnswer => (Disposition::NoAnswer, Fault::Callee),
+            Outcome::Busy => (Disposition::Busy, Fault::Callee),
+            Outcome::Unavailable | Outcome::None => (Disposition::Unavailable, Fault::Callee),
+        };
+        self.end(disposition, fault)
+    }
+
+    /// The call ends: nobody stays claimed, and a missed call leaves its record.
+    pub(super) fn end(&mut self, disposition: Disposition, fault: Fault) -> Next {
+        if let Pending::Talk { employee: Some(ix), .. } = self.state.pending {
+            self.floor.talked_until(self.slots[ix.at()], self.now_ms);
+        }
+        self.floor.release_all(&self.state.call_id);
+        // A number that serves no scheme is nobody's missed call.
+        if disposition.is_missed() && self.state.node != crate::company::version::NodeIx::NOWHERE {
+            let effect = Effect::MissedCall {
+                id: self.effect_id(),
+                caller: self.state.caller.map(|caller| caller.to_string()),
+                did: self.state.did.map(|did| did.to_string()),
+                owner: notices::liable(self),
+            };
+            self.effects.push(effect);
+        }
+        self.state.hunt = None;
+        self.state.pending = Pending::End(disposition, fault);
+        Next::Action(Action::End { disposition, fault })
+    }
+}
+
+/// The default of `abandoned`: a task for whom the call concerns.
+pub(super) fn default_notice(title: crate::company::version::Text) -> Notice {
+    Notice::Task { assign: crate::company::version::Assignee::Owner, title }
+}

@@ -1,0 +1,381 @@
+//! Hunts: forming rounds, and what the phones' answers make of them.
+//!
+//! `all` and `expanding` have fixed rounds; `linear` has one leg a round, in order. The other strategies choose: the next
+//! round rings the first leg of their order that can be rung now, waits when nobody can but somebody will be free, and
+//! the hunt is over when neither is left. Each round, waited out or rung, uses up at least one leg, so that a hunt of n
+//! legs has at most n rounds.
+
+use crate::company::document::Strategy;
+use crate::company::version::{Hunt, Leg, Node, Step, exit};
+use crate::floor::{ClaimKind, RING_GRACE_MS, Slot, Standing};
+use crate::trace::Reason;
+
+use super::EngineError;
+use super::event::{EndCause, Ended, Event};
+use super::machine::{Next, Run, seed};
+use super::state::{HuntState, Outcome, Pending};
+use super::turn::{Action, Candidate, LeftOut, RoundNote, RungEndpoint};
+
+/// The call that holds people whom another router refused us, until the round is over.
+const ELSEWHERE: &str = "\u{0}elsewhere";
+
+/// A round as the floor allows it now.
+#[derive(Default)]
+struct Formed {
+    rung: Vec<Candidate>,
+    left_out: Vec<LeftOut>,
+    waits: bool,
+}
+
+impl<'e> Run<'e> {
+    pub(super) fn begin_hunt(&mut self, node: &'e Node, hunt: &'e Hunt) -> Result<Next, EngineError> {
+        self.state.informed = false;
+        self.state.outcome = Outcome::None;
+        let start = match hunt.strategy {
+            Strategy::RoundRobin => self.rotation(node) % hunt.legs.len().max(1) as u16,
+            _ => 0,
+        };
+        self.state.hunt = Some(HuntState { start, ..HuntState::default() });
+        self.next_round()
+    }
+
+    /// Forms rounds until one rings or waits, or the hunt is over.
+    fn next_round(&mut self) -> Result<Next, EngineError> {
+        loop {
+            let (node, hunt) = self.hunt()?;
+            let Some(ms) = round_ms(hunt, self.hunt_state()?) else { return self.hunt_over() };
+            self.hunt_state()?.until_ms = self.now_ms.saturating_add_unsigned(ms);
+            let formed = self.form(hunt)?;
+            let passed_over = formed.rung.is_empty() && !formed.waits;
+            self.note(node, &formed, passed_over)?;
+            if !passed_over {
+                return self.perform(formed);
+            }
+            let chooses = chooses(hunt);
+            let state = self.hunt_state()?;
+            state.round += 1;
+            if chooses {
+                return self.hunt_over();
+            }
+        }
+    }
+
+    /// Rings or waits for what is left of the round.
+    fn perform(&mut self, formed: Formed) -> Result<Next, EngineError> {
+        let (node, hunt) = self.hunt()?;
+        let until_ms = self.hunt_state()?.until_ms;
+        if formed.rung.is_empty() {
+            self.floor.release_all(&self.state.call_id);
+            self.hunt_state()?.ringing.clear();
+            self.state.pending = Pending::Wait;
+            return self.wait_action().map(Next::Action);
+        }
+        let keep: Vec<Slot> = formed.rung.iter().filter_map(|leg| leg.employee).map(|ix| self.slots[ix.at()]).collect();
+        self.floor.release_except(&self.state.call_id, &keep);
+        for &slot in &keep {
+            let until = until_ms.saturating_add(RING_GRACE_MS);
+            self.floor.claim(slot, &self.state.call_id, ClaimKind::Ringing, until, self.now_ms);
+        }
+        if let Some(last) = formed.rung.iter().rev().find_map(|leg| leg.employee) {
+            self.state.last_rung = Some(last);
+        }
+        let legs = hunt.legs.len() as u16;
+        let state = self.hunt_state()?;
+        let first = state.round == 0 && hunt.strategy == Strategy::RoundRobin;
+        state.ringing.clear();
+        formed.rung.iter().for_each(|leg| state.ringing.insert(leg.leg));
+        if first && let Some(leg) = formed.rung.first() {
+            let scheme = self.company.schemes[node.scheme.at()].id.clone();
+            self.floor.rotate(&scheme, &node.id, (leg.leg as u16 + 1) % legs);
+        }
+        self.state.pending = Pending::Ring;
+        self.ring_action(formed.rung).map(Next::Action)
+    }
+
+    pub(super) fn ring_event(&mut self, event: &Event) -> Result<Next, EngineError> {
+        match event {
+            Event::Answered { endpoint } => {
+                let winner = self.ringing()?.into_iter().find(|leg| leg.endpoint == *endpoint);
+                let winner = winner.ok_or_else(|| self.unexpected(event))?;
+                self.begin_talk(&winner.endpoint, winner.employee);
+                Ok(Next::Action(Action::Talk { endpoint: winner.endpoint }))
+            }
+            Event::NoAnswer { ended } => self.round_over(ended, EndCause::NoAnswer),
+            Event::Busy { ended } => self.round_over(ended, EndCause::Busy),
+            Event::Unavailable { ended } => self.round_over(ended, EndCause::Unavailable),
+            Event::Taken { employees } => {
+                let until = self.hunt_state()?.until_ms;
+                for id in employees {
+                    if let Some(slot) = self.floor.find(id) {
+                        self.floor.release(slot, &self.state.call_id);
+                        self.floor.claim(slot, ELSEWHERE, ClaimKind::Ringing, until, self.now_ms);
+                    }
+                }
+                self.same_round()
+            }
+            _ => Err(self.unexpected(event)),
+        }
+    }
+
+    pub(super) fn wait_event(&mut self, event: &Event) -> Result<Next, EngineError> {
+        match event {
+            Event::EmployeeFree {} => self.same_round(),
+            Event::Waited {} => self.waited_out(),
+            _ => Err(self.unexpected(event)),
+        }
+    }
+
+    /// The same round, formed anew, for what is left of it.
+    fn same_round(&mut self) -> Result<Next, EngineError> {
+        if self.hunt_state()?.until_ms <= self.now_ms {
+            return self.waited_out();
+        }
+        let (node, hunt) = self.hunt()?;
+        let formed = self.form(hunt)?;
+        if formed.rung.is_empty() && !formed.waits {
+            self.note(node, &formed, true)?;
+            return self.round_done();
+        }
+        self.note(node, &formed, false)?;
+        self.perform(formed)
+    }
+
+    fn waited_out(&mut self) -> Result<Next, EngineError> {
+        let (_, hunt) = self.hunt()?;
+        if chooses(hunt) {
+            // Those waited for have had their round.
+            for leg in 0..hunt.legs.len() {
+                let standing = self.standing_of(hunt, leg)?.1;
+                if standing.will_be_free() {
+                    self.hunt_state()?.out.insert(leg);
+                }
+            }
+        }
+        self.round_done()
+    }
+
+    fn round_over(&mut self, ended: &[Ended], rest: EndCause) -> Result<Next, EngineError> {
+        let (_, hunt) = self.hunt()?;
+        let one_by_one = hunt.one_by_one();
+        let ringing = self.ringing()?;
+        let state = self.hunt_state()?;
+        for leg in ringing {
+            let cause = ended.iter().find(|ended| ended.endpoint == leg.endpoint).map_or(rest, |ended| ended.cause);
+            match cause {
+                EndCause::NoAnswer => state.rang_out = true,
+                // A phone that is declined is reachable and taken by its owner's own choice: PBXs call it busy.
+                EndCause::Busy | EndCause::Declined => state.busy = true,
+                EndCause::Unavailable => {}
+            }
+            if one_by_one || cause != EndCause::NoAnswer {
+                state.out.insert(leg.leg);
+            }
+        }
+        self.round_done()
+    }
+
+    fn round_done(&mut self) -> Result<Next, EngineError> {
+        let state = self.hunt_state()?;
+        state.ringing.clear();
+        state.round = state.round.saturating_add(1);
+        self.next_round()
+    }
+
+    fn hunt_over(&mut self) -> Result<Next, EngineError> {
+        self.floor.release_all(&self.state.call_id);
+        let state = self.state.hunt.take().unwrap_or_default();
+        let rounds = u32::from(state.round);
+        let (outcome, place, why) = if state.rang_out {
+            (Outcome::NoAnswer, exit::NO_ANSWER, Reason::NobodyAnswered { rounds })
+        } else if state.busy {
+            (Outcome::Busy, exit::BUSY, Reason::AllBusy { rounds })
+        } else {
+            (Outcome::Unavailable, exit::UNAVAILABLE, Reason::NobodyAvailable { rounds })
+        };
+        self.state.outcome = outcome;
+        Ok(self.leave(place, why))
+    }
+
+    /// Who of the round can be rung now, and who cannot, and why. Marks the hunt busy where somebody is.
+    fn form(&mut self, hunt: &'e Hunt) -> Result<Formed, EngineError> {
+        let order = self.order(hunt)?;
+        let mut formed = Formed::default();
+        let mut busy = false;
+        for leg in order {
+            let (candidate, mut standing) = self.standing_of(hunt, leg)?;
+            let taken = |other: &Candidate| Some(&other.endpoint) == candidate.as_ref().map(|leg| &leg.endpoint);
+            if standing == Standing::Free && formed.rung.iter().any(taken) {
+                standing = Standing::SamePhone;
+            }
+            busy |= standing.is_busy();
+            match candidate {
+                Some(candidate) if standing == Standing::Free => {
+                    formed.rung.push(candidate);
+                    if chooses(hunt) {
+                        break;
+                    }
+                }
+                candidate => {
+                    formed.waits |= standing.will_be_free();
+                    formed.left_out.push(self.left_out(hunt, leg, candidate, standing));
+                }
+            }
+        }
+        self.hunt_state()?.busy |= busy;
+        Ok(formed)
+    }
+
+    fn left_out(&self, hunt: &Hunt, leg: usize, candidate: Option<Candidate>, why: Standing) -> LeftOut {
+        let employee = match hunt.legs[leg] {
+            Leg::Desk(ix) | Leg::Mobile(ix) => Some(ix),
+            Leg::Owner => self.state.owner,
+            Leg::Phone(_) => None,
+        };
+        let employee = employee.map(|ix| self.company.employees[ix.at()].id.to_string());
+        LeftOut { employee, endpoint: candidate.map(|leg| leg.endpoint), why }
+    }
+
+    /// The legs of the round, in the order in which they are considered.
+    fn order(&mut self, hunt: &'e Hunt) -> Result<Vec<usize>, EngineError> {
+        let state = self.hunt_state()?.clone();
+        let round = usize::from(state.round);
+        Ok(match hunt.strategy {
+            Strategy::All | Strategy::Expanding => {
+                (0..hunt.rounds.get(round).map_or(0, |round| usize::from(round.legs))).collect()
+            }
+            Strategy::Linear => (round..hunt.legs.len()).take(1).collect(),
+            strategy => {
+                let legs = hunt.legs.len();
+                let mut untried: Vec<usize> = (0..legs).filter(|&leg| !state.out.contains(leg)).collect();
+                match strategy {
+                    Strategy::RoundRobin => {
+                        untried.sort_by_key(|leg| (leg + legs - usize::from(state.start) % legs) % legs);
+                    }
+                    Strategy::LongestIdle => untried.sort_by_key(|&leg| self.record(hunt, leg).0),
+                    Strategy::FewestCalls => untried.sort_by_key(|&leg| self.record(hunt, leg).1),
+                    _ => untried.sort_by_key(|&leg| seed(&self.state.call_id, leg as u64 + 1)),
+                }
+                untried
+            }
+        })
+    }
+
+    fn record(&self, hunt: &Hunt, leg: usize) -> (i64, u32) {
+        let employee = match hunt.legs[leg] {
+            Leg::Desk(ix) | Leg::Mobile(ix) => Some(ix),
+            Leg::Owner => self.state.owner,
+            Leg::Phone(_) => None,
+        };
+        employee.map_or((i64::MIN, 0), |ix| self.floor.record(self.slots[ix.at()]))
+    }
+
+    /// The leg's phone, and whether it can be rung.
+    fn standing_of(&mut self, hunt: &Hunt, leg: usize) -> Result<(Option<Candidate>, Standing), EngineError> {
+        let out = self.hunt_state()?.out.contains(leg);
+        let company = self.company;
+        let (employee, endpoint, mobile) = match hunt.legs[leg] {
+            Leg::Phone(number) => (None, Some(number.to_string()), false),
+            Leg::Mobile(ix) => (Some(ix), company.employees[ix.at()].mobile.map(|number| number.to_string()), true),
+            Leg::Desk(ix) => (Some(ix), company.employees[ix.at()].endpoint.as_deref().map(str::to_owned), false),
+            Leg::Owner => match self.state.owner {
+                Some(ix) => (Some(ix), company.employees[ix.at()].endpoint.as_deref().map(str::to_owned), false),
+                None => (None, None, false),
+            },
+        };
+        let Some(endpoint) = endpoint else { return Ok((None, Standing::NobodyFound)) };
+        let standing = match employee {
+            _ if out => Standing::OutOfThisHunt,
+            Some(ix) => self.floor.standing(self.slots[ix.at()], &self.state.call_id, mobile, self.now_ms),
+            None => Standing::Free,
+        };
+        Ok((Some(Candidate { leg, employee, endpoint }), standing))
+    }
+
+    /// The phones that ring.
+    fn ringing(&mut self) -> Result<Vec<Candidate>, EngineError> {
+        let (_, hunt) = self.hunt()?;
+        let legs: Vec<usize> = self.hunt_state()?.ringing.iter().filter(|&leg| leg < hunt.legs.len()).collect();
+        let mut ringing = Vec::with_capacity(legs.len());
+        for leg in legs {
+            ringing.extend(self.standing_of(hunt, leg)?.0);
+        }
+        Ok(ringing)
+    }
+
+    /// The pending `ring` again: the phones that rang, less those that another call has claimed meanwhile.
+    pub(super) fn ring_again(&mut self) -> Result<Action, EngineError> {
+        let until = self.hunt_state()?.until_ms.saturating_add(RING_GRACE_MS);
+        let mut ringing = self.ringing()?;
+        ringing.retain(|leg| {
+            leg.employee.is_none_or(|ix| {
+                self.floor.claim(self.slots[ix.at()], &self.state.call_id, ClaimKind::Ringing, until, self.now_ms)
+            })
+        });
+        self.ring_action(ringing)
+    }
+
+    fn ring_action(&mut self, rung: Vec<Candidate>) -> Result<Action, EngineError> {
+        let (_, hunt) = self.hunt()?;
+        let ms = self.left_of_round()?;
+        let round = u32::from(self.hunt_state()?.round) + 1;
+        let company = self.company;
+        let endpoints = rung
+            .into_iter()
+            .map(|leg| RungEndpoint {
+                employee: leg.employee.map(|ix| company.employees[ix.at()].id.to_string()),
+                endpoint: leg.endpoint,
+            })
+            .collect();
+        Ok(Action::Ring { endpoints, ms, music: hunt.music.as_deref().map(str::to_owned), round })
+    }
+
+    pub(super) fn wait_action(&mut self) -> Result<Action, EngineError> {
+        let (_, hunt) = self.hunt()?;
+        let music = hunt.music.as_deref().map(str::to_owned);
+        Ok(Action::Wait { music, announce: None, ms: self.left_of_round()? })
+    }
+
+    fn left_of_round(&mut self) -> Result<u64, EngineError> {
+        let until_ms = self.hunt_state()?.until_ms;
+        Ok(u64::try_from(until_ms.saturating_sub(self.now_ms)).unwrap_or(0))
+    }
+
+    fn note(&mut self, node: &Node, formed: &Formed, passed_over: bool) -> Result<(), EngineError> {
+        let round = u32::from(self.hunt_state()?.round) + 1;
+        let scheme = self.company.schemes[node.scheme.at()].id.to_string();
+        let left_out = formed.left_out.clone();
+        self.rounds.push(RoundNote { scheme, node: node.id.to_string(), round, left_out, passed_over });
+        Ok(())
+    }
+
+    fn rotation(&self, node: &Node) -> u16 {
+        self.floor.rotation(&self.company.schemes[node.scheme.at()].id, &node.id)
+    }
+
+    fn hunt(&self) -> Result<(&'e Node, &'e Hunt), EngineError> {
+        let node = self.node();
+        match &node.step {
+            Step::Ring(hunt) => Ok((node, hunt)),
+            _ => Err(EngineError::BadState("its node is of another kind")),
+        }
+    }
+
+    fn hunt_state(&mut self) -> Result<&mut HuntState, EngineError> {
+        self.state.hunt.as_mut().ok_or(EngineError::BadState("it has no hunt"))
+    }
+}
+
+/// True for strategies that choose whom a round rings when it begins.
+fn chooses(hunt: &Hunt) -> bool {
+    hunt.one_by_one() && hunt.strategy != Strategy::Linear
+}
+
+/// The length of the round at hand; `None` when the hunt has no more.
+fn round_ms(hunt: &Hunt, state: &HuntState) -> Option<u64> {
+    let round = usize::from(state.round);
+    if hunt.one_by_one() {
+        hunt.rounds.first().filter(|_| round < hunt.legs.len()).map(|round| round.ms)
+    } else {
+        hunt.rounds.get(round).map(|round| round.ms)
+    }
+}

@@ -1,0 +1,335 @@
+//! The state of one call: everything the next step needs, in at most 512 bytes that travel with the call.
+//!
+//! Layout, format 1: the format's number; the fields in the order of [`CallState::encode`], little-endian; eight bytes of
+//! SipHash-2-4 over all before them. The hash finds damage and states that are not ours; it is no secret.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+use crate::company::version::{CounterIx, EmployeeIx, NodeIx, VersionId};
+use crate::number::Number;
+
+use super::bits::Bits;
+use super::wire::{Reader, Writer};
+use super::{Disposition, EngineError, Fault};
+
+/// The most bytes a state has.
+pub const MAX_STATE: usize = 512;
+/// The most bytes a call id has.
+pub const MAX_CALL_ID: usize = 64;
+/// The most bytes an endpoint's address has where a call is passed to it.
+pub const MAX_ENDPOINT: usize = 128;
+/// What is left of a state for `repeat` counters (4 bytes each) and tags (2 bytes each) of the schemes one call can see.
+pub const MAX_MEMORY: usize = 112;
+
+const FORMAT: u8 = 1;
+const CHECK: usize = 8;
+
+/// The action that waits for its event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// `play`.
+    Play,
+    /// `menu`, with the attempts used and how the last one failed.
+    Menu {
+        /// Attempts that failed.
+        failed: u8,
+        /// The last failed attempt was silence.
+        silent: bool,
+    },
+    /// `ring`.
+    Ring,
+    /// `wait`.
+    Wait,
+    /// `record`.
+    Record,
+    /// `find_owner`.
+    FindOwner,
+    /// `find_history`.
+    FindHistory,
+    /// `transfer`.
+    Transfer,
+    /// `talk`, with whom.
+    Talk {
+        /// The phone.
+        endpoint: Box<str>,
+        /// Whose it is.
+        employee: Option<EmployeeIx>,
+    },
+    /// `hang_up`.
+    HangUp,
+    /// `end`.
+    End(Disposition, Fault),
+}
+
+/// Where a hunt stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HuntState {
+    /// Rounds begun before this one.
+    pub round: u16,
+    /// Where a round-robin order begins.
+    pub start: u16,
+    /// Legs that are out of this hunt.
+    pub out: Bits,
+    /// Legs that ring.
+    pub ringing: Bits,
+    /// When the round is over.
+    pub until_ms: i64,
+    /// A phone rang out.
+    pub rang_out: bool,
+    /// Somebody was on the phone or claimed.
+    pub busy: bool,
+}
+
+/// How the last hunt ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Outcome {
+    #[default]
+    None,
+    NoAnswer,
+    Busy,
+    Unavailable,
+}
+
+/// Everything the next step of a call needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallState {
+    /// The company version it began on.
+    pub version: VersionId,
+    /// Chosen by the adapter; at most [`MAX_CALL_ID`] bytes.
+    pub call_id: Box<str>,
+    /// Our number that was dialled, if it is one.
+    pub did: Option<Number>,
+    /// The calling party, unless withheld.
+    pub caller: Option<Number>,
+    /// Events handled so far.
+    pub sequence: u32,
+    /// Effects made so far: the next one's identity.
+    pub effects: u16,
+    /// The node whose action is pending.
+    pub node: NodeIx,
+    /// The pending action.
+    pub pending: Pending,
+    /// The hunt, while one is on.
+    pub hunt: Option<HuntState>,
+    /// How the last hunt ended.
+    pub outcome: Outcome,
+    /// Whom the last `owner` node found.
+    pub owner: Option<EmployeeIx>,
+    /// Who was rung last.
+    pub last_rung: Option<EmployeeIx>,
+    /// A conversation began.
+    pub answered: bool,
+    /// A message of at least a second was recorded.
+    pub message: bool,
+    /// The last thing heard was an announcement after which a call may end.
+    pub informed: bool,
+    /// Seconds of the last recording, rounded down, and the sequence that names it.
+    pub recorded: Option<(u32, u32)>,
+    /// Passes of `repeat` nodes, those with any.
+    pub passes: Vec<(CounterIx, u16)>,
+    /// `tag` nodes passed, in the order of their last passing.
+    pub tags: Vec<NodeIx>,
+}
+
+impl CallState {
+    /// A call that has just arrived.
+    #[must_use]
+    pub fn new(version: VersionId, call_id: &str, did: Option<Number>, caller: Option<Number>) -> Self {
+        Self {
+            version,
+            call_id: call_id.into(),
+            did,
+            caller,
+            sequence: 0,
+            effects: 0,
+            node: NodeIx::NOWHERE,
+            pending: Pending::HangUp,
+            hunt: None,
+            outcome: Outcome::None,
+            owner: None,
+            last_rung: None,
+            answered: false,
+            message: false,
+            informed: false,
+            recorded: None,
+            passes: Vec::new(),
+            tags: Vec::new(),
+        }
+    }
+
+    /// Its bytes. `state_too_large` cannot happen for a checked company; it is an error all the same, not a promise.
+    pub fn encode(&self) -> Result<Vec<u8>, EngineError> {
+        let mut to = Writer::default();
+        to.u8(FORMAT);
+        to.u64(self.version.0);
+        to.text(&self.call_id);
+        to.u64(self.did.map_or(0, Number::as_u64));
+        to.u64(self.caller.map_or(0, Number::as_u64));
+        to.u32(self.sequence);
+        to.u16(self.effects);
+        to.u16(self.node.0);
+        self.encode_pending(&mut to);
+        to.u8(match self.outcome {
+            Outcome::None => 0,
+            Outcome::NoAnswer => 1,
+            Outcome::Busy => 2,
+            Outcome::Unavailable => 3,
+        });
+        to.maybe_u32(self.owner.map(|ix| ix.0));
+        to.maybe_u32(self.last_rung.map(|ix| ix.0));
+        to.u8(u8::from(self.answered) | u8::from(self.message) << 1 | u8::from(self.informed) << 2);
+        to.maybe_u32(self.recorded.map(|(seconds, _)| seconds));
+        to.u32(self.recorded.map_or(0, |(_, sequence)| sequence));
+        to.u8(self.passes.len() as u8);
+        for (counter, passes) in &self.passes {
+            to.u16(counter.0);
+            to.u16(*passes);
+        }
+        to.u8(self.tags.len() as u8);
+        for tag in &self.tags {
+            to.u16(tag.0);
+        }
+        to.u8(u8::from(self.hunt.is_some()));
+        if let Some(hunt) = &self.hunt {
+            to.u16(hunt.round);
+            to.u16(hunt.start);
+            to.i64(hunt.until_ms);
+            to.u8(u8::from(hunt.rang_out) | u8::from(hunt.busy) << 1);
+            hunt.out.write(&mut to);
+            hunt.ringing.write(&mut to);
+        }
+        let check = check(&to.0);
+        to.u64(check);
+        if to.0.len() <= MAX_STATE { Ok(to.0) } else { Err(EngineError::StateTooLarge { bytes: to.0.len() }) }
+    }
+
+    fn encode_pending(&self, to: &mut Writer) {
+        match &self.pending {
+            Pending::Play => to.u8(0),
+            Pending::Menu { failed, silent } => {
+                to.u8(1);
+                to.u8(*failed);
+                to.u8(u8::from(*silent));
+            }
+            Pending::Ring => to.u8(2),
+            Pending::Wait => to.u8(3),
+            Pending::Record => to.u8(4),
+            Pending::FindOwner => to.u8(5),
+            Pending::FindHistory => to.u8(6),
+            Pending::Transfer => to.u8(7),
+            Pending::Talk { endpoint, employee } => {
+                to.u8(8);
+                to.text(endpoint);
+                to.maybe_u32(employee.map(|ix| ix.0));
+            }
+            Pending::HangUp => to.u8(9),
+            Pending::End(disposition, fault) => {
+                to.u8(10);
+                to.u8(*disposition as u8);
+                to.u8(*fault as u8);
+            }
+        }
+    }
+
+    /// Reads a state. Anything that [`CallState::encode`] did not write is `bad_state`.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EngineError> {
+        let (body, hash) = bytes
+            .split_last_chunk::<CHECK>()
+            .filter(|_| bytes.len() <= MAX_STATE)
+            .ok_or(EngineError::BadState("not the length of a state"))?;
+        if check(body) != u64::from_le_bytes(*hash) {
+            return Err(EngineError::BadState("damaged, or not a state of ours"));
+        }
+        let mut from = Reader(body);
+        if from.u8() != Some(FORMAT) {
+            return Err(EngineError::BadState("of a format this release does not read"));
+        }
+        Self::read(&mut from).filter(|_| from.0.is_empty()).ok_or(EngineError::BadState("its fields make no sense"))
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let version = VersionId(from.u64()?);
+        let call_id = from.text()?;
+        let did = read_number(from)?;
+        let caller = read_number(from)?;
+        let mut state = Self::new(version, &call_id, did, caller);
+        state.sequence = from.u32()?;
+        state.effects = from.u16()?;
+        state.node = NodeIx(from.u16()?);
+        state.pending = read_pending(from)?;
+        state.outcome = match from.u8()? {
+            0 => Outcome::None,
+            1 => Outcome::NoAnswer,
+            2 => Outcome::Busy,
+            3 => Outcome::Unavailable,
+            _ => return None,
+        };
+        state.owner = from.maybe_u32()?.map(EmployeeIx);
+        state.last_rung = from.maybe_u32()?.map(EmployeeIx);
+        let flags = from.u8()?;
+        (state.answered, state.message, state.informed) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
+        let seconds = from.maybe_u32()?;
+        let sequence = from.u32()?;
+        state.recorded = seconds.map(|seconds| (seconds, sequence));
+        for _ in 0..from.u8()? {
+            state.passes.push((CounterIx(from.u16()?), from.u16()?));
+        }
+        for _ in 0..from.u8()? {
+            state.tags.push(NodeIx(from.u16()?));
+        }
+        if from.u8()? == 1 {
+            let (round, start, until_ms, flags) = (from.u16()?, from.u16()?, from.i64()?, from.u8()?);
+            let (out, ringing) = (Bits::read(from)?, Bits::read(from)?);
+            let (rang_out, busy) = (flags & 1 != 0, flags & 2 != 0);
+            state.hunt = Some(HuntState { round, start, out, ringing, until_ms, rang_out, busy });
+        }
+        Some(state)
+    }
+
+    /// How often the call has passed a `repeat`.
+    #[must_use]
+    pub fn passes_of(&self, counter: CounterIx) -> u16 {
+        self.passes.iter().find(|(known, _)| *known == counter).map_or(0, |&(_, passes)| passes)
+    }
+
+    /// Counts a pass of a `repeat`.
+    pub fn pass(&mut self, counter: CounterIx) {
+        match self.passes.iter_mut().find(|(known, _)| *known == counter) {
+            Some((_, passes)) => *passes = passes.saturating_add(1),
+            None => self.passes.push((counter, 1)),
+        }
+    }
+}
+
+fn read_number(from: &mut Reader<'_>) -> Option<Option<Number>> {
+    match from.u64()? {
+        0 => Some(None),
+        packed => Number::from_u64(packed).map(Some),
+    }
+}
+
+fn read_pending(from: &mut Reader<'_>) -> Option<Pending> {
+    Some(match from.u8()? {
+        0 => Pending::Play,
+        1 => Pending::Menu { failed: from.u8()?, silent: from.u8()? == 1 },
+        2 => Pending::Ring,
+        3 => Pending::Wait,
+        4 => Pending::Record,
+        5 => Pending::FindOwner,
+        6 => Pending::FindHistory,
+        7 => Pending::Transfer,
+        8 => Pending::Talk { endpoint: from.text()?, employee: from.maybe_u32()?.map(EmployeeIx) },
+        9 => Pending::HangUp,
+        10 => Pending::End(Disposition::from_u8(from.u8()?)?, Fault::from_u8(from.u8()?)?),
+        _ => return None,
+    })
+}
+
+fn check(body: &[u8]) -> u64 {
+    let mut hasher = SipHasher24::new_with_keys(u64::from_le_bytes(*b"kommutat"), u64::from_le_bytes(*b"or state"));
+    hasher.write(body);
+    hasher.finish()
+}

@@ -1,0 +1,192 @@
+//! The engine: company versions, the floor and facts, and every call's next step.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::call::state::{CallState, MAX_CALL_ID, Pending};
+use crate::call::{EngineError, Event, Ground, Run, Turn};
+use crate::company::version::{Company, NodeIx, VersionId};
+use crate::facts::Facts;
+use crate::floor::{ClaimKind, Floor, Line, Presence, RESERVE_MS, Slot};
+use crate::number::Number;
+
+/// A version that calls can run on.
+#[derive(Debug)]
+struct Held {
+    company: Arc<Company>,
+    slots: Vec<Slot>,
+}
+
+/// Decides calls. Equal inputs in equal order give equal outputs.
+#[derive(Debug)]
+pub struct Engine {
+    versions: HashMap<VersionId, Held>,
+    active: Arc<Company>,
+    floor: Floor,
+    facts: Facts,
+}
+
+impl Engine {
+    /// An engine on a company that was checked without errors.
+    #[must_use]
+    pub fn new(company: Arc<Company>) -> Self {
+        let mut engine = Self {
+            versions: HashMap::new(),
+            active: Arc::clone(&company),
+            floor: Floor::default(),
+            facts: Facts::default(),
+        };
+        engine.hold(company);
+        engine
+    }
+
+    /// Holds a version, so that calls that began on it go on.
+    pub fn hold(&mut self, company: Arc<Company>) -> VersionId {
+        let slots = company.employees.iter().map(|employee| self.floor.slot(&employee.id)).collect();
+        let id = company.id;
+        self.versions.insert(id, Held { company, slots });
+        id
+    }
+
+    /// Makes a held version the one that new calls begin on. False when it is not held.
+    pub fn activate(&mut self, version: VersionId) -> bool {
+        let Some(held) = self.versions.get(&version) else { return false };
+        self.active = Arc::clone(&held.company);
+        true
+    }
+
+    /// Stops holding a version. False, and nothing changed, for the active one and for one not held.
+    pub fn drop_version(&mut self, version: VersionId) -> bool {
+        self.active.id != version && self.versions.remove(&version).is_some()
+    }
+
+    /// The version that new calls begin on.
+    #[must_use]
+    pub fn active(&self) -> &Company {
+        &self.active
+    }
+
+    /// A call has come. A live call of the same id is replaced: whom it claimed is free again.
+    pub fn arrive(&mut self, call_id: &str, did: &str, caller: Option<&str>, now_ms: i64) -> Result<Turn, EngineError> {
+        if call_id.is_empty() || call_id.len() > MAX_CALL_ID {
+            return Err(EngineError::BadCallId { bytes: call_id.len(), max: MAX_CALL_ID });
+        }
+        let country = self.active.country;
+        let did = Number::parse(did, country);
+        let caller = caller.and_then(|caller| Number::parse(caller, country));
+        let state = CallState::new(self.active.id, call_id, did, caller);
+        self.run(state, now_ms)?.arrive()
+    }
+
+    /// An event of a call. An event that does not answer the pending action is refused and changes nothing.
+    pub fn handle(&mut self, state: &[u8], event: &Event, now_ms: i64) -> Result<Turn, EngineError> {
+        let state = CallState::decode(state)?;
+        self.run(state, now_ms)?.handle(event)
+    }
+
+    /// The pending action of a call again, with its claims: for a router that took the call over.
+    pub fn resume(&mut self, state: &[u8], now_ms: i64) -> Result<Turn, EngineError> {
+        let state = CallState::decode(state)?;
+        self.run(state, now_ms)?.resume()
+    }
+
+    fn run(&mut self, state: CallState, now_ms: i64) -> Result<Run<'_>, EngineError> {
+        let held = self.versions.get(&state.version).ok_or(EngineError::BadState("its company version is not held"))?;
+        fits(&state, &held.company)?;
+        let ground = Ground { company: &held.company, slots: &held.slots };
+        Ok(Run::new(ground, &mut self.floor, &mut self.facts, state, now_ms))
+    }
+
+    /// Sets an employee's presence.
+    pub fn presence(&mut self, employee: &str, presence: Presence) -> Result<(), EngineError> {
+        let slot = self.slot(employee)?;
+        self.floor.set_presence(slot, presence);
+        Ok(())
+    }
+
+    /// Sets an employee's line.
+    pub fn line(&mut self, employee: &str, line: Line) -> Result<(), EngineError> {
+        let slot = self.slot(employee)?;
+        self.floor.set_line(slot, line);
+        Ok(())
+    }
+
+    /// Tells who owns a number; `None` is nobody. An id that this version does not have is remembered all the same: it
+    /// may be another version's.
+    pub fn owner_is(&mut self, number: &str, employee: Option<&str>) -> Result<(), EngineError> {
+        let number = self.number(number)?;
+        self.facts.set_owner(number, employee);
+        Ok(())
+    }
+
+    /// Forgets who owns a number: the next call asks.
+    pub fn forget_owner(&mut self, number: &str) -> Result<(), EngineError> {
+        let number = self.number(number)?;
+        self.facts.forget_owner(number);
+        Ok(())
+    }
+
+    /// Tells that a number called.
+    pub fn called(&mut self, number: &str, at_ms: i64) -> Result<(), EngineError> {
+        let number = self.number(number)?;
+        self.facts.set_called(number, at_ms);
+        Ok(())
+    }
+
+    /// Puts a number on a list, or takes it off, from now on and in every version.
+    pub fn listed(&mut self, list: &str, number: &str, listed: bool) -> Result<(), EngineError> {
+        let number = self.number(number)?;
+        if self.facts.set_listed(list, number, listed) { Ok(()) } else { Err(EngineError::TooManyListChanges) }
+    }
+
+    /// Claims a manager for a consultation of the call. False when another call holds him.
+    pub fn reserve(&mut self, employee: &str, call_id: &str, now_ms: i64) -> Result<bool, EngineError> {
+        let slot = self.slot(employee)?;
+        Ok(self.floor.claim(slot, call_id, ClaimKind::Reserved, now_ms.saturating_add(RESERVE_MS), now_ms))
+    }
+
+    /// Releases a manager whom the call holds.
+    pub fn release(&mut self, employee: &str, call_id: &str) -> Result<(), EngineError> {
+        let slot = self.slot(employee)?;
+        self.floor.release(slot, call_id);
+        Ok(())
+    }
+
+    /// The region of a number in the active version.
+    #[must_use]
+    pub fn region_of(&self, number: &str) -> Option<&str> {
+        let number = Number::parse(number, self.active.country)?;
+        self.active.regions.find(number).map(|found| &*self.active.region_ids[found.region])
+    }
+
+    /// The floor, to read.
+    #[must_use]
+    pub fn floor(&self) -> &Floor {
+        &self.floor
+    }
+
+    fn slot(&self, employee: &str) -> Result<Slot, EngineError> {
+        self.floor.find(employee).ok_or_else(|| EngineError::UnknownEmployee(employee.to_owned()))
+    }
+
+    fn number(&self, written: &str) -> Result<Number, EngineError> {
+        Number::parse(written, self.active.country).ok_or_else(|| EngineError::BadNumber(written.to_owned()))
+    }
+}
+
+/// Refuses a state whose places do not exist in the version it names.
+fn fits(state: &CallState, company: &Company) -> Result<(), EngineError> {
+    let nowhere = state.node == NodeIx::NOWHERE;
+    let placed = if nowhere {
+        matches!(state.pending, Pending::HangUp | Pending::End(..))
+    } else {
+        state.node.at() < company.nodes.len()
+    };
+    let talking = match state.pending {
+        Pending::Talk { employee, .. } => employee,
+        _ => None,
+    };
+    let people =
+        [state.owner, state.last_rung, talking].into_iter().flatten().all(|ix| ix.at() < company.employees.len());
+    if placed && people { Ok(()) } else { Err(EngineError::BadState("it does not fit its company version")) }
+}

@@ -1,0 +1,292 @@
+//! The floor: presence and line of everybody, and who is claimed by which call.
+//!
+//! People are known by their ids, so that the floor outlives a change of version. A claim is made when a round begins to
+//! ring somebody and released when it stops; it has a deadline, so that a client that vanishes cannot hold anybody.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How long after a round's end its claims still hold: the time a PBX has to report the end. Milliseconds.
+pub const RING_GRACE_MS: i64 = 5_000;
+/// How long the claim of a conversation holds without news of it. Milliseconds.
+pub const TALK_CLAIM_MS: i64 = 4 * 3_600_000;
+/// How long a consultation holds a manager without news of it. Milliseconds.
+pub const RESERVE_MS: i64 = 60_000;
+
+/// Is the person at the workplace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Presence {
+    #[default]
+    Present,
+    Away,
+    Offline,
+}
+
+/// Is the phone free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Line {
+    #[default]
+    Idle,
+    Ringing,
+    Busy,
+    WrapUp,
+    Unreachable,
+}
+
+/// What a claim is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimKind {
+    /// His phone rings for the call.
+    Ringing,
+    /// He talks with the caller.
+    Talking,
+    /// A consultation is about to reach him.
+    Reserved,
+}
+
+/// Whether a person can be rung for a call, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Can be rung.
+    Free,
+    /// Not at the workplace.
+    Away,
+    /// Not at work.
+    Offline,
+    /// The phone cannot be reached.
+    Unreachable,
+    /// In a conversation.
+    OnThePhone,
+    /// Being rung by another call, or promised to one.
+    RungByAnother,
+    /// Finishing the last call.
+    WrapUp,
+    /// Declined, or was found busy or unreachable, in this very hunt.
+    OutOfThisHunt,
+    /// The last `owner` node found nobody, or somebody without a phone.
+    NobodyFound,
+    /// The same phone is in the round already.
+    SamePhone,
+}
+
+impl Standing {
+    /// True for who will be free again without doing anything: a round with nobody else waits for him.
+    #[must_use]
+    pub fn will_be_free(self) -> bool {
+        matches!(self, Self::RungByAnother | Self::WrapUp)
+    }
+
+    /// True when the hunt's outcome counts him as busy.
+    #[must_use]
+    pub fn is_busy(self) -> bool {
+        matches!(self, Self::OnThePhone | Self::RungByAnother)
+    }
+}
+
+/// A person's place on the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(u32);
+
+#[derive(Debug)]
+struct Claim {
+    call: Box<str>,
+    kind: ClaimKind,
+    until_ms: i64,
+}
+
+#[derive(Debug)]
+struct Person {
+    id: Box<str>,
+    presence: Presence,
+    line: Line,
+    claim: Option<Claim>,
+    talked_until_ms: i64,
+    answered: u32,
+}
+
+/// The live picture of everybody.
+#[derive(Debug, Default)]
+pub struct Floor {
+    index: HashMap<Box<str>, Slot>,
+    people: Vec<Person>,
+    claims: HashMap<Box<str>, Vec<Slot>>,
+    rotation: HashMap<(Box<str>, Box<str>), u16>,
+    freed: u64,
+}
+
+impl Floor {
+    /// The person's place; made, present and idle, when new.
+    pub fn slot(&mut self, id: &str) -> Slot {
+        if let Some(&slot) = self.index.get(id) {
+            return slot;
+        }
+        let slot = Slot(self.people.len() as u32);
+        self.people.push(Person {
+            id: id.into(),
+            presence: Presence::default(),
+            line: Line::default(),
+            claim: None,
+            talked_until_ms: i64::MIN,
+            answered: 0,
+        });
+        self.index.insert(id.into(), slot);
+        slot
+    }
+
+    /// The person's place, if known.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Slot> {
+        self.index.get(id).copied()
+    }
+
+    /// Counts every moment at which somebody may have come free. A router compares it to know when to offer
+    /// `employee_free` to calls that wait.
+    #[must_use]
+    pub fn freed(&self) -> u64 {
+        self.freed
+    }
+
+    /// Sets presence.
+    pub fn set_presence(&mut self, slot: Slot, presence: Presence) {
+        self.person(slot).presence = presence;
+        self.freed += u64::from(presence == Presence::Present);
+    }
+
+    /// Sets the line.
+    pub fn set_line(&mut self, slot: Slot, line: Line) {
+        self.person(slot).line = line;
+        self.freed += u64::from(line == Line::Idle);
+    }
+
+    /// Presence and line as last told.
+    #[must_use]
+    pub fn of(&self, slot: Slot) -> (Presence, Line) {
+        let person = &self.people[slot.0 as usize];
+        (person.presence, person.line)
+    }
+
+    /// Whether the person can be rung for the call. A mobile rings people who are away from their desk, too.
+    #[must_use]
+    pub fn standing(&self, slot: Slot, call: &str, mobile: bool, now_ms: i64) -> Standing {
+        let person = &self.people[slot.0 as usize];
+        let claim = person.claim.as_ref().filter(|claim| claim.until_ms > now_ms);
+        let ours = claim.is_some_and(|claim| &*claim.call == call);
+        match (person.presence, person.line) {
+            (Presence::Away, _) if !mobile => Standing::Away,
+            (Presence::Offline, _) if !mobile => Standing::Offline,
+            (_, Line::Unreachable) if !mobile => Standing::Unreachable,
+            (_, Line::Busy) => Standing::OnThePhone,
+            _ => match claim {
+                Some(claim) if !ours && claim.kind == ClaimKind::Talking => Standing::OnThePhone,
+                Some(_) if !ours => Standing::RungByAnother,
+                None if person.line == Line::Ringing => Standing::RungByAnother,
+                _ if person.line == Line::WrapUp => Standing::WrapUp,
+                _ => Standing::Free,
+            },
+        }
+    }
+
+    /// Claims a person for a call. False, and nothing changed, when another call holds him.
+    pub fn claim(&mut self, slot: Slot, call: &str, kind: ClaimKind, until_ms: i64, now_ms: i64) -> bool {
+        let held = self.people[slot.0 as usize].claim.as_ref().filter(|claim| &*claim.call != call);
+        if held.is_some_and(|claim| claim.until_ms > now_ms) {
+            return false;
+        }
+        self.take(slot, call, kind, until_ms);
+        true
+    }
+
+    /// Claims a person whoever held him: his phone was answered, and that is a fact.
+    pub fn take(&mut self, slot: Slot, call: &str, kind: ClaimKind, until_ms: i64) {
+        let before = self.person(slot).claim.replace(Claim { call: call.into(), kind, until_ms });
+        match before {
+            Some(claim) if &*claim.call == call => return,
+            Some(claim) => self.forget(&claim.call, slot),
+            None => {}
+        }
+        self.claims.entry(call.into()).or_default().push(slot);
+    }
+
+    /// Releases what the call holds, except the people named.
+    pub fn release_except(&mut self, call: &str, keep: &[Slot]) {
+        let Some(held) = self.claims.remove(call) else { return };
+        let (kept, released): (Vec<Slot>, Vec<Slot>) = held.into_iter().partition(|slot| keep.contains(slot));
+        for slot in &released {
+            self.person(*slot).claim = None;
+        }
+        self.freed += u64::from(!released.is_empty());
+        if !kept.is_empty() {
+            self.claims.insert(call.into(), kept);
+        }
+    }
+
+    /// Releases everybody the call holds.
+    pub fn release_all(&mut self, call: &str) {
+        self.release_except(call, &[]);
+    }
+
+    /// Releases one person, if the call holds him.
+    pub fn release(&mut self, slot: Slot, call: &str) {
+        if self.person(slot).claim.as_ref().is_some_and(|claim| &*claim.call == call) {
+            self.person(slot).claim = None;
+            self.forget(call, slot);
+            self.freed += 1;
+        }
+    }
+
+    /// Who is claimed at `now_ms`, by which call, and what for.
+    pub fn claimed(&self, now_ms: i64) -> impl Iterator<Item = (&str, &str, ClaimKind)> {
+        self.people.iter().filter_map(move |person| {
+            let claim = person.claim.as_ref().filter(|claim| claim.until_ms > now_ms)?;
+            Some((&*person.id, &*claim.call, claim.kind))
+        })
+    }
+
+    /// Counts an answered call.
+    pub fn answered(&mut self, slot: Slot) {
+        let person = self.person(slot);
+        person.answered = person.answered.saturating_add(1);
+    }
+
+    /// Remembers when the last conversation ended.
+    pub fn talked_until(&mut self, slot: Slot, now_ms: i64) {
+        self.person(slot).talked_until_ms = now_ms;
+    }
+
+    /// When the last conversation ended, and how many calls were answered.
+    #[must_use]
+    pub fn record(&self, slot: Slot) -> (i64, u32) {
+        let person = &self.people[slot.0 as usize];
+        (person.talked_until_ms, person.answered)
+    }
+
+    /// Where the next round-robin hunt of a node begins.
+    #[must_use]
+    pub fn rotation(&self, scheme: &str, node: &str) -> u16 {
+        self.rotation.get(&(scheme.into(), node.into())).copied().unwrap_or(0)
+    }
+
+    /// Sets where the next round-robin hunt of a node begins.
+    pub fn rotate(&mut self, scheme: &str, node: &str, next: u16) {
+        self.rotation.insert((scheme.into(), node.into()), next);
+    }
+
+    fn person(&mut self, slot: Slot) -> &mut Person {
+        &mut self.people[slot.0 as usize]
+    }
+
+    fn forget(&mut self, call: &str, slot: Slot) {
+        if let Some(held) = self.claims.get_mut(call) {
+            held.retain(|&other| other != slot);
+            if held.is_empty() {
+                self.claims.remove(call);
+            }
+        }
+    }
+}
