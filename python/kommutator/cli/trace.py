@@ -91,10 +91,7 @@ def command(
         try:
             turn = engine.handle(turn.state, event, event_ms)
         except EngineError as error:
-            pending = turn.to_dict()["action"]["type"]
-            fail(
-                f"--event {position} ({events[position - 1]}): {error} [{error.code}]; pending: {pending}", EXIT_INVALID
-            )
+            fail(f"--event {position} ({events[position - 1]}): {error} [{error.code}]", EXIT_INVALID)
         shown.turn(event, event_ms, turn.to_dict())
 
 
@@ -171,7 +168,7 @@ class _Shown:
                 line.append(f" → {passed['exit']}", style="green")
             line.append("  " + _engine.explain(passed["why"], self._language), style="dim")
             self._console.print(line)
-        for formed in turn["rounds"]:
+        for formed in turn.get("rounds", ()):
             if formed["left_out"] or formed["passed_over"]:
                 self._console.print(Text(f"  {_engine.explain_round(formed, self._language)}", style="dim"))
         for effect in turn["effects"]:
