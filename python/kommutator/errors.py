@@ -83,15 +83,9 @@ class BadDocument(EngineError):
 
 
 class BadState(EngineError):
-    """The state is damaged, or not a state of this engine."""
+    """The state is damaged, not a state of this engine, or of a company version that it does not hold."""
 
     code = "bad_state"
-
-
-class UnknownVersion(EngineError):
-    """The state is of a company version that this engine does not hold."""
-
-    code = "unknown_version"
 
 
 class UnexpectedEvent(EngineError):
@@ -104,6 +98,24 @@ class BadEvent(EngineError):
     """The event is malformed: an unknown type, or a field that is missing or of the wrong type."""
 
     code = "bad_event"
+
+
+class BadCallId(EngineError):
+    """A call id has 1 to 64 bytes."""
+
+    code = "bad_call_id"
+
+
+class BadNumber(EngineError):
+    """Not a telephone number, where one is needed."""
+
+    code = "bad_number"
+
+
+class TooManyListChanges(EngineError):
+    """Too many changes of lists are kept already: they belong in a new version of the company."""
+
+    code = "too_many_list_changes"
 
 
 class UnknownEmployee(EngineError):

@@ -170,7 +170,8 @@ class _Shown:
             self._console.print(line)
         for formed in turn.get("rounds", ()):
             if formed["left_out"] or formed["passed_over"]:
-                self._console.print(Text(f"  {_engine.explain_round(formed, self._language)}", style="dim"))
+                told = _engine.explain_round(formed, self._language)
+                self._console.print(Text(f"  {formed['node']}: {told}", style="dim"))
         for effect in turn["effects"]:
             self._say("effect", words.effect_words(effect, self._language), "magenta")
         self._say("action", words.action_words(turn["action"], self._language), "yellow")
