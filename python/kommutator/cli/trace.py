@@ -168,7 +168,7 @@ class _Shown:
                 line.append(f" → {passed['exit']}", style="green")
             line.append("  " + _engine.explain(passed["why"], self._language), style="dim")
             self._console.print(line)
-        for formed in turn.get("rounds", ()):
+        for formed in turn["rounds"]:
             if formed["left_out"] or formed["passed_over"]:
                 told = _engine.explain_round(formed, self._language)
                 self._console.print(Text(f"  {formed['node']}: {told}", style="dim"))
