@@ -11,9 +11,9 @@ from typing import Any, Literal, final
 def check(document: bytes, from_ms: int) -> bytes:
     """Checks an engine document; coverage is looked at for twelve months from `from_ms`.
 
-    The answer is JSON: `{"findings": [...], "schemes": {id: {"longest_seconds": n}}}`. A finding has `at`, the keys from
-    the document's root to the place blamed, where `kommutator check --json` has file and line. Milliseconds to seconds.
-    Raises `BadDocument`.
+    The answer is JSON: `{"findings": [...], "schemes": {id: {"longest_seconds": n}}}`. A finding has `at`, the keys
+    from the document's root to the place blamed, where `kommutator check --json` has file and line. Milliseconds to
+    seconds. Raises `BadDocument`.
     """
 
 def explain(why: Mapping[str, Any], language: str) -> str:
