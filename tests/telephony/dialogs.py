@@ -150,6 +150,8 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
     )
     keep += '<ereg regexp="sip:([^@]*)@" search_in="msg" assign_to="uri,number"/>'
     body = (
+        # a CANCEL that comes in the instant between two steps is taken all the same
+        '<recv request="CANCEL" optional="global" next="81"/>\n'
         f'<recv request="INVITE" crlf="true"><action>{keep}</action></recv>\n'
         + "".join(choice)
         + _send(_invite_reply("404 Not Found"), next=80)
@@ -202,10 +204,15 @@ def _behaviour(behaviour: Behaviour, label: int, sdp: str) -> str:
     return (
         ringing
         + _send(_invite_reply("200 OK", contact, sdp), retrans=True)
-        + _recv(request="ACK")
         + _label(label + 2)
+        + _recv(request="CANCEL", optional=True, next=label + 4)
+        + _recv(request="ACK")
+        + _label(label + 3)
         + _recv(request="MESSAGE", optional=True, next=83, timeout_ms=talks_ms, on_timeout=83)
         + _recv(request="BYE", next=82)
+        # a CANCEL that crossed with the answer
+        + _label(label + 4)
+        + _send(_reply("200 OK"), next=label + 2)
     )
 
 
