@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kommutator.company import load
+from kommutator.company import load, locate_all
 from kommutator.company.findings import READER_CODES
 from kommutator.company.models import KINDS
 from kommutator.company.numbering_plan import import_files
@@ -310,11 +310,26 @@ schemes:
         assert company.document["employees"] == {"anna": {"broken": True}, "boris": {"name": "boris", "rank": 2}}
         assert company.document["numbers"] == {"1": {"scheme": "m"}}
         assert company.document["schemes"]["m"] == {
+            "start": "a",
             "broken": True,
             "nodes": {
                 "a": {"kind": "broken", "exits": {"done": "b"}},
                 "b": {"kind": "hangup", "exits": {}, "cause": "normal"},
             },
+        }
+
+    def test_the_engine_is_silent_where_the_reader_spoke(self, write: Write) -> None:
+        company = load(write("company.yaml", CARD + "schemes:\n  m: {start: a, nodes: {}}\n"))
+        at = ["schemes", "m", "responsible"]
+        found = {"code": "unknown_reference", "severity": "error", "message": "there is no employee or department"}
+        assert locate_all(company, [found | {"at": at}]) == []
+        (kept,) = locate_all(company, [found | {"at": ["schemes", "m", "start"], "scheme": "m", "steps": []}])
+        assert kept == found | {
+            "scheme": "m",
+            "node": None,
+            "file": company.locate(at)[0],
+            "line": 3,
+            "path": [],
         }
 
 

@@ -166,30 +166,22 @@ class _Shown:
             return
         for passed in turn["trace"]:
             line = Text("  ")
-            line.append(f"{passed['node']}", style="cyan")
-            line.append(f" → {passed['exit']}  ", style="green")
-            line.append(self._why(passed.get("why")), style="dim")
+            line.append(passed["node"], style="cyan")
+            if passed["exit"]:
+                line.append(f" → {passed['exit']}", style="green")
+            line.append("  " + _engine.explain(passed["why"], self._language), style="dim")
             self._console.print(line)
-        for formed in turn.get("rounds", ()):
-            self._round(formed)
+        for formed in turn["rounds"]:
+            if formed["left_out"] or formed["passed_over"]:
+                self._console.print(Text(f"  {_engine.explain_round(formed, self._language)}", style="dim"))
         for effect in turn["effects"]:
             self._say("effect", words.effect_words(effect, self._language), "magenta")
         self._say("action", words.action_words(turn["action"], self._language), "yellow")
-
-    def _round(self, formed: Mapping[str, Any]) -> None:
-        for left in formed.get("left_out", ()):
-            who = left.get("employee") or left.get("endpoint")
-            self._say("left_out", f"{who}: {self._why(left.get('why'))}", "dim")
-        if formed.get("passed_over"):
-            self._console.print(Text(f"  {formed['node']}: {self._label('passed_over')}", style="dim"))
 
     def _say(self, label: str, text: str, style: str) -> None:
         line = Text(f"  {self._label(label)}: ")
         line.append(text, style=style)
         self._console.print(line)
-
-    def _why(self, why: Mapping[str, Any] | None) -> str:
-        return _engine.explain(why, self._language) if why else ""
 
     def _label(self, name: str) -> str:
         return words.label(name, self._language)

@@ -22,7 +22,6 @@ pub struct Turn {
     /// The nodes just passed, and why each exit was taken.
     pub trace: Vec<Passed>,
     /// The rounds formed, with who was left out of each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rounds: Vec<RoundNote>,
 }
 
