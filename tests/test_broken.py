@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import orjson
 import pytest
+from tests.scenario_files import moment_ms, read_yaml
 
 from kommutator.company import check
-from tests.scenario_files import moment_ms, read_yaml
 
 FOLDER: Final = Path(__file__).parent / "broken"
 EXPECTED: Final[dict[str, list[dict[str, Any]]]] = read_yaml(FOLDER / "expected.yaml")
@@ -36,7 +36,7 @@ def test_exactly_these_findings(name: str) -> None:
 )
 def test_command_says_the_same_and_exits_so(name: str, code: int) -> None:
     kommutator = Path(sys.executable).with_name("kommutator")
-    command = [kommutator, "check", str(FOLDER / name), "--json", "--at", AT]
+    command = [str(kommutator), "check", str(FOLDER / name), "--json", "--at", AT]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == code, done.stderr.decode()
     report = orjson.loads(done.stdout)

@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.scenario_files import Scenario, folders, moment_ms, read_yaml, scenarios
 
 from kommutator import Engine
 from kommutator.company import check, load
-from tests.scenario_files import Scenario, folders, moment_ms, read_yaml, scenarios
 
 SCENARIOS = list(scenarios())
 FROM_MS = moment_ms("2026-11-18T12:00:00+03:00")
@@ -21,7 +21,7 @@ def documents() -> dict[Path, bytes]:
     return {folder: load(folder / "company.yaml").engine_json for folder in folders()}
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.id)
 def test_call_goes_as_expected(scenario: Scenario, documents: dict[Path, bytes]) -> None:
     engine = Engine(documents[scenario.folder])
     for number, employee in scenario.data.get("owners", {}).items():
@@ -41,7 +41,9 @@ def test_call_goes_as_expected(scenario: Scenario, documents: dict[Path, bytes])
             turn = engine.handle(state, event, now_ms)
         state = turn.state
         said = turn.to_dict()
-        told = f"step {index}: {step.get('event', 'arrival')}\n{orjson.dumps(said, option=orjson.OPT_INDENT_2).decode()}"
+        told = (
+            f"step {index}: {step.get('event', 'arrival')}\n{orjson.dumps(said, option=orjson.OPT_INDENT_2).decode()}"
+        )
         assert_fields(seen_action(said["action"]), step["expect"], told)
         assert [[passed["node"], passed["exit"]] for passed in said["trace"]] == step.get("trace", []), told
         effects = step.get("effects", [])
@@ -56,6 +58,7 @@ def test_call_goes_as_expected(scenario: Scenario, documents: dict[Path, bytes])
 def test_company_is_proven(folder: Path) -> None:
     report = check(folder / "company.yaml", FROM_MS)
     assert [finding for finding in report.findings if finding["severity"] != "note"] == []
+    assert set(report.schemes) == set(read_yaml(folder / "company.yaml")["schemes"])
     assert all(scheme["longest_seconds"] > 0 for scheme in report.schemes.values())
 
 
@@ -81,7 +84,10 @@ def test_every_exit_is_taken(folder: Path) -> None:
         for exit_ in [*body.get("exits", {}), *(("busy", "unavailable") if body["kind"] == "ring" else ())]
     }
     taken = {
-        (node, exit_) for scenario in SCENARIOS if scenario.folder == folder for node, exit_ in scenario.expected_trace()
+        (node, exit_)
+        for scenario in SCENARIOS
+        if scenario.folder == folder
+        for node, exit_ in scenario.expected_trace()
     }
     assert exits - taken == set()
 
