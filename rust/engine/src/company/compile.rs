@@ -119,7 +119,8 @@ fn employees(names: &mut Names<'_>, country: Country) -> Vec<Employee> {
         let mobile =
             employee.mobile.as_deref().and_then(|mobile| number(names, country, mobile, &["employees", id, "mobile"]));
         if document.departments.contains_key(id) || document.groups.contains_key(id) {
-            names.error("ambiguous_id", &["employees", id], format!("`{id}` also names a department or a group"));
+            let message = format!("`{id}` also names a department or a group; among members it is the employee");
+            names.warning("ambiguous_id", &["employees", id], message);
         }
         all.push(Employee {
             id: id.as_str().into(),
@@ -141,7 +142,8 @@ fn departments(names: &mut Names<'_>) {
             names.service_type(service_type, &["departments", id, "service_types"]);
         }
         if document.groups.contains_key(id) {
-            names.error("ambiguous_id", &["departments", id], format!("`{id}` also names a group"));
+            let message = format!("`{id}` also names a group; among members it is the department");
+            names.warning("ambiguous_id", &["departments", id], message);
         }
     }
 }
