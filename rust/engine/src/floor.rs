@@ -175,7 +175,8 @@ impl Floor {
     #[must_use]
     pub fn standing(&self, slot: Slot, call: &str, mobile: bool, now_ms: i64) -> Standing {
         let person = &self.people[slot.0 as usize];
-        let claim = person.claim.as_ref().filter(|claim| claim.until_ms > now_ms);
+        // Our own claim stays ours past its deadline, as long as nobody has taken it over: the phone may still ring for us.
+        let claim = person.claim.as_ref().filter(|claim| claim.until_ms > now_ms || &*claim.call == call);
         let ours = claim.is_some_and(|claim| &*claim.call == call);
         match (person.presence, person.line) {
             (Presence::Away, _) if !mobile => Standing::Away,
