@@ -232,6 +232,24 @@ impl Floor {
         self.release_except(call, &[]);
     }
 
+    /// Promises a person to a call for a consultation. False, and nothing changed, when another call holds him; whom the
+    /// call rings or talks with already stays so.
+    pub fn reserve(&mut self, slot: Slot, call: &str, until_ms: i64, now_ms: i64) -> bool {
+        let held = self.people[slot.0 as usize].claim.as_ref().filter(|claim| claim.until_ms > now_ms);
+        if held.is_some_and(|claim| &*claim.call == call && claim.kind != ClaimKind::Reserved) {
+            return true;
+        }
+        self.claim(slot, call, ClaimKind::Reserved, until_ms, now_ms)
+    }
+
+    /// Takes a promise back. Whom the call rings or talks with is no promise, and stays claimed.
+    pub fn unreserve(&mut self, slot: Slot, call: &str) {
+        let held = self.people[slot.0 as usize].claim.as_ref();
+        if held.is_some_and(|claim| claim.kind == ClaimKind::Reserved) {
+            self.release(slot, call);
+        }
+    }
+
     /// Releases one person, if the call holds him.
     pub fn release(&mut self, slot: Slot, call: &str) {
         if self.person(slot).claim.as_ref().is_some_and(|claim| &*claim.call == call) {
