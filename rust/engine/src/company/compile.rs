@@ -12,8 +12,8 @@ use super::document as doc;
 use super::names::{Names, Place};
 use super::nodes::{self, Frame};
 use super::version::{
-    Assignee, Company, CounterIx, Employee, EmployeeIx, Named, NodeIx, Prompt, Scheme, SchemeIx, Template, Text,
-    VersionId,
+    Assignee, Company, CounterIx, DepartmentIx, Employee, EmployeeIx, Named, NodeIx, Prompt, Scheme, SchemeIx,
+    Template, Text, VersionId,
 };
 
 /// A compiled document and what is wrong with it. With an error among the findings the company must not be run; the
@@ -244,12 +244,11 @@ fn numbers(names: &mut Names<'_>, country: Country) -> (HashMap<Number, SchemeIx
         let scheme = names.scheme(&line.scheme, &["numbers", written, "scheme"]);
         if written == "default" {
             default = scheme;
-        } else if let Some(did) = number(names, country, written, &["numbers", written]) {
-            if let Some(scheme) = scheme
-                && numbers.insert(did, scheme).is_some()
-            {
-                names.error("duplicate_number", &["numbers", written], format!("{did} is listed already"));
-            }
+        } else if let Some(did) = number(names, country, written, &["numbers", written])
+            && let Some(scheme) = scheme
+            && numbers.insert(did, scheme).is_some()
+        {
+            names.error("duplicate_number", &["numbers", written], format!("{did} is listed already"));
         }
     }
     (numbers, default)
@@ -280,11 +279,13 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
     for (id, scheme) in &document.schemes {
         let faults = names.findings.len();
         let begin = all.len() as u16;
-        let responsible = names
-            .assignee(&scheme.responsible, false, &["schemes", id, "responsible"])
-            .unwrap_or(Assignee::Department(super::version::DepartmentIx(0)));
+        // Of a frame that the reader refused, nothing is judged again.
+        let responsible = (!scheme.broken)
+            .then(|| names.assignee(&scheme.responsible, false, &["schemes", id, "responsible"]))
+            .flatten()
+            .unwrap_or(Assignee::Department(DepartmentIx(0)));
         let frame = Frame { id, scheme, country, employees, starts: &starts, begin };
-        let abandoned = nodes::abandoned(names, &frame);
+        let abandoned = if scheme.broken { None } else { nodes::abandoned(names, &frame) };
         if !scheme.broken && !scheme.nodes.contains_key(&scheme.start) {
             let message = format!("there is no node `{}` to start at", scheme.start);
             names.error("unknown_reference", &["schemes", id, "start"], message);
