@@ -5,6 +5,8 @@
 //! the hunt is over when neither is left. Each round, waited out or rung, uses up at least one leg, so that a hunt of n
 //! legs has at most n rounds.
 
+use std::collections::HashSet;
+
 use crate::company::document::Strategy;
 use crate::company::version::{Hunt, Leg, Node, Step, exit};
 use crate::floor::{ClaimKind, RING_GRACE_MS, Slot, Standing};
@@ -157,21 +159,38 @@ impl<'e> Run<'e> {
     fn round_over(&mut self, ended: &[Ended], rest: EndCause) -> Result<Next, EngineError> {
         let (_, hunt) = self.hunt()?;
         let one_by_one = hunt.one_by_one();
-        let ringing = self.ringing()?;
-        let state = self.hunt_state()?;
-        for leg in ringing {
+        let mut gone = HashSet::new();
+        for leg in self.ringing()? {
             let cause = ended.iter().find(|ended| ended.endpoint == leg.endpoint).map_or(rest, |ended| ended.cause);
+            let state = self.hunt_state()?;
             match cause {
                 EndCause::NoAnswer => state.rang_out = true,
                 EndCause::Busy => state.busy = true,
                 // Whoever declines is neither on the phone nor claimed: he is not to be had.
                 EndCause::Declined | EndCause::Unavailable => {}
             }
-            if one_by_one || cause != EndCause::NoAnswer {
+            if one_by_one {
                 state.out.insert(leg.leg);
             }
+            if cause != EndCause::NoAnswer {
+                gone.insert(leg.endpoint);
+            }
+        }
+        if !gone.is_empty() {
+            self.leave_out(hunt, &gone)?;
         }
         self.round_done()
+    }
+
+    /// It is the phone that declined or was busy: it is out of the hunt whomever else it stands for.
+    fn leave_out(&mut self, hunt: &Hunt, phones: &HashSet<String>) -> Result<(), EngineError> {
+        for leg in 0..hunt.legs.len() {
+            let candidate = self.standing_of(hunt, leg)?.0;
+            if candidate.is_some_and(|candidate| phones.contains(&candidate.endpoint)) {
+                self.hunt_state()?.out.insert(leg);
+            }
+        }
+        Ok(())
     }
 
     fn round_done(&mut self) -> Result<Next, EngineError> {
