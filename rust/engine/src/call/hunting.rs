@@ -83,7 +83,7 @@ impl<'e> Run<'e> {
         }
         let legs = hunt.legs.len() as u16;
         let state = self.hunt_state()?;
-        let first = state.round == 0 && hunt.strategy == Strategy::RoundRobin;
+        let first = !state.begun && hunt.strategy == Strategy::RoundRobin;
         state.ringing.clear();
         formed.rung.iter().for_each(|leg| state.ringing.insert(leg.leg));
         if first && let Some(leg) = formed.rung.first() {
@@ -159,6 +159,7 @@ impl<'e> Run<'e> {
     fn round_over(&mut self, ended: &[Ended], rest: EndCause) -> Result<Next, EngineError> {
         let (_, hunt) = self.hunt()?;
         let one_by_one = hunt.one_by_one();
+        self.hunt_state()?.begun = true;
         let mut gone = HashSet::new();
         for leg in self.ringing()? {
             let cause = ended.iter().find(|ended| ended.endpoint == leg.endpoint).map_or(rest, |ended| ended.cause);
