@@ -279,13 +279,18 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
         return Schemes { schemes, nodes: all, counters };
     }
     for (id, scheme) in &document.schemes {
-        let faults = names.findings.len();
+        let faults = names.errors();
         let begin = all.len() as u16;
         // Of a frame that the reader refused, nothing is judged again.
         let responsible = (!scheme.broken)
             .then(|| names.assignee(&scheme.responsible, false, &["schemes", id, "responsible"]))
             .flatten()
             .unwrap_or(Assignee::Department(DepartmentIx(0)));
+        if !scheme.broken && nobody(names, responsible) {
+            let message =
+                format!("department `{}` has no employees: nobody owns what nobody else owns", scheme.responsible);
+            names.warning("nobody_responsible", &["schemes", id, "responsible"], message);
+        }
         let frame = Frame { id, scheme, country, employees, starts: &starts, begin };
         let abandoned = if scheme.broken { None } else { nodes::abandoned(names, &frame) };
         if !scheme.broken && !scheme.nodes.contains_key(&scheme.start) {
@@ -310,12 +315,20 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
             responsible,
             abandoned,
             nodes: begin..all.len() as u16,
-            sound: names.findings.len() == faults && !broken,
+            sound: names.errors() == faults && !broken,
         });
     }
     mark_linked(&mut schemes, &all);
     memory(names, &mut schemes, &all);
     Schemes { schemes, nodes: all, counters }
+}
+
+/// True for a department that has no employees, holes aside.
+fn nobody(names: &Names<'_>, responsible: Assignee) -> bool {
+    let Assignee::Department(ix) = responsible else { return false };
+    let holes = names.document.employees.values().any(|employee| employee.broken);
+    let department = names.document.departments.get_index(ix.at());
+    !holes && department.is_some_and(|(id, _)| names.department_members(id).is_empty())
 }
 
 /// A scheme that leads into an unsound one is not sound either: nothing can be proven of its calls.

@@ -37,6 +37,11 @@ impl<'d> Names<'d> {
         self.findings.push(Finding::new(code, Severity::Warning, at, message));
     }
 
+    /// How many errors there are so far.
+    pub fn errors(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+    }
+
     fn find<T>(&mut self, ids: &doc::Ids<T>, what: &str, id: &str, at: Place<'_>) -> Option<usize> {
         let found = ids.get_index_of(id);
         if found.is_none() {
