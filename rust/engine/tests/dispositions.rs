@@ -1,4 +1,5 @@
 //! Every way a call can end: its one disposition, whose fault it was, and what it leaves behind.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Thousands of interleavings of many calls against a slow and obvious model, and the stated fairness of each strategy.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "support/model.rs"]
 mod model;

@@ -1,4 +1,5 @@
 //! Rounds exactly as the contract says: who is rung, for how long, who is left out and why, and how a hunt ends.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -320,7 +320,7 @@ impl Model {
             let busy = match self.how(call, leg, now) {
                 How::Free => {
                     let twice = rung.iter().any(|&other| self.phone(call, other) == self.phone(call, leg));
-                    if !twice && !(chooses && !rung.is_empty()) {
+                    if !twice && (rung.is_empty() || !chooses) {
                         rung.push(leg);
                     }
                     false
