@@ -2,7 +2,7 @@
 
 `packages` fetches the programs, `asterisk` runs one in a folder of its own as `deploy/asterisk/` configures it,
 `sipp` plays the people, `script` has them do what a scenario's `real:` section says, `messages` reads what they said in
-SIP, `evidence` holds it against the disposition. `python -m telephony`, in `tests/`, leaves an Asterisk running for
+SIP, `evidence` holds it against the disposition. `python -m tests.telephony` leaves an Asterisk running for
 experiments. Tests with real calls live in this folder and use the fixtures of `conftest`; everything is synchronous, so
 a test in trio calls it by `trio.to_thread.run_sync`.
 
