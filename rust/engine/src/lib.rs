@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod check;
 pub mod company;
 pub mod directory;
 pub mod engine;
