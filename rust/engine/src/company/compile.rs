@@ -308,7 +308,9 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
         }
         counters += own_counters.len() as u16;
         tags(names, id, scheme);
-        let broken = scheme.broken || scheme.nodes.values().any(|node| matches!(node.kind, doc::Kind::Broken {}));
+        // A node can be a hole for a fault that stands elsewhere: a group inside itself, an employee refused.
+        let holes = all[usize::from(begin)..].iter().any(|node| matches!(node.step, super::version::Step::Hole));
+        let broken = scheme.broken || holes;
         schemes.push(Scheme {
             id: id.as_str().into(),
             start: starts[schemes.len()],
