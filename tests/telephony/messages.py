@@ -9,9 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 _MARK = re.compile(r"^-{40,} (?P<time>\d{4}-.*)$", re.MULTILINE)
-_DIRECTION = re.compile(
-    r"^\w+ (?:control )?message (?P<way>sent|received) \(?\[?(?P<size>\d+)\]? bytes\)?:", re.MULTILINE
-)
+_DIRECTION = re.compile(r"^\w+ (?:control )?message (?P<way>sent|received) [(\[]\d+[\])]? bytes\)? ?:", re.MULTILINE)
 _REMARK = "\n" + 47 * "-" + "\n"
 """What SIPp remarks about a message, such as that it is unexpected, follows such a line without a time."""
 _CONTROL_HEADER = "X-Harness"
