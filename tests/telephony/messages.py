@@ -89,6 +89,14 @@ def by_call(events: Iterable[SipEvent]) -> list[list[SipEvent]]:
     return list(calls.values())
 
 
+def over(call: Iterable[SipEvent]) -> bool:
+    """Whether a phone's call is over to the last message: its refusal was acknowledged, or a BYE answered."""
+    events = list(call)
+    if any(event.of == "INVITE" and event.name[0] in "3456" for event in events):
+        return any(event.name == "ACK" for event in events)
+    return any(event.of == "BYE" and event.name != "BYE" for event in events)
+
+
 def summary(events: Iterable[SipEvent]) -> str:
     """The events as the party sees them, `←INVITE →180 →200 ←ACK ←BYE`, call by call with a bar between.
 
