@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -82,7 +83,7 @@ def place(scenario: Scenario, asterisk: Asterisk, folder: Path) -> Placed:
         for _ in range(_COINS):
             skip = len(router.log())
             began = time.time()
-            with Caller(asterisk, scenario.data["did"], scenario.data["caller"]) as caller:
+            with Caller(asterisk, scenario.data["did"], _as_sent(scenario.data["caller"])) as caller:
                 turns = _play(scenario, caller, router, skip, inside)
                 caller.wait_end()
             if not _fell_otherwise(scenario, turns):
@@ -104,10 +105,13 @@ def place(scenario: Scenario, asterisk: Asterisk, folder: Path) -> Placed:
 
 
 def endpoints_of(scenario: Scenario) -> list[str]:
-    """Every endpoint that the scenario expects to be rung, or gives a plan."""
+    """Every endpoint that the scenario expects to be rung, or gives a plan; all desks when it leaves open who is rung."""
     expected = [step["expect"] for step in scenario.steps]
     rung = [endpoint for action in expected for endpoint in action.get("endpoints", ())]
     given = [action["to"] for action in expected if action["type"] == "transfer"]
+    if any(action["type"] == "ring" and "endpoints" not in action for action in expected):
+        employees = read_yaml(scenario.folder / "company.yaml")["employees"].values()
+        rung += [employee["endpoint"] for employee in employees if "endpoint" in employee]
     return [*dict.fromkeys([*rung, *given, *scenario.data["real"].get("phones", {})])]
 
 
@@ -207,6 +211,11 @@ def _world(scenario: Scenario, asterisk: Asterisk, company: Path, data: Path) ->
         },
         lookups=real.get("lookups", {}),
     )
+
+
+def _as_sent(number: str | None) -> str | None:
+    """A number as a provider sends it: without what people put between its digits."""
+    return None if number is None else re.sub(r"[ ()-]", "", number)
 
 
 def _events(people: People, endpoint: str) -> list[SipEvent]:

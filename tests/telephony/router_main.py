@@ -20,7 +20,7 @@ from kommutator.cli.route import log_to_stderr
 from kommutator.company.reader import load
 from kommutator.config import RouterConfig
 
-FAILS = "fails"
+FAILS, NEVER = "fails", "never"
 
 
 class World(msgspec.Struct):
@@ -38,7 +38,7 @@ class World(msgspec.Struct):
     called: dict[str, int] = {}
     presence: dict[str, str] = {}
     lookups: dict[str, str | None] = {}
-    """`owner`: an employee, None or `fails`; `history`: `called_before`, `never_called` or `fails`."""
+    """`owner`: an employee, None, `fails` or `never`; `history`: `called_before`, `never_called`, `fails` or `never`."""
 
 
 class ScenarioClock:
@@ -65,12 +65,16 @@ class ScenarioLookups:
 
     async def owner(self, caller: str) -> Mapping[str, Any]:
         """`owner {employee}`, `no_owner` or `failed`."""
+        if self._owner == NEVER:
+            await trio.sleep_forever()
         if self._owner is None:
             return {"type": "no_owner"}
         return {"type": "failed"} if self._owner == FAILS else {"type": "owner", "employee": self._owner}
 
     async def history(self, caller: str, days: int | None) -> Mapping[str, Any]:
         """`called_before`, `never_called` or `failed`."""
+        if self._history == NEVER:
+            await trio.sleep_forever()
         return {"type": "failed" if self._history in (None, FAILS) else self._history}
 
 

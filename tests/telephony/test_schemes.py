@@ -32,7 +32,9 @@ _BEEP_S = 1.0
 
 
 @pytest.fixture(scope="module")
-def placed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Placed]]]:
+def placed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Placed]]]:
     """The calls of the scenarios that this run asks for, all begun, by the scenarios' ids."""
     chosen = {item.callspec.params["scenario"].id for item in request.session.items if _places(item)}
     idle: queue.SimpleQueue[Asterisk] = queue.SimpleQueue()
@@ -55,7 +57,9 @@ def placed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("scenario", PLACED, ids=lambda scenario: scenario.id)
-def test_call_goes_as_the_scenario_says(scenario: Scenario, placed: dict[str, Future[Placed]], evidence: Evidence) -> None:
+def test_call_goes_as_the_scenario_says(
+    scenario: Scenario, placed: dict[str, Future[Placed]], evidence: Evidence
+) -> None:
     call = placed[scenario.id].result()
     assert len(call.lines) == 1, "a call has exactly one line in the ledger"
     end = scenario.steps[-1]["expect"]
@@ -89,12 +93,18 @@ def test_every_exit_of_every_node_is_taken_by_a_real_call() -> None:
 
 
 def check_effects(call: Placed) -> None:
-    """The effects are those of the scenario, except for what depends on how long people spoke and on the minute."""
+    """The effects are those of the scenario, except for what depends on how long people spoke.
+
+    A phone that is switched off is known to be and is not rung at all, so it is nobody's who was rung last.
+    """
+    open_fields = {"seconds", "recording", "id", "text"}
+    if any(plan == {"does": "unreachable"} for plan in call.scenario.data["real"].get("phones", {}).values()):
+        open_fields.add("assign")
     seen = call.ledger["effects"]
     expected = [effect for step in call.scenario.steps for effect in step.get("effects", ())]
     assert [effect["type"] for effect in seen] == [effect["type"] for effect in expected]
     for there, wanted in zip(seen, expected, strict=True):
-        fields = wanted.keys() - {"seconds", "recording", "id", "text"}
+        fields = wanted.keys() - open_fields
         assert {field: there.get(field) for field in fields} == {field: wanted[field] for field in fields}
 
 
@@ -105,7 +115,7 @@ def check_phones(call: Placed) -> None:
         if leg["outcome"] != "unavailable":
             rung.setdefault(leg["endpoint"], []).append(leg)
     for endpoint, events in call.phones.items():
-        dialogs = messages.by_call(events)
+        dialogs = [dialog for dialog in messages.by_call(events) if "404" not in {event.name for event in dialog}]
         legs = rung.pop(endpoint, [])
         told = f"{endpoint} {messages.summary(events)} against {legs}"
         assert len(dialogs) == len(legs), told
@@ -147,7 +157,9 @@ def check_ringing_ends_with_the_caller(call: Placed) -> None:
         for event in events:
             if event.received and event.name in ("INVITE", "CANCEL", "BYE"):
                 late = event.at - gone
-                assert late < (0 if event.name == "INVITE" else _AT_ONCE_S), f"{endpoint}: {event.name} {late:.3f} s after"
+                assert late < (0 if event.name == "INVITE" else _AT_ONCE_S), (
+                    f"{endpoint}: {event.name} {late:.3f} s after"
+                )
 
 
 def check_message(call: Placed) -> None:
