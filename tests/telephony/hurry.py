@@ -12,7 +12,7 @@ from tests.scenario_files import read_yaml
 from . import sound
 
 SPEED = 5.0
-"""By what rings, menus and the deeds of people are divided: a ring of 15 s lasts 3 s, an answer after 1 s comes after 0.2 s."""
+"""By what rings, menus and the deeds of people are divided: a ring of 15 s lasts 3 s."""
 PROMPT_S = 1.0
 """How long every prompt lasts: longer than a caller needs to press a key or to hang up."""
 SHORTEST_S = 1.5

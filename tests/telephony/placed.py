@@ -1,4 +1,4 @@
-"""A scenario placed as a real call: SIPp rings Asterisk, the router of the scenario's world routes, SIPp phones ring."""
+"""A scenario placed as a real call: SIPp rings Asterisk, the router routes it in the scenario's world."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SILENCE_S: Final = 2
 _CALL_LIMIT_S = 90.0
 _GONE_S = 5.0
 _COINS = 24
-"""How often a call is placed anew because its id fell to the other side of a split: once in 10⁷ runs that is not enough."""
+"""How often a call is placed anew whose id fell to the other side of a split; once in 10⁷ runs that is not enough."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def place(scenario: Scenario, asterisk: Asterisk, folder: Path) -> Placed:
 
 
 def endpoints_of(scenario: Scenario) -> list[str]:
-    """Every endpoint that the scenario expects to be rung, or gives a plan; all desks when it leaves open who is rung."""
+    """Every endpoint that the scenario expects to be rung or gives a plan; all desks when it leaves open who is."""
     expected = [step["expect"] for step in scenario.steps]
     rung = [endpoint for action in expected for endpoint in action.get("endpoints", ())]
     given = [action["to"] for action in expected if action["type"] == "transfer"]

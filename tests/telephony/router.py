@@ -1,4 +1,4 @@
-"""The router under test: a process of its own that is started, killed, told to stop, and started again on the same data."""
+"""The router under test: a process of its own that is started, killed, stopped, and started again on the same data."""
 
 from __future__ import annotations
 

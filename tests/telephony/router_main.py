@@ -1,7 +1,7 @@
 """A router under test as a process of its own: `kommutator route`, in a world that a scenario lays out.
 
-The world is a JSON object on the command line: the moment at which the first call arrives, who owns callers and when they
-called before, who is present, and what lookups are answered. Everything else is the product's own.
+The world is a JSON object on the command line: the moment at which the first call arrives, who owns callers and when
+they called before, who is present, and what lookups are answered. Everything else is the product's own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class World(msgspec.Struct):
     called: dict[str, int] = {}
     presence: dict[str, str] = {}
     lookups: dict[str, str | None] = {}
-    """`owner`: an employee, None, `fails` or `never`; `history`: `called_before`, `never_called`, `fails` or `never`."""
+    """`owner`: an employee or None; `history`: `called_before` or `never_called`; each may be `fails` or `never`."""
 
 
 class ScenarioClock:
@@ -63,7 +63,7 @@ class ScenarioLookups:
         self._owner = answers.get("owner", FAILS)
         self._history = answers.get("history", FAILS)
 
-    async def owner(self, caller: str) -> Mapping[str, Any]:
+    async def owner(self, caller: str) -> Mapping[str, Any]:  # noqa: ARG002
         """`owner {employee}`, `no_owner` or `failed`."""
         if self._owner == NEVER:
             await trio.sleep_forever()
@@ -71,7 +71,7 @@ class ScenarioLookups:
             return {"type": "no_owner"}
         return {"type": "failed"} if self._owner == FAILS else {"type": "owner", "employee": self._owner}
 
-    async def history(self, caller: str, days: int | None) -> Mapping[str, Any]:
+    async def history(self, caller: str, days: int | None) -> Mapping[str, Any]:  # noqa: ARG002
         """`called_before`, `never_called` or `failed`."""
         if self._history == NEVER:
             await trio.sleep_forever()

@@ -1,4 +1,4 @@
-"""The eight schemes as real calls: each scenario of `tests/scenarios/` that says how people behave is placed by SIPp through Asterisk.
+"""The eight schemes as real calls: SIPp places each scenario of `tests/scenarios/` that says how people behave.
 
 The trace and the disposition must be those of the scenario, and everybody's SIP must agree with them.
 """
@@ -6,10 +6,9 @@ The trace and the disposition must be those of the scenario, and everybody's SIP
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,7 +35,7 @@ def placed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Placed]]]:
     """The calls of the scenarios that this run asks for, all begun, by the scenarios' ids."""
-    chosen = {item.callspec.params["scenario"].id for item in request.session.items if _places(item)}
+    chosen = {scenario.id for item in request.session.items if (scenario := _scenario_of(item)) is not None}
     idle: queue.SimpleQueue[Asterisk] = queue.SimpleQueue()
 
     def placed_somewhere(scenario: Scenario) -> Placed:
@@ -109,7 +108,7 @@ def check_effects(call: Placed) -> None:
 
 
 def check_phones(call: Placed) -> None:
-    """Each phone was rung as often as the ledger says, saw the caller's number, and heard the end that the ledger tells."""
+    """Each phone was rung as often as the ledger says, saw the caller's number, and met the end that is told there."""
     rung: dict[str, list[dict[str, Any]]] = {}
     for leg in call.ledger["legs"]:
         if leg["outcome"] != "unavailable":
@@ -136,7 +135,7 @@ def check_phones(call: Placed) -> None:
 
 
 def check_expanding(call: Placed) -> None:
-    """Who still rings in a later round of a hunt was not cancelled and rung anew for it: one INVITE, and CANCEL last of all."""
+    """Who still rings in a later round was not cancelled and rung anew for it: one INVITE, and CANCEL last of all."""
     if call.scenario.folder.name != "8-expanding":
         return
     added = [event.at for events in call.phones.values() for event in events if event.name == "INVITE"]
@@ -188,9 +187,13 @@ def _running(stack: ExitStack, request: pytest.FixtureRequest) -> Asterisk:
     return asterisk
 
 
-def _places(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and hasattr(item, "callspec") and "placed" in item.fixturenames
+def _scenario_of(item: pytest.Item) -> Scenario | None:
+    called_with = getattr(item, "callspec", None)
+    found = None if called_with is None else called_with.params.get("scenario")
+    return found if isinstance(found, Scenario) else None
 
 
 def _length_s(scenario: Scenario) -> float:
-    return sum(step.get("event", {}).get("after", 0) for step in scenario.steps if step["expect"]["type"] != "end")
+    return sum(
+        float(step.get("event", {}).get("after", 0)) for step in scenario.steps if step["expect"]["type"] != "end"
+    )
