@@ -91,10 +91,7 @@ def command(
         try:
             turn = engine.handle(turn.state, event, event_ms)
         except EngineError as error:
-            pending = turn.to_dict()["action"]["type"]
-            fail(
-                f"--event {position} ({events[position - 1]}): {error} [{error.code}]; pending: {pending}", EXIT_INVALID
-            )
+            fail(f"--event {position} ({events[position - 1]}): {error} [{error.code}]", EXIT_INVALID)
         shown.turn(event, event_ms, turn.to_dict())
 
 
@@ -166,28 +163,23 @@ class _Shown:
             return
         for passed in turn["trace"]:
             line = Text("  ")
-            line.append(f"{passed['node']}", style="cyan")
-            line.append(f" → {passed['exit']}  ", style="green")
-            line.append(self._why(passed.get("why")), style="dim")
+            line.append(passed["node"], style="cyan")
+            if passed["exit"]:
+                line.append(f" → {passed['exit']}", style="green")
+            line.append("  " + _engine.explain(passed["why"], self._language), style="dim")
             self._console.print(line)
-        for formed in turn.get("rounds", ()):
-            self._round(formed)
+        for formed in turn["rounds"]:
+            if formed["left_out"] or formed["passed_over"]:
+                told = _engine.explain_round(formed, self._language)
+                self._console.print(Text(f"  {formed['node']}: {told}", style="dim"))
         for effect in turn["effects"]:
             self._say("effect", words.effect_words(effect, self._language), "magenta")
         self._say("action", words.action_words(turn["action"], self._language), "yellow")
-
-    def _round(self, formed: Mapping[str, Any]) -> None:
-        if formed["left_out"] or formed["passed_over"]:
-            words_of_it = _engine.explain_round(formed, self._language)
-            self._console.print(Text(f"  {formed['node']}: {words_of_it}", style="dim"))
 
     def _say(self, label: str, text: str, style: str) -> None:
         line = Text(f"  {self._label(label)}: ")
         line.append(text, style=style)
         self._console.print(line)
-
-    def _why(self, why: Mapping[str, Any] | None) -> str:
-        return _engine.explain(why, self._language) if why else ""
 
     def _label(self, name: str) -> str:
         return words.label(name, self._language)

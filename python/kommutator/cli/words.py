@@ -36,6 +36,10 @@ def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
+def _subject(effect: Json) -> str:
+    return f", «{effect['subject']}»" if effect.get("subject") else ""
+
+
 def _prompt(action: Json, before: str) -> str:
     return f"{before}{action['prompt']}" if action.get("prompt") else ""
 
@@ -79,7 +83,7 @@ _ACTIONS: Final[dict[str, dict[str, Callable[[Json], str]]]] = {
 _EFFECTS: Final[dict[str, dict[str, Callable[[Json], str]]]] = {
     "en": {
         "sms": lambda e: f"SMS to {e['to']}: {e['text']}",
-        "email": lambda e: f"e-mail to {e['to']}: {e['text']}",
+        "email": lambda e: f"e-mail to {e['to']}{_subject(e)}: {e['text']}",
         "task": lambda e: f"task for {e['assign']}: {e['title']}",
         "missed_call": lambda e: f"missed call from {e['caller'] or 'a withheld number'}",
         "voicemail": lambda e: f"voicemail message of {_number(e['seconds'])} s: {e['recording']}",
@@ -87,7 +91,7 @@ _EFFECTS: Final[dict[str, dict[str, Callable[[Json], str]]]] = {
     },
     "ru": {
         "sms": lambda e: f"SMS для {e['to']}: {e['text']}",
-        "email": lambda e: f"письмо для {e['to']}: {e['text']}",
+        "email": lambda e: f"письмо для {e['to']}{_subject(e)}: {e['text']}",
         "task": lambda e: f"задача для {e['assign']}: {e['title']}",
         "missed_call": lambda e: f"пропущенный вызов от {e['caller'] or 'скрытого номера'}",
         "voicemail": lambda e: f"голосовое сообщение, {_number(e['seconds'])} с: {e['recording']}",
@@ -102,8 +106,6 @@ _LABELS: Final[dict[str, dict[str, str]]] = {
         "event": "event",
         "effect": "also",
         "action": "now",
-        "left_out": "left out",
-        "passed_over": "round passed over, nobody left in it",
     },
     "ru": {
         "calls": "звонит на",
@@ -111,7 +113,5 @@ _LABELS: Final[dict[str, dict[str, str]]] = {
         "event": "событие",
         "effect": "также",
         "action": "теперь",
-        "left_out": "не звоним",
-        "passed_over": "круг пропущен: звонить некому",
     },
 }

@@ -55,6 +55,11 @@ class LoadedCompany:
     """What adapters play; a prompt with an error is not there."""
     _source: Source
     _rows: dict[str, list[Place]]
+    _blamed: frozenset[At]
+
+    def blames(self, at: Sequence[str | int]) -> bool:
+        """Whether the reader itself found something wrong exactly there."""
+        return tuple(str(key) for key in at) in self._blamed
 
     def locate(self, at: Sequence[str | int]) -> tuple[str, int]:
         """File and 1-based line of a place in the engine document, given by the keys that lead to it.
@@ -118,6 +123,7 @@ class _Reader:
             prompts=outside.prompts,
             _source=self._source,
             _rows=outside.rows,
+            _blamed=frozenset(finding.at for finding in self._findings),
         )
 
     def _card(self) -> dict[str, Any]:
@@ -161,7 +167,11 @@ class _Reader:
         written = value.get("nodes") if isinstance(value, dict) else None
         nodes = written if isinstance(written, dict) else {}
         read = {node: self._node(inner, (*at, "nodes", node)) for node, inner in nodes.items()}
-        return (dict(HOLE) if frame is None else frame.engine()) | {"nodes": read}
+        if frame is not None:
+            return frame.engine() | {"nodes": read}
+        keys = value if isinstance(value, dict) else {}
+        readable = {key: text for key in ("start", "responsible") if isinstance(text := keys.get(key), str)}
+        return {**readable, **HOLE, "nodes": read}
 
     def _node(self, value: Value, at: At) -> dict[str, Any]:
         if not isinstance(value, dict):

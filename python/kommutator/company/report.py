@@ -76,8 +76,11 @@ def check_loaded(company: LoadedCompany, from_ms: int) -> CheckReport:
 
 
 def locate_all(company: LoadedCompany, findings: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The engine's findings with file and line for the place in the engine document that they blame."""
-    return [_located(company, finding) for finding in findings]
+    """The engine's findings with file and line for the place in the engine document that they blame.
+
+    Where the reader found something wrong already, the engine only saw the hole: its finding is left out.
+    """
+    return [_located(company, finding) for finding in findings if not company.blames(finding.get("at") or ())]
 
 
 def _located(company: LoadedCompany, finding: Mapping[str, Any]) -> dict[str, Any]:

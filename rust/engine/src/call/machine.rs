@@ -388,7 +388,7 @@ impl<'e> Run<'e> {
     fn split(&self, upto: &[u64]) -> (usize, Reason) {
         let of = upto.last().copied().unwrap_or(1).max(1);
         // The choice depends on the call id alone, so two splits with the same weights choose alike.
-        let weight = (u128::from(seed(&self.state.call_id, 0)) * u128::from(of) >> 64) as u64;
+        let weight = ((u128::from(seed(&self.state.call_id, 0)) * u128::from(of)) >> 64) as u64;
         let place = upto.partition_point(|&bound| bound <= weight).min(upto.len().saturating_sub(1));
         (place, Reason::Chance { weight, of })
     }

@@ -244,12 +244,11 @@ fn numbers(names: &mut Names<'_>, country: Country) -> (HashMap<Number, SchemeIx
         let scheme = names.scheme(&line.scheme, &["numbers", written, "scheme"]);
         if written == "default" {
             default = scheme;
-        } else if let Some(did) = number(names, country, written, &["numbers", written]) {
-            if let Some(scheme) = scheme
-                && numbers.insert(did, scheme).is_some()
-            {
-                names.error("duplicate_number", &["numbers", written], format!("{did} is listed already"));
-            }
+        } else if let Some(did) = number(names, country, written, &["numbers", written])
+            && let Some(scheme) = scheme
+            && numbers.insert(did, scheme).is_some()
+        {
+            names.error("duplicate_number", &["numbers", written], format!("{did} is listed already"));
         }
     }
     (numbers, default)

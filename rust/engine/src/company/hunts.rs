@@ -118,8 +118,10 @@ impl Legs {
             },
             doc::Target::Group(id) => {
                 if site.names.document.groups.contains_key(id) {
-                    let members = site.names.group_members(id);
-                    self.desks(site, &members, &format!("group `{id}`"), at);
+                    match site.names.group_members(id) {
+                        Some(members) => self.desks(site, &members, &format!("group `{id}`"), at),
+                        None => self.sound = false,
+                    }
                 } else {
                     site.error("unknown_reference", at, format!("there is no group `{id}`"));
                     self.sound = false;

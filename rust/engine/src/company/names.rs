@@ -112,14 +112,14 @@ impl<'d> Names<'d> {
             .collect()
     }
 
-    /// Everybody of a group, each once, in order. A group with a fault of its own gives nobody: the fault is reported
-    /// once, by [`Names::check_groups`].
-    pub fn group_members(&mut self, id: &str) -> Vec<EmployeeIx> {
-        self.document
-            .groups
-            .get_key_value(id)
-            .and_then(|(id, _)| self.expand(id, &mut Vec::new()).ok())
-            .unwrap_or_default()
+    /// Everybody of a group, each once, in order. `None` for a group with a fault of its own, which is reported once, by
+    /// [`Names::check_groups`].
+    pub fn group_members(&mut self, id: &str) -> Option<Vec<EmployeeIx>> {
+        let (id, group) = self.document.groups.get_key_value(id)?;
+        if group.broken {
+            return None;
+        }
+        self.expand(id, &mut Vec::new()).ok()
     }
 
     /// Expands every group, so that the faults of groups no scheme uses are known too.
@@ -132,6 +132,7 @@ impl<'d> Names<'d> {
                 if !known {
                     let message = format!("there is no employee, department or group `{member}`");
                     self.error("unknown_reference", &["groups", id, "members"], message);
+                    self.groups.insert(id, Err(()));
                 }
             }
             // A cycle is an error once: where its first group, in document order, stands.

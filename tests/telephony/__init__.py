@@ -1,0 +1,1 @@
+"""Real telephony for tests: Asterisk, SIPp callers and phones, and the evidence that they leave."""
