@@ -36,6 +36,13 @@ def speech(tree: Tree, path: Path, text: str, *, language: str = "ru") -> Path:
     return path
 
 
+def murmur(seconds: float) -> bytes:
+    """Raw A-law that sounds like a voice to a silence detector: a tone that swells three times a second."""
+    count = int(seconds * RATE)
+    waves = (math.sin(2 * math.pi * 220 * n / RATE) * abs(math.sin(3 * math.pi * n / RATE)) for n in range(count))
+    return bytes(_alaw(int(12_000 * wave)) for wave in waves)
+
+
 def seconds(path: Path) -> float:
     """How long a WAV file plays."""
     with wave.open(str(path), "rb") as file:
@@ -88,7 +95,7 @@ def _alaw(sample: int) -> int:
     sign, magnitude = (0x80, sample >> 3) if sample >= 0 else (0, (-sample - 1) >> 3)
     magnitude = min(magnitude, 0xFFF)
     exponent = max(magnitude.bit_length() - 5, 0)
-    mantissa = (magnitude >> (exponent if exponent else 1)) & 0xF if exponent != 0 else (magnitude >> 1) & 0xF
+    mantissa = (magnitude >> max(exponent, 1)) & 0xF
     return (sign | (exponent << 4) | mantissa) ^ 0x55
 
 

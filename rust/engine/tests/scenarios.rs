@@ -1,6 +1,8 @@
 //! Every scenario of `tests/scenarios/`, turn by turn: the same files that pytest runs (their form is told in
 //! `tests/scenario_files.py`), over the engine documents kept beside them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test's helpers fail the test
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -163,9 +163,9 @@ impl<'e> Run<'e> {
             let cause = ended.iter().find(|ended| ended.endpoint == leg.endpoint).map_or(rest, |ended| ended.cause);
             match cause {
                 EndCause::NoAnswer => state.rang_out = true,
-                // A phone that is declined is reachable and taken by its owner's own choice: PBXs call it busy.
-                EndCause::Busy | EndCause::Declined => state.busy = true,
-                EndCause::Unavailable => {}
+                EndCause::Busy => state.busy = true,
+                // Whoever declines is neither on the phone nor claimed: he is not to be had.
+                EndCause::Declined | EndCause::Unavailable => {}
             }
             if one_by_one || cause != EndCause::NoAnswer {
                 state.out.insert(leg.leg);

@@ -150,7 +150,10 @@ impl Legs {
     }
 
     fn desks(&mut self, site: &mut Site<'_, '_>, members: &[EmployeeIx], what: &str, at: Place<'_>) {
-        if members.is_empty() {
+        if members.is_empty() && site.names.document.employees.values().any(|employee| employee.broken) {
+            // A hole may have belonged here.
+            self.sound = false;
+        } else if members.is_empty() {
             site.error("empty_ring", at, format!("{what} has nobody in it"));
             self.sound = false;
         }
