@@ -93,7 +93,7 @@ class Router:
         unexpected = 0
         while not isinstance(turn.action, End):
             last[:] = [turn]
-            log.info("turn", sequence=turn.sequence, action=type(turn.action).__name__, trace=_brief(turn))
+            log.info("turn", sequence=turn.sequence, action=turn.kind, trace=_brief(turn))
             event: Event
             try:
                 await call.save(turn)
@@ -157,7 +157,7 @@ class Router:
                 if turn is None or candidate.sequence > turn.sequence:
                     turn = candidate
         if turn is not None:
-            log.info("call resumed", sequence=turn.sequence, action=type(turn.action).__name__)
+            log.info("call resumed", sequence=turn.sequence, action=turn.kind)
         return turn
 
     async def _perform(self, call: Call, turn: Turn) -> Event | Turn:

@@ -142,6 +142,11 @@ class Turn(msgspec.Struct, frozen=True):
     scheme: str | None = None
     """The scheme in which the call is, when the engine tells."""
 
+    @property
+    def kind(self) -> str:
+        """The action's type in the contract."""
+        return str(self.action.__struct_config__.tag)
+
     @classmethod
     def of(cls, turn: EngineTurn) -> Turn:
         """The typed form of an engine's turn. Raises `msgspec.ValidationError` when it is not of the contract."""

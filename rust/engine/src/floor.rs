@@ -175,7 +175,8 @@ impl Floor {
     #[must_use]
     pub fn standing(&self, slot: Slot, call: &str, mobile: bool, now_ms: i64) -> Standing {
         let person = &self.people[slot.0 as usize];
-        let claim = person.claim.as_ref().filter(|claim| claim.until_ms > now_ms);
+        // Our own claim stays ours past its deadline, as long as nobody has taken it over: the phone may still ring for us.
+        let claim = person.claim.as_ref().filter(|claim| claim.until_ms > now_ms || &*claim.call == call);
         let ours = claim.is_some_and(|claim| &*claim.call == call);
         match (person.presence, person.line) {
             (Presence::Away, _) if !mobile => Standing::Away,
@@ -229,6 +230,24 @@ impl Floor {
     /// Releases everybody the call holds.
     pub fn release_all(&mut self, call: &str) {
         self.release_except(call, &[]);
+    }
+
+    /// Promises a person to a call for a consultation. False, and nothing changed, when another call holds him; whom the
+    /// call rings or talks with already stays so.
+    pub fn reserve(&mut self, slot: Slot, call: &str, until_ms: i64, now_ms: i64) -> bool {
+        let held = self.people[slot.0 as usize].claim.as_ref().filter(|claim| claim.until_ms > now_ms);
+        if held.is_some_and(|claim| &*claim.call == call && claim.kind != ClaimKind::Reserved) {
+            return true;
+        }
+        self.claim(slot, call, ClaimKind::Reserved, until_ms, now_ms)
+    }
+
+    /// Takes a promise back. Whom the call rings or talks with is no promise, and stays claimed.
+    pub fn unreserve(&mut self, slot: Slot, call: &str) {
+        let held = self.people[slot.0 as usize].claim.as_ref();
+        if held.is_some_and(|claim| claim.kind == ClaimKind::Reserved) {
+            self.release(slot, call);
+        }
     }
 
     /// Releases one person, if the call holds him.

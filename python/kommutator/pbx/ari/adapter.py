@@ -15,7 +15,7 @@ from kommutator.pbx.ari.call import AriCall
 from kommutator.pbx.ari.codec import Channel, Event, Request
 from kommutator.pbx.ari.legs import DialStrings
 from kommutator.pbx.ari.line import Sounds
-from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, parse_bridge, parse_leg, recording_name
+from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, is_ours, parse_bridge, parse_leg, recording_name
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
 from kommutator.routing.ports import Call, FloorSink
@@ -131,10 +131,10 @@ class AriPbx:
 
     def _on_start(self, event: codec.StasisStart, channel: Channel) -> None:
         leg = parse_leg(channel.id)
-        if leg is None:
+        if leg is None and not is_ours(channel.id):
             if channel.id not in self._calls:
                 self._begin(self._call(channel, event.args))
-        elif leg[0] in self._calls:
+        elif leg is not None and leg[0] in self._calls:
             self._post(channel.id, event)
         else:
             self._later(requests.hang_up(channel.id, "normal"))
@@ -189,8 +189,8 @@ class AriPbx:
         alive: dict[str, Channel] = {}
         for channel in channels:
             leg = parse_leg(channel.id)
-            if leg is not None:
-                legs.setdefault(leg[0], []).append(channel)
+            if leg is not None or is_ours(channel.id):
+                legs.setdefault(leg[0] if leg else "", []).append(channel)
             elif channel.dialplan.app_name == "Stasis" and channel.dialplan.app_data.split(",")[0] == application:
                 alive[channel.id] = channel
         for call_id, call in list(self._calls.items()):

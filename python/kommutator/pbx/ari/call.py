@@ -75,13 +75,28 @@ class AriCall:
         """Keep the state in a channel variable."""
         for attempt in range(_TRIES):
             try:
-                await self._line.tell(requests.set_variable(self.call_id, STATE, turn.state))
+                if not await self._is_saved(turn):
+                    await self._stop_playing()
+                    await self._line.tell(requests.set_variable(self.call_id, STATE, turn.state))
                 return
             except PbxUnreachable:
                 await self._session.ready()
             except PbxTimeout:
                 if attempt == _TRIES - 1:
                     raise
+
+    async def _is_saved(self, turn: Turn) -> bool:
+        """Whether the channel of a call just taken over keeps this turn already.
+
+        Setting a variable would wait for the end of what plays or records there, and stop every other call's requests meanwhile.
+        """
+        if self.saved_state is None or self._found is None:
+            return False
+        if self.saved_state == turn.state:
+            return True
+        if isinstance(turn.action, Record) and await self._is_recording(recording_name(turn.action.recording)):
+            return True
+        return await self._line.is_playing(playback_id(self.call_id, turn.sequence))
 
     async def perform(self, turn: Turn) -> Event:
         """Perform the turn's action; the event that answers it."""
@@ -168,8 +183,7 @@ class AriCall:
             if await self._line.was_started(turn.sequence):
                 return False
         self._playing = playback
-        await self._line.play(playback, [self._sounds.media(prompt) for prompt in prompts])
-        await self._line.mark_started(turn.sequence)
+        await self._line.play(turn.sequence, playback, [self._sounds.media(prompt) for prompt in prompts])
         return True
 
     def _is_end_of_play(self, event: codec.Event | None, turn: Turn) -> bool:
@@ -213,10 +227,10 @@ class AriCall:
         legs = self._legs
         await legs.ring_exactly([each.endpoint for each in action.endpoints], turn.sequence, already_begun=begun)
         if not begun:
-            await self._line.mark_started(turn.sequence)
+            await self._line.tell(self._line.mark_started(turn.sequence))
         winner = await self._answer_of_legs(action.music)
         if winner is not None:
-            return {"type": "answered", "endpoint": winner.endpoint}
+            return {"type": "answered", "endpoint": winner.endpoint, "ended": causes(legs.ended)}
         ended = {each.endpoint: legs.ended[each.endpoint] for each in action.endpoints if each.endpoint in legs.ended}
         return {"type": outcome_of(ended, len(action.endpoints)), "ended": causes(ended)}
 
@@ -292,11 +306,11 @@ class AriCall:
         begun = resumed and await self._line.was_started(turn.sequence)
         await self._legs.ring_exactly([action.to], turn.sequence, already_begun=begun)
         if not begun:
-            await self._line.mark_started(turn.sequence)
+            await self._line.tell(self._line.mark_started(turn.sequence))
         winner = await self._answer_of_legs(None)
         if winner is None:
             await self._legs.cancel_all("normal")
-            return {"type": "failed"}
+            return {"type": "failed", "ended": causes(self._legs.ended)}
         await self._legs.connect(winner)
         return {"type": "transferred"}
 
@@ -374,7 +388,6 @@ def is_complete(entered: str, options: Sequence[str]) -> bool:
 
 def outcome_of(ended: dict[str, str], endpoints: int) -> str:
     """The event that a round ends with: `busy` or `unavailable` only when no phone was left ringing."""
-    causes_ = set(ended.values())
-    if len(ended) < endpoints or "no_answer" in causes_:
+    if len(ended) < endpoints or "no_answer" in ended.values():
         return "no_answer"
-    return "busy" if causes_ & {"busy", "declined"} else "unavailable"
+    return "busy" if "busy" in ended.values() else "unavailable"

@@ -50,6 +50,7 @@ class Legs:
         self._dial_strings = dial_strings
         self._legs: dict[str, Leg] = {}
         self._bridged: str | None = None
+        self._never_rang: set[str] = set()
         self.ended: dict[str, str] = {}
         self._log = structlog.get_logger().bind(call=line.channel)
 
@@ -79,6 +80,7 @@ class Legs:
         """
         known, self._legs = self._legs, {}
         self._bridged = None
+        self._never_rang.clear()
         for channel in found:
             parsed = parse_leg(channel.id)
             if parsed is None or parsed[1] in self._legs:
@@ -90,6 +92,7 @@ class Legs:
             if channel.state == "Down" and not watched:
                 dialled = await self._line.ask(requests.get_variable(channel.id, DIALLED))
                 if not dialled.ok or not dialled.decode().get("value"):
+                    self._never_rang.add(leg.endpoint)
                     await self._line.ask(requests.hang_up(channel.id, "normal"))
                     continue
             self._legs[leg.endpoint] = leg
@@ -113,7 +116,7 @@ class Legs:
         for endpoint in wanted:
             if endpoint in self._legs or endpoint in self.ended:
                 continue
-            if already_begun:
+            if already_begun and endpoint not in self._never_rang:
                 self.ended[endpoint] = "no_answer"
             else:
                 parts.append(partial(self._create, endpoint, sequence))
@@ -178,7 +181,8 @@ class Legs:
         return leg if leg is not None and leg.channel == channel else None
 
     async def _create(self, endpoint: str, sequence: int) -> None:
-        leg = Leg(leg_id(self._line.channel, sequence, endpoint), endpoint, LegState.CREATED)
+        attempt = "again" if endpoint in self._never_rang else ""
+        leg = Leg(leg_id(self._line.channel, f"{sequence}{attempt}", endpoint), endpoint, LegState.CREATED)
         self._legs[endpoint] = leg
         response = await self._line.ask(
             requests.create_leg(
@@ -194,10 +198,11 @@ class Legs:
     async def _dial(self, leg: Leg) -> None:
         leg.state = LegState.DIALLED
         # `caller` passes the caller's id on to the phone.
-        response = await self._line.ask(requests.dial(leg.channel, self._line.channel, LONGEST_RING_S))
-        if response.ok:
-            await self._line.ask(requests.set_variable(leg.channel, DIALLED, "1"))
-        elif response.status != 404:
+        _, response = await self._line.ask_in_order(
+            requests.set_variable(leg.channel, DIALLED, "1"),
+            requests.dial(leg.channel, self._line.channel, LONGEST_RING_S),
+        )
+        if not response.ok and response.status != 404:
             self._log.warning("leg could not be dialled", endpoint=leg.endpoint, status=response.status)
             await self.cancel(leg, "normal")
             self.ended[leg.endpoint] = "unavailable"

@@ -61,17 +61,25 @@ class CallerLine:
         """Make a request, whatever its answer."""
         return await self._session.request(request)
 
-    async def tell(self, request: Request) -> Response:
-        """Make a request about the caller's channel that must succeed. Raises `CallGone` or `PbxRefused`."""
-        response = await self._session.request(request)
-        if response.ok:
-            return response
+    async def ask_in_order(self, *wanted: Request) -> list[Response]:
+        """Make requests one after another, whatever their answers."""
+        return await self._session.in_order(wanted)
+
+    async def tell(self, *wanted: Request) -> list[Response]:
+        """Make requests about the caller's channel, in this order, that must succeed. Raises `CallGone` or `PbxRefused`."""
+        responses = await self._session.in_order(wanted)
+        for request, response in zip(wanted, responses, strict=True):
+            if not response.ok:
+                await self._refused(request, response)
+        return responses
+
+    async def _refused(self, request: Request, response: Response) -> None:
+        place = f"{request.method} {request.uri}: {response.status} {response.reason}"
         if response.status == 404 or self.inbox.gone:
-            raise CallGone(f"{request.method} {request.uri}: {response.reason}")
-        if response.status == 409 and (await self.ask(requests.get_channel(self.channel))).status == 404:
-            raise CallGone(f"{request.method} {request.uri}: {response.reason}")
-        detail = response.body.decode(errors="replace")
-        raise PbxRefused(f"{request.method} {request.uri}: {response.status} {response.reason} {detail}")
+            raise CallGone(place)
+        if (await self.ask(requests.get_channel(self.channel))).status == 404:
+            raise CallGone(place)
+        raise PbxRefused(f"{place} {response.body.decode(errors='replace')}")
 
     async def variable(self, name: str) -> str | None:
         """A variable of the caller's channel."""
@@ -83,9 +91,9 @@ class CallerLine:
         """Whether the turn's action had been begun before the last look at the PBX."""
         return await self.variable(STARTED) == str(sequence)
 
-    async def mark_started(self, sequence: int) -> None:
-        """Note that the turn's action has been begun."""
-        await self.tell(requests.set_variable(self.channel, STARTED, str(sequence)))
+    def mark_started(self, sequence: int) -> Request:
+        """Note that the turn's action is begun: sent just before it, for it would wait for the end of a playback."""
+        return requests.set_variable(self.channel, STARTED, str(sequence))
 
     async def answer(self) -> None:
         """Answer the call, once."""
@@ -125,11 +133,11 @@ class CallerLine:
         self._hears = None
         self._hears_unknown = False
 
-    async def play(self, playback: str, media: Sequence[str]) -> None:
-        """Answer, and begin to play."""
+    async def play(self, sequence: int, playback: str, media: Sequence[str]) -> None:
+        """Answer, and begin to play; the turn counts as begun then."""
         await self.hear_nothing()
         await self.answer()
-        await self.tell(requests.play(self.channel, playback, media))
+        await self.tell(self.mark_started(sequence), requests.play(self.channel, playback, media))
 
     async def is_playing(self, playback: str) -> bool:
         """Whether a playback is under way."""

@@ -21,9 +21,14 @@ DIALLED = "KOMMUTATOR_DIALLED"
 """Variable of a leg: it was dialled, not only created."""
 
 
-def leg_id(call: str, sequence: int, endpoint: str) -> str:
+def leg_id(call: str, sequence: int | str, endpoint: str) -> str:
     """The channel id of a leg."""
     return f"kt~{call}~{sequence}~{urlsafe_b64encode(endpoint.encode()).decode().rstrip('=')}"
+
+
+def is_ours(channel: str) -> bool:
+    """Whether a channel is one that this software made, and no caller's."""
+    return channel.startswith("kt~")
 
 
 def parse_leg(channel: str) -> tuple[str, str] | None:

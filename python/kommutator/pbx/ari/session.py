@@ -3,13 +3,17 @@
 The session reconnects for ever, with back-off and jitter. Every request has a deadline; one that was under way when the
 connection broke fails with `PbxUnreachable`, and whether it was carried out is unknown: callers use ids of their own choice
 and ask again.
+
+Asterisk (22.10) carries out the requests of one websocket one after another, and some wait for the channel's own thread: setting a
+variable waits until the playback or recording on that channel has ended, and every other request with it. So nothing here sets a
+variable of a channel that plays or records.
 """
 
 from __future__ import annotations
 
 import random
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import httpx
@@ -23,6 +27,7 @@ from kommutator.pbx.ari.codec import Event, Request, Response, RestResponse
 
 _LONGEST_MESSAGE = 4 * 1024 * 1024
 _REQUESTS_AT_ONCE = 256
+_DEADLINE_S = 5.0
 _PROBE_DEADLINE_S = 2.0
 _CONNECT_DEADLINE_S = 10.0
 _DISCONNECT_DEADLINE_S = 1.0
@@ -108,19 +113,27 @@ class Session:
                 )
                 await trio.sleep(delay * random.uniform(0.5, 1.0))
 
-    async def request(self, request: Request, deadline_s: float = 5.0) -> Response:
+    async def request(self, request: Request, deadline_s: float = _DEADLINE_S) -> Response:
         """Make a request and return its response, whatever its status.
 
         Raises `PbxUnreachable` when there is no connection or it breaks, `PbxTimeout` after `deadline_s` seconds.
+        """
+        return (await self.in_order((request,), deadline_s))[0]
+
+    async def in_order(self, wanted: Sequence[Request], deadline_s: float = _DEADLINE_S) -> list[Response]:
+        """Make several requests, each sent without waiting for the answer to the one before where the transport allows.
+
+        Asterisk carries them out in this order. A router that dies between two of them has microseconds to do so. Raises as `request`.
         """
         with trio.move_on_after(deadline_s):
             async with self._slots:
                 if self._socket is None:
                     raise PbxUnreachable("there is no connection to the PBX")
                 if self._over_websocket:
-                    return await self._by_websocket(self._socket, request)
-                return await self._by_http(request)
-        raise PbxTimeout(f"{request.method} {request.uri}: no answer in {deadline_s} s")
+                    return await self._by_websocket(self._socket, wanted)
+                return [await self._by_http(request) for request in wanted]
+        first = wanted[0]
+        raise PbxTimeout(f"{first.method} {first.uri}: no answer in {deadline_s} s")
 
     async def download(self, request: Request, deadline_s: float = 30.0) -> Response:
         """Make a request whose response is binary: over HTTP, always. Raises as `request` does."""
@@ -173,7 +186,7 @@ class Session:
     async def _probe(self, socket: WebSocketConnection) -> bool:
         """Whether the server answers requests on the websocket: servers that do not know them ignore them."""
         with trio.move_on_after(_PROBE_DEADLINE_S):
-            return (await self._by_websocket(socket, requests.ping())).ok
+            return (await self._by_websocket(socket, (requests.ping(),)))[0].ok
         return False
 
     async def _read(self, socket: WebSocketConnection) -> None:
@@ -213,20 +226,24 @@ class Session:
 
     # --- the transports
 
-    async def _by_websocket(self, socket: WebSocketConnection, request: Request) -> Response:
-        self._next_id += 1
-        request_id = f"{self._next_id:x}"
-        pending = self._pending[request_id] = _Pending()
+    async def _by_websocket(self, socket: WebSocketConnection, wanted: Sequence[Request]) -> list[Response]:
+        waiting: dict[str, _Pending] = {}
         try:
-            await socket.send_message(codec.encode_websocket(request, request_id))
-            response = await pending.wait()
+            for request in wanted:
+                self._next_id += 1
+                request_id = f"{self._next_id:x}"
+                waiting[request_id] = self._pending[request_id] = _Pending()
+                await socket.send_message(codec.encode_websocket(request, request_id))
+            responses = [await pending.wait() for pending in waiting.values()]
         except ConnectionClosed as error:
             raise PbxUnreachable("the connection to the PBX is lost") from error
         finally:
-            self._pending.pop(request_id, None)
-        if response is None:
+            for request_id in waiting:
+                self._pending.pop(request_id, None)
+        answered = [response for response in responses if response is not None]
+        if len(answered) < len(responses):
             raise PbxUnreachable("the connection to the PBX is lost")
-        return response
+        return answered
 
     async def _by_http(self, request: Request) -> Response:
         if self._http is None:

@@ -308,14 +308,14 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
         }
         counters += own_counters.len() as u16;
         tags(names, id, scheme);
-        let broken = scheme.broken || scheme.nodes.values().any(|node| matches!(node.kind, doc::Kind::Broken {}));
+        let holes = all[usize::from(begin)..].iter().any(|node| matches!(node.step, super::version::Step::Hole));
         schemes.push(Scheme {
             id: id.as_str().into(),
             start: starts[schemes.len()],
             responsible,
             abandoned,
             nodes: begin..all.len() as u16,
-            sound: names.errors() == faults && !broken,
+            sound: names.errors() == faults && !scheme.broken && !holes,
         });
     }
     mark_linked(&mut schemes, &all);
