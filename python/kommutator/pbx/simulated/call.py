@@ -5,7 +5,7 @@ from __future__ import annotations
 from kommutator.errors import CallGone, PbxRefused
 from kommutator.pbx.simulated.world import Channel, Inbox, Leg, World
 from kommutator.routing.answers import ended_of, is_complete, outcome_of
-from kommutator.routing.turn import End, Event, HangUp, Menu, Play, Record, Ring, Talk, Transfer, Turn, Wait
+from kommutator.routing.turn import End, Event, HangUp, Menu, Play, Record, Ring, Talk, Transfer, Turn, Wait, action_type
 
 
 class SimulatedCall:
@@ -57,7 +57,7 @@ class SimulatedCall:
         action = turn.action
         if not isinstance(action, Ring | Talk | Transfer):
             self._world.cancel(self._channel)
-        first = self._world.begin(self._channel, turn.sequence, action.__struct_config__.tag or "")  # type: ignore[arg-type]
+        first = self._world.begin(self._channel, turn.sequence, action_type(action))
         match action:
             case Play():
                 await self._play(action.prompt, first)
