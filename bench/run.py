@@ -1,6 +1,6 @@
 """Runs every benchmark with its peers, keeps the figures in `bench/results/`, and prints them, ratios first.
 
-`python -m bench.run [--short]`, or `make bench`. Nothing here judges a figure: a benchmark fails only for a wrong answer.
+`python -m bench.run [--short]`, or `make bench`. Nothing here judges a figure: only a wrong answer fails.
 """
 
 from __future__ import annotations
@@ -114,8 +114,9 @@ def ratios(medians: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def instructions() -> dict[str, dict[str, int]] | None:
-    """Instructions of each scheme's arrival and answered call, a figure that a busy machine does not disturb; none where
-    valgrind is not installed. The tables' random seeds make it vary by about one in a thousand."""
+    """Instructions of each scheme's arrival and answered call, or none where valgrind is not installed.
+
+    A busy machine does not disturb these: with the same compiler they repeat from run to run."""
     if not shutil.which("valgrind"):
         CONSOLE.print("[yellow]valgrind is not installed: instructions are not counted[/]")
         return None
@@ -195,7 +196,7 @@ def microseconds(nanoseconds: float) -> str:
 
 
 def keep(figures: Mapping[str, Any]) -> None:
-    """Writes the figures to a file of this day and commit, and the instructions to the file that the next run compares with."""
+    """Writes the figures to a file of this day and commit, and the instructions to where the next run compares them."""
     results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}.json"
     results.parent.mkdir(exist_ok=True)
     results.write_bytes(pretty(figures))
