@@ -37,12 +37,19 @@ class Scenario:
     """One call and what is expected of it."""
 
     folder: Path
+    place: int
+    """Among the scenarios of its file, counted from 1."""
     data: dict[str, Any]
 
     @property
     def name(self) -> str:
         """What happens, in words."""
         return str(self.data["name"])
+
+    @property
+    def id(self) -> str:
+        """A short name in ASCII: scheme, place and branch."""
+        return f"{self.folder.name}-{self.place:02}-{self.data['branch']}"
 
     @property
     def call_id(self) -> str:
@@ -76,8 +83,8 @@ def folders() -> list[Path]:
 def scenarios() -> Iterator[Scenario]:
     """Every scenario of every scheme."""
     for folder in folders():
-        for data in read_yaml(folder / "scenarios.yaml"):
-            yield Scenario(folder, data)
+        for place, data in enumerate(read_yaml(folder / "scenarios.yaml"), 1):
+            yield Scenario(folder, place, data)
 
 
 def moment_ms(text: str) -> int:

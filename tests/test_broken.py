@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any, Final
 
 import orjson
 import pytest
-
-from kommutator.company import check
 from tests.scenario_files import moment_ms, read_yaml
+
+import kommutator.company
+from kommutator.company import check
+from kommutator.company.findings import READER_CODES
 
 FOLDER: Final = Path(__file__).parent / "broken"
 EXPECTED: Final[dict[str, list[dict[str, Any]]]] = read_yaml(FOLDER / "expected.yaml")
@@ -36,7 +39,7 @@ def test_exactly_these_findings(name: str) -> None:
 )
 def test_command_says_the_same_and_exits_so(name: str, code: int) -> None:
     kommutator = Path(sys.executable).with_name("kommutator")
-    command = [kommutator, "check", str(FOLDER / name), "--json", "--at", AT]
+    command = [str(kommutator), "check", str(FOLDER / name), "--json", "--at", AT]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == code, done.stderr.decode()
     report = orjson.loads(done.stdout)
@@ -60,3 +63,10 @@ def compared(finding: dict[str, Any]) -> dict[str, Any]:
 def whole(name: str, finding: dict[str, Any]) -> dict[str, Any]:
     """An expected finding with what the index leaves out."""
     return {"scheme": None, "node": None, "path": [], "file": name} | finding
+
+
+def test_every_code_is_documented() -> None:
+    page = (Path(kommutator.company.__file__).parent / "CHECKS.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    given = {finding["code"] for findings in EXPECTED.values() for finding in findings}
+    assert (given | set(READER_CODES)) - documented == set()

@@ -71,7 +71,8 @@ def test_foreign_numbers_are_read_by_the_international_prefix(country: str) -> N
 
 @pytest.mark.parametrize("country", COUNTRIES)
 def test_random_digits_that_are_a_valid_number_are_that_number(country: str) -> None:
-    """Digits nobody made to fit: what libphonenumber takes for a valid number of the country is read as the same one."""
+    """Digits nobody made to fit: what libphonenumber takes for a valid number of the country is read as the same
+    one."""
     draw = random.Random(f"digits of {country}")
     metadata = metadata_of(country)
     heads = ["", "+", f"+{metadata.country_code}", str(metadata.country_code), metadata.national_prefix or "", "00"]

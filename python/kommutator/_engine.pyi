@@ -11,9 +11,9 @@ from typing import Any, Literal, final
 def check(document: bytes, from_ms: int) -> bytes:
     """Checks an engine document; coverage is looked at for twelve months from `from_ms`.
 
-    The answer is JSON: `{"findings": [...], "schemes": {id: {"longest_seconds": n}}}`. A finding has `at`, the keys from
-    the document's root to the place blamed, where `kommutator check --json` has file and line. Milliseconds to seconds.
-    Raises `BadDocument`.
+    The answer is JSON: `{"findings": [...], "schemes": {id: {"longest_seconds": n}}}`. A finding has `at`, the keys
+    from the document's root to the place blamed, where `kommutator check --json` has file and line. Milliseconds to
+    seconds. Raises `BadDocument`.
     """
 
 def explain(why: Mapping[str, Any], language: str) -> str:
@@ -70,11 +70,13 @@ class Action:
         """`menu`: every input that is offered."""
     @property
     def seconds(self) -> float | None:
-        """`ring`, `wait`: what is left of the round. `menu`: from the end of the prompt to complete input. `record`: the most
+        """`ring`, `wait`: what is left of the round. `menu`: from the end of the prompt to complete input. `record`:
+        the most
         that is recorded. `transfer`: until the destination must have answered."""
     @property
     def endpoints(self) -> list[dict[str, str | None]] | None:
-        """`ring`: `{"employee": id or None, "endpoint": address or E.164 number}` of exactly the phones that must ring."""
+        """`ring`: `{"employee": id or None, "endpoint": address or E.164 number}` of exactly the phones that must
+        ring."""
     @property
     def music(self) -> str | None:
         """`ring`, `wait`: what the caller hears; the PBX's ringback where `None`."""
@@ -120,7 +122,8 @@ class Turn:
 
     @property
     def state(self) -> bytes:
-        """The call's new state: opaque, at most 512 bytes. It is written to the channel before the action is performed."""
+        """The call's new state: opaque, at most 512 bytes. It is written to the channel before the action is
+        performed."""
     @property
     def state_text(self) -> str:
         """The state as base64url text without padding, as JSON and channel variables carry it."""
@@ -132,7 +135,8 @@ class Turn:
         """What to do now."""
     @property
     def effects(self) -> list[dict[str, Any]]:
-        """What to do besides, at least once each: `{"type", "id", ...}`; the id is the same when an effect comes twice."""
+        """What to do besides, at least once each: `{"type", "id", ...}`; the id is the same when an effect comes
+        twice."""
     @property
     def trace(self) -> list[dict[str, Any]]:
         """The nodes just passed: `{"scheme", "node", "exit", "why": {"code", ...}}`."""
@@ -146,10 +150,12 @@ class Engine:
     """A company version or several, the floor, and facts."""
 
     def __new__(cls, document: bytes) -> Engine:
-        """An engine on an engine document (see `kommutator.company.load`). Raises `BadDocument`, and `CompanyInvalid` where
+        """An engine on an engine document (see `kommutator.company.load`). Raises `BadDocument`, and
+        `CompanyInvalid` where
         the check finds an error. Milliseconds to seconds."""
     def arrive(self, call_id: str, did: str, caller: str | None, now_ms: int) -> Turn:
-        """A call has come. `call_id` has 1 to 64 bytes; a live call of the same id is replaced. Numbers come in any spelling.
+        """A call has come. `call_id` has 1 to 64 bytes; a live call of the same id is replaced. Numbers come in any
+        spelling.
 
         Raises `BadCallId`."""
     def arrive_many(self, arrivals: Sequence[tuple[str, str, str | None, int]]) -> list[Turn]:
@@ -164,7 +170,8 @@ class Engine:
     def presence(self, employee: str, presence: str) -> None:
         """Sets presence: `present`, `away` or `offline`. Raises `UnknownEmployee`, `ValueError`."""
     def line(self, employee: str, line: str) -> None:
-        """Sets the line: `idle`, `ringing`, `busy`, `wrap_up` or `unreachable`. Raises `UnknownEmployee`, `ValueError`."""
+        """Sets the line: `idle`, `ringing`, `busy`, `wrap_up` or `unreachable`. Raises `UnknownEmployee`,
+        `ValueError`."""
     def owner_is(self, number: str, employee: str | None) -> None:
         """Tells who owns a number; `None` is nobody. Raises `BadNumber`."""
     def forget_owner(self, number: str) -> None:
@@ -194,4 +201,5 @@ class Engine:
     def activate(self, version: int) -> bool:
         """Makes a held version the one that new calls begin on; false when it is not held."""
     def drop_version(self, version: int) -> bool:
-        """Stops holding a version; false for the active one, or one not held. Calls that began on it become `bad_state`."""
+        """Stops holding a version; false for the active one, or one not held. Calls that began on it become
+        `bad_state`."""

@@ -124,40 +124,28 @@ class UnknownEmployee(EngineError):
     code = "unknown_employee"
 
 
-class BadCallId(EngineError):
-    """A call id is empty, or longer than may travel with the call."""
-
-    code = "bad_call_id"
-
-
-class BadNumber(EngineError):
-    """Not a telephone number, where one is needed."""
-
-    code = "bad_number"
-
-
-class StateTooLarge(EngineError):
-    """The state would not fit with the call: the company was not checked."""
-
-    code = "state_too_large"
-
-
-class Runaway(EngineError):
-    """The scheme goes round without ever coming to an action: the company was not checked."""
-
-    code = "runaway"
-
-
-class TooManyListChanges(EngineError):
-    """So many changes of lists are kept already that a new version of the company is due."""
-
-    code = "too_many_list_changes"
-
-
 class EngineFault(EngineError):
     """The engine failed on this call, through a defect of its own. Other calls are not affected."""
 
     code = "engine_fault"
+
+
+# --- prompts
+
+
+class PromptNotMade(KommutatorError):
+    """A prompt cannot be made into what the PBX plays: its file is unreadable, or the command that speaks failed."""
+
+    code = "prompt_not_made"
+
+
+# --- the router
+
+
+class DataFolderBusy(KommutatorError):
+    """Another router works in this data folder."""
+
+    code = "data_folder_busy"
 
 
 # --- the PBX

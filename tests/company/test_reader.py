@@ -15,7 +15,7 @@ from kommutator.company.models import KINDS
 from kommutator.company.numbering_plan import import_files
 from kommutator.errors import CompanyUnreadable
 
-from .conftest import CARD, Write, write_wav
+from .conftest import CARD, Write
 
 
 def codes(path: Path) -> list[tuple[str, int]]:
@@ -31,20 +31,8 @@ def node(write: Write, text: str) -> dict[str, Any]:
 
 
 class TestDocument:
-    def test_the_example_of_the_language_is_read_whole(self, tmp_path: Path) -> None:
-        example = Path(__file__).with_name("romashka")
-        (tmp_path / "company.yaml").write_bytes((example / "company.yaml").read_bytes())
-        (tmp_path / "lists").mkdir()
-        (tmp_path / "lists/vip.csv").write_text("number\n89161230011\n", encoding="utf-8")
-        write_wav(tmp_path / "prompts/greeting.wav", 2.5)
-        write_wav(tmp_path / "prompts/leave-message.wav", 3)
-        (tmp_path / "plan.csv").write_text(
-            "343;2000000;2999999;1000000;А;Свердловская обл.\n351;2000000;2999999;1000000;Б;Челябинская область\n",
-            encoding="utf-8",
-        )
-        import_files([tmp_path / "plan.csv"], tmp_path / "numbering-plan.csv.gz")
-
-        company = load(tmp_path / "company.yaml")
+    def test_the_example_of_the_language_is_read_whole(self, romashka: Path) -> None:
+        company = load(romashka / "company.yaml")
 
         assert company.findings == []
         document = company.document
@@ -79,7 +67,7 @@ class TestDocument:
             "seconds": 25.0,
         }
         assert company.prompts["closed"].say == "Мы работаем с девяти до шести."
-        assert company.prompts["greeting"].file == tmp_path / "prompts/greeting.wav"
+        assert company.prompts["greeting"].file == romashka / "prompts/greeting.wav"
 
     def test_equal_documents_give_equal_bytes(self, write: Write) -> None:
         text = CARD + "schedules: {o: {holidays: RU, weekly: {mon: [09:00-18:00]}}}\n"

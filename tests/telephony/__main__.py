@@ -1,4 +1,4 @@
-"""Starts an Asterisk with ARI on loopback and prints where it is, until interrupted: `python -m telephony` in tests/."""
+"""`python -m tests.telephony` starts an Asterisk with ARI on loopback, and says where it is, until interrupted."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ parser leaves them out. A phone has a plan for each time it is rung, counted in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 from xml.sax.saxutils import quoteattr
 
 Does = Literal["answer", "busy", "decline", "silent", "unreachable"]
@@ -26,10 +26,13 @@ class Behaviour:
     after: float = 0.0
     talks: float | None = None
 
+    def faster(self, speed: float) -> Self:
+        """The same with its seconds divided by `speed`."""
+        talks = None if self.talks is None else self.talks / speed
+        return replace(self, after=self.after / speed, talks=talks)
 
-def caller(
-    *, user: str, caller: str | None, media_address: str, media_port: int, local_port: int
-) -> str:
+
+def caller(*, user: str, caller: str | None, media_address: str, media_port: int, local_port: int) -> str:
     """A caller with the number `caller` (`None`: withheld) who dials `user`."""
     identity = "sip:anonymous@anonymous.invalid" if caller is None else f"sip:{caller}@[local_ip]:{local_port}"
     name = '"Anonymous" ' if caller is None else ""
@@ -42,7 +45,7 @@ def caller(
     contact = f"Contact: <sip:caller@[local_ip]:{local_port}>\n"
     uri = f"sip:{user}@[remote_ip]:[remote_port]"
     via = "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch={branch}\nMax-Forwards: 70\n"
-    own, invite_branch = "[branch]", "z9hG4bK-invite-[pid]-[call_number]"
+    own, invite_branch = "z9hG4bK-[pid]-[call_number]-[cseq]", "z9hG4bK-invite-[pid]-[call_number]"
     known = common.format(to_tag="[peer_tag_param]")
     invite = (
         f"INVITE {uri} SIP/2.0\n{via.format(branch=invite_branch)}{common.format(to_tag='')}CSeq: 1 INVITE\n"
@@ -53,9 +56,7 @@ def caller(
         f"CANCEL {uri} SIP/2.0\n{via.format(branch=invite_branch)}{common.format(to_tag='')}CSeq: 1 CANCEL\n"
         "Content-Length: 0\n\n"
     )
-    refused_ack = (
-        f"ACK {uri} SIP/2.0\n{via.format(branch=invite_branch)}{known}CSeq: 1 ACK\nContent-Length: 0\n\n"
-    )
+    refused_ack = f"ACK {uri} SIP/2.0\n{via.format(branch=invite_branch)}{known}CSeq: 1 ACK\nContent-Length: 0\n\n"
     ack = f"ACK [next_url] SIP/2.0\n{via.format(branch=own)}{known}CSeq: 1 ACK\n{contact}Content-Length: 0\n\n"
     bye = f"BYE [next_url] SIP/2.0\n{via.format(branch=own)}{known}CSeq: [cseq] BYE\nContent-Length: 0\n\n"
     info = (
@@ -112,7 +113,7 @@ def caller(
 
 
 def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: str, media_port: int) -> str:
-    """Phones behind one SIP port: for each dialled number (`None`: any) what it does the first time, the second, and so on.
+    """Phones behind one SIP port: for each dialled number (`None`: any) what it does each time it is rung.
 
     The last behaviour holds for every further time. A number without a plan is answered 404.
     """
@@ -149,6 +150,8 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
     )
     keep += '<ereg regexp="sip:([^@]*)@" search_in="msg" assign_to="uri,number"/>'
     body = (
+        # a CANCEL that comes in the instant between two steps is taken all the same
+        '<recv request="CANCEL" optional="global" next="81"/>\n'
         f'<recv request="INVITE" crlf="true"><action>{keep}</action></recv>\n'
         + "".join(choice)
         + _send(_invite_reply("404 Not Found"), next=80)
@@ -201,10 +204,15 @@ def _behaviour(behaviour: Behaviour, label: int, sdp: str) -> str:
     return (
         ringing
         + _send(_invite_reply("200 OK", contact, sdp), retrans=True)
-        + _recv(request="ACK")
         + _label(label + 2)
+        + _recv(request="CANCEL", optional=True, next=label + 4)
+        + _recv(request="ACK")
+        + _label(label + 3)
         + _recv(request="MESSAGE", optional=True, next=83, timeout_ms=talks_ms, on_timeout=83)
         + _recv(request="BYE", next=82)
+        # a CANCEL that crossed with the answer
+        + _label(label + 4)
+        + _send(_reply("200 OK"), next=label + 2)
     )
 
 

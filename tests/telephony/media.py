@@ -6,6 +6,7 @@ RTP is RFC 3550 with G.711 A-law in packets of 20 ms; keys are RFC 4733 events o
 from __future__ import annotations
 
 import array
+import contextlib
 import queue
 import secrets
 import socket
@@ -87,6 +88,19 @@ class Line:
             time.sleep(_PACKET_S)
         raise AssertionError(f"nothing was heard on port {self.port} within {seconds} s")
 
+    def wait_quiet(self, *, since: float, seconds: float, limit: float) -> None:
+        """Waits until something has come after `since`, and then nothing for `seconds`; raises `AssertionError`.
+
+        Asterisk sends packets all through a prompt, pauses in it included, and none while it records.
+        """
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            last = self._heard[-1].at if self._heard else 0.0
+            if last >= since and time.time() - last >= seconds:
+                return
+            time.sleep(_PACKET_S)
+        raise AssertionError(f"port {self.port} did not fall quiet within {limit} s")
+
     def speak(self, alaw: bytes) -> None:
         """Says raw A-law in real time, and returns when it is said."""
         packets = [alaw[start : start + _PACKET_SAMPLES] for start in range(0, len(alaw), _PACKET_SAMPLES)]
@@ -105,10 +119,8 @@ class Line:
         """Falls silent."""
         self._closed.set()
         self._connected.set()
-        try:
+        with contextlib.suppress(OSError):  # an unconnected socket says ENOTCONN, and wakes its reader all the same
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:  # an unconnected socket says ENOTCONN, and wakes its reader all the same
-            pass
         for thread in self._threads:
             thread.join(1)
         self._socket.close()

@@ -9,7 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 _MARK = re.compile(r"^-{40,} (?P<time>\d{4}-.*)$", re.MULTILINE)
-_DIRECTION = re.compile(r"^\w+ (?:control )?message (?P<way>sent|received) \(?\[?(?P<size>\d+)\]? bytes\)?:", re.MULTILINE)
+_DIRECTION = re.compile(r"^\w+ (?:control )?message (?P<way>sent|received) [(\[]\d+[\])]? bytes\)? ?:", re.MULTILINE)
+_REMARK = "\n" + 47 * "-" + "\n"
+"""What SIPp remarks about a message, such as that it is unexpected, follows such a line without a time."""
 _CONTROL_HEADER = "X-Harness"
 
 
@@ -56,7 +58,8 @@ def parse(log: str) -> list[SipEvent]:
         direction = _DIRECTION.search(entry)
         if direction is None:
             continue
-        text = entry[direction.end() :].lstrip("\r\n").replace("\r\n", "\n")
+        text, _, _ = entry[direction.end() :].partition(_REMARK)
+        text = text.strip("\r\n").replace("\r\n", "\n") + "\n\n"
         if following is None and "\n\n" not in text:
             continue
         sent = direction["way"] == "sent"
@@ -77,10 +80,30 @@ def first(events: Iterable[SipEvent], name: str, *, of: str | None = None, after
     return None
 
 
+def by_call(events: Iterable[SipEvent]) -> list[list[SipEvent]]:
+    """The events of each call of a party, in the order in which the calls began."""
+    calls: dict[str, list[SipEvent]] = {}
+    for event in events:
+        if event.of != "OPTIONS":
+            calls.setdefault(event.call_id, []).append(event)
+    return list(calls.values())
+
+
+def over(call: Iterable[SipEvent]) -> bool:
+    """Whether a phone's call is over to the last message: its refusal was acknowledged, or a BYE answered."""
+    events = list(call)
+    if any(event.of == "INVITE" and event.name[0] in "3456" for event in events):
+        return any(event.name == "ACK" for event in events)
+    return any(event.of == "BYE" and event.name != "BYE" for event in events)
+
+
 def summary(events: Iterable[SipEvent]) -> str:
-    """The events in a line, as seen by the party: `←INVITE →180 →200 ←ACK ←BYE`; answers to BYE and CANCEL are left out."""
+    """The events as the party sees them, `←INVITE →180 →200 ←ACK ←BYE`, call by call with a bar between.
+
+    Left out are the 100s and the answers to BYE, CANCEL and INFO.
+    """
     shown = (event for event in events if event.name != "100" and not (event.name == "200" and event.of != "INVITE"))
-    return " ".join(("→" if event.sent else "←") + event.name for event in shown if event.of != "OPTIONS")
+    return " | ".join(" ".join(("→" if e.sent else "←") + e.name for e in call) for call in by_call(shown))
 
 
 def _event(at: float, sent: bool, text: str) -> SipEvent | None:

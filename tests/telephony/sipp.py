@@ -6,6 +6,7 @@ is, root. Every party keeps its message log, which `events` reads.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ from .messages import SipEvent
 
 _PHONE_ADDRESS = "127.0.0.1"
 _READY_S = 10.0
+_GOODBYE_S = 2.0
 _POLL_S = 0.01
 
 
@@ -41,6 +43,7 @@ class Party:
         self.name = name
         self.address = address
         self.port = own_port if port is None else port
+        self._control_port = own_port + 1
         self.folder = asterisk.folder / "parties" / f"{re.sub(r'[^0-9A-Za-z]', '', name)}-{time.monotonic_ns()}"
         self.folder.mkdir(parents=True)
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,7 +88,8 @@ class Party:
     def order(self, method: str, call_id: str, body: str = "") -> None:
         """Gives SIPp an order within a call; see `dialogs`."""
         text = (
-            f"{method} sip:{self.address}:{self.port} SIP/2.0\r\nVia: SIP/2.0/UDP {self.address}:9;branch=z9hG4bK-order\r\n"
+            f"{method} sip:{self.address}:{self.port} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {self.address}:9;branch=z9hG4bK-order\r\n"
             f"From: <sip:harness@{self.address}>;tag=o\r\nTo: <sip:{self.address}>\r\nCall-ID: {call_id}\r\n"
             f"CSeq: 1 {method}\r\nX-Harness: {time.monotonic_ns()}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
         )
@@ -102,7 +106,17 @@ class Party:
         (self.folder / "scenario.xml").write_text(scenario, encoding="utf-8")
         command = self.asterisk.tree.command("usr/bin/sipp")
         command += [self.asterisk.sip_address, "-sf", "scenario.xml", "-i", self.address, "-p", str(self.port)]
-        command += ["-bind_local", "-ci", "127.0.0.1", "-mi", self.address, "-mp", str(self._media_port + 2)]
+        command += [
+            "-bind_local",
+            "-ci",
+            "127.0.0.1",
+            "-cp",
+            str(self._control_port),
+            "-mi",
+            self.address,
+            "-mp",
+            str(self._media_port + 2),
+        ]
         command += ["-nostdin", "-aa", "-trace_msg", "-message_file", "messages.log", "-trace_err"]
         command += ["-error_file", "errors.log", *arguments]
         with (self.folder / "screen.log").open("wb") as screen:
@@ -165,7 +179,7 @@ class Caller(Party):
         self.wait_for("INVITE")
 
     def press(self, keys: str, *, by: str = "rtp") -> None:
-        """Presses keys one after the other, as RFC 4733 events (`rtp`) or as SIP INFO (`info`); waits for an answered call."""
+        """Presses keys in turn, as RFC 4733 events (`rtp`) or as SIP INFO (`info`), once the call is answered."""
         self._wait_media()
         for key in keys:
             if by == "rtp":
@@ -191,6 +205,11 @@ class Caller(Party):
         return messages.first(self.events, "200", of="INVITE")
 
     def close(self) -> None:
+        """Hangs up if he is still there, and waits for Asterisk to hear it."""
+        if self.running:
+            self.hang_up()
+            with contextlib.suppress(PartyFailed):
+                self.wait_end(seconds=_GOODBYE_S)
         super().close()
         self.line.close()
 
@@ -271,7 +290,8 @@ class Phone(Phones):
             f"Via: SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK-{time.monotonic_ns()}\r\n"
             f"Max-Forwards: 70\r\nFrom: <sip:{self.name}@{host}>;tag=r\r\nTo: <sip:{self.name}@{host}>\r\n"
             f"Call-ID: register-{self.folder.name}\r\nCSeq: {self._registrations} REGISTER\r\n"
-            f"Contact: <sip:{self.name}@{self.address}:{self.port}>\r\nExpires: {expires_s}\r\nContent-Length: 0\r\n\r\n"
+            f"Contact: <sip:{self.name}@{self.address}:{self.port}>\r\n"
+            f"Expires: {expires_s}\r\nContent-Length: 0\r\n\r\n"
         )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
             line.bind((self.address, self.port))
@@ -296,13 +316,13 @@ class Mobiles(Phones):
     """The mobile network beyond the trunk: `plans` by the dialled number in E.164."""
 
     def __init__(self, asterisk: Asterisk, plans: Mapping[str, Sequence[Behaviour]]) -> None:
-        lines: dict[str | None, Sequence[Behaviour]] = dict(plans)
+        lines: dict[str | None, Sequence[Behaviour]] = {number: plans[number] for number in plans}
         super().__init__(asterisk, "mobiles", lines, address=CALLER_ADDRESS, port=asterisk.trunk_port)
 
 
 def media_address(text: str) -> tuple[str, int]:
     """Where an SDP body wants its audio."""
-    host, port = re.search(r"^c=IN IP4 (\S+)", text, re.M), re.search(r"^m=audio (\d+)", text, re.M)
+    host, port = re.search(r"^c=IN IP4 (\S+)", text, re.MULTILINE), re.search(r"^m=audio (\d+)", text, re.MULTILINE)
     if host is None or port is None:
         raise PartyFailed(f"no audio in {text!r}")
     return host[1], int(port[1])

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import array
 import math
-import subprocess
 import sys
 import wave
 from pathlib import Path
-
-from .packages import Tree
 
 RATE = 8000
 """Samples a second: what a telephone line carries."""
@@ -23,17 +20,11 @@ def tone(path: Path, *, hertz: float, seconds: float, amplitude: int = 8000) -> 
     return path
 
 
-def silence(path: Path, *, seconds: float) -> Path:
-    """Writes silence."""
-    _write(path, array.array("h", bytes(2 * int(seconds * RATE))))
-    return path
-
-
-def speech(tree: Tree, path: Path, text: str, *, language: str = "ru") -> Path:
-    """Speaks `text` by espeak-ng, in the machine's own rate of 22050 Hz."""
-    command = [*tree.command("usr/bin/espeak-ng"), f"--path={tree.libraries}", "-v", language, "-w", str(path), text]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return path
+def murmur(seconds: float) -> bytes:
+    """Raw A-law that sounds like a voice to a silence detector: a tone that swells three times a second."""
+    count = int(seconds * RATE)
+    waves = (math.sin(2 * math.pi * 220 * n / RATE) * abs(math.sin(3 * math.pi * n / RATE)) for n in range(count))
+    return bytes(_alaw(int(12_000 * wave)) for wave in waves)
 
 
 def seconds(path: Path) -> float:
@@ -50,12 +41,6 @@ def loudness(path: Path) -> float:
 def rms(samples: array.array[int]) -> float:
     """The root mean square of samples."""
     return math.sqrt(sum(sample * sample for sample in samples) / len(samples)) if samples else 0.0
-
-
-def to_alaw(path: Path, target: Path) -> Path:
-    """Converts a WAV file of 8 kHz to raw A-law, the form in which SIPp streams it."""
-    target.write_bytes(bytes(_alaw(sample) for sample in _samples(path)))
-    return target
 
 
 def from_alaw(data: bytes) -> array.array[int]:
@@ -88,7 +73,7 @@ def _alaw(sample: int) -> int:
     sign, magnitude = (0x80, sample >> 3) if sample >= 0 else (0, (-sample - 1) >> 3)
     magnitude = min(magnitude, 0xFFF)
     exponent = max(magnitude.bit_length() - 5, 0)
-    mantissa = (magnitude >> (exponent if exponent else 1)) & 0xF if exponent != 0 else (magnitude >> 1) & 0xF
+    mantissa = (magnitude >> max(exponent, 1)) & 0xF
     return (sign | (exponent << 4) | mantissa) ^ 0x55
 
 

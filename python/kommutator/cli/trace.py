@@ -91,10 +91,7 @@ def command(
         try:
             turn = engine.handle(turn.state, event, event_ms)
         except EngineError as error:
-            pending = turn.to_dict()["action"]["type"]
-            fail(
-                f"--event {position} ({events[position - 1]}): {error} [{error.code}]; pending: {pending}", EXIT_INVALID
-            )
+            fail(f"--event {position} ({events[position - 1]}): {error} [{error.code}]", EXIT_INVALID)
         shown.turn(event, event_ms, turn.to_dict())
 
 
@@ -173,7 +170,8 @@ class _Shown:
             self._console.print(line)
         for formed in turn["rounds"]:
             if formed["left_out"] or formed["passed_over"]:
-                self._console.print(Text(f"  {_engine.explain_round(formed, self._language)}", style="dim"))
+                told = _engine.explain_round(formed, self._language)
+                self._console.print(Text(f"  {formed['node']}: {told}", style="dim"))
         for effect in turn["effects"]:
             self._say("effect", words.effect_words(effect, self._language), "magenta")
         self._say("action", words.action_words(turn["action"], self._language), "yellow")

@@ -80,6 +80,8 @@ pub struct HuntState {
     pub rang_out: bool,
     /// Somebody was on the phone or claimed.
     pub busy: bool,
+    /// A round has rung to its end: whom the hunt began with is settled.
+    pub begun: bool,
 }
 
 /// How the last hunt ended.
@@ -197,7 +199,7 @@ impl CallState {
             to.u16(hunt.round);
             to.u16(hunt.start);
             to.i64(hunt.until_ms);
-            to.u8(u8::from(hunt.rang_out) | u8::from(hunt.busy) << 1);
+            to.u8(u8::from(hunt.rang_out) | u8::from(hunt.busy) << 1 | u8::from(hunt.begun) << 2);
             hunt.out.write(&mut to);
             hunt.ringing.write(&mut to);
         }
@@ -283,8 +285,8 @@ impl CallState {
         if from.u8()? == 1 {
             let (round, start, until_ms, flags) = (from.u16()?, from.u16()?, from.i64()?, from.u8()?);
             let (out, ringing) = (Bits::read(from)?, Bits::read(from)?);
-            let (rang_out, busy) = (flags & 1 != 0, flags & 2 != 0);
-            state.hunt = Some(HuntState { round, start, out, ringing, until_ms, rang_out, busy });
+            let (rang_out, busy, begun) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
+            state.hunt = Some(HuntState { round, start, out, ringing, until_ms, rang_out, busy, begun });
         }
         Some(state)
     }

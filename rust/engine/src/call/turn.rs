@@ -27,7 +27,7 @@ pub struct Turn {
 
 /// Seconds of a whole number of milliseconds, written as JSON's shortest number.
 fn seconds<S: Serializer>(ms: &u64, to: S) -> Result<S::Ok, S::Error> {
-    if ms % 1000 == 0 { to.serialize_u64(ms / 1000) } else { to.serialize_f64(*ms as f64 / 1000.0) }
+    if ms.is_multiple_of(1000) { to.serialize_u64(ms / 1000) } else { to.serialize_f64(*ms as f64 / 1000.0) }
 }
 
 /// What the PBX is to do now. Prompts and music are ids that the adapter resolves.
