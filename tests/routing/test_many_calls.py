@@ -13,8 +13,6 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.routing.played import company, ledger
-from tests.scenario_files import folders, moment_ms
 
 from kommutator import Engine
 from kommutator.pbx.simulated.adapter import SimulatedLookups
@@ -23,6 +21,8 @@ from kommutator.pbx.simulated.world import World
 from kommutator.routing.ledger import FileJournal, MemoryJournal
 from kommutator.routing.turn import Event
 from kommutator.simulation import Arrival, Simulation, simulate
+from tests.routing.played import company, ledger
+from tests.scenario_files import folders, moment_ms
 
 NOON_MS = moment_ms("2026-11-18T12:00:00+03:00")
 FOLDERS = {folder.name: folder for folder in folders()}
@@ -97,6 +97,7 @@ def test_whatever_people_do_each_call_ends_once_and_nobody_is_rung_twice(situati
 
 
 # --- a rush
+
 
 @pytest.mark.parametrize("name", sorted(FOLDERS))
 def test_two_hundred_calls_at_once(name: str, tmp_path: Path) -> None:
@@ -265,7 +266,7 @@ def assert_the_ledger_agrees_with_the_phones(world: World, lines: Sequence[dict[
 
 def endpoints_of(document: dict[str, Any]) -> list[str]:
     """Every phone of a company."""
-    found = {str(card[key]) for card in document["employees"].values() for key in ("endpoint", "mobile") if card.get(key)}
+    found = {
+        str(card[key]) for card in document["employees"].values() for key in ("endpoint", "mobile") if card.get(key)
+    }
     return sorted(found | {"+74957654321", "+73512222222"})
-
-

@@ -5,7 +5,20 @@ from __future__ import annotations
 from kommutator.errors import CallGone, PbxRefused
 from kommutator.pbx.simulated.world import Channel, Inbox, Leg, World
 from kommutator.routing.answers import ended_of, is_complete, outcome_of
-from kommutator.routing.turn import End, Event, HangUp, Menu, Play, Record, Ring, Talk, Transfer, Turn, Wait, action_type
+from kommutator.routing.turn import (
+    End,
+    Event,
+    HangUp,
+    Menu,
+    Play,
+    Record,
+    Ring,
+    Talk,
+    Transfer,
+    Turn,
+    Wait,
+    action_type,
+)
 
 
 class SimulatedCall:
