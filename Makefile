@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUST := $(shell find rust -name '*.rs' -not -path '*/target/*' 2>/dev/null) $(wildcard rust/*/Cargo.toml) Cargo.toml Cargo.lock
 export KOMMUTATOR_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help build demo test check format lint types unit asterisk telephony bench clean
+.PHONY: help build demo test check format lint types unit package asterisk telephony bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -55,10 +55,21 @@ asterisk: build ## fetches a real Asterisk and SIPp into the cache
 telephony: build asterisk ## real calls through a real Asterisk
 	$(BIN)/pytest -q -m telephony tests
 
-test: check telephony ## everything that CI runs
+package: build ## a wheel, installed and run where nothing else is
+	rm -rf dist $(KOMMUTATOR_CACHE)/package
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin build --release --quiet --out dist
+	$(PYTHON) -m venv $(KOMMUTATOR_CACHE)/package
+	$(KOMMUTATOR_CACHE)/package/bin/pip install -q dist/*.whl
+	cd $(KOMMUTATOR_CACHE) && package/bin/kommutator check $(CURDIR)/tests/scenarios/1-office-hours/company.yaml
 
-bench: build ## figures, with peers in the same run
-	$(BIN)/python bench/run.py
+test: check package telephony ## everything that CI runs
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -m pip install -q --group bench
+	@touch $@
+
+bench: build $(VENV)/.bench ## figures, with peers in the same run
+	$(BIN)/python -m bench.run $(BENCH)
 
 clean: ## removes what was built, not what was fetched
-	rm -rf target $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf target bench/peers/target $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -130,6 +130,24 @@ class EngineFault(EngineError):
     code = "engine_fault"
 
 
+# --- prompts
+
+
+class PromptNotMade(KommutatorError):
+    """A prompt cannot be made into what the PBX plays: its file is unreadable, or the command that speaks failed."""
+
+    code = "prompt_not_made"
+
+
+# --- the router
+
+
+class DataFolderBusy(KommutatorError):
+    """Another router works in this data folder."""
+
+    code = "data_folder_busy"
+
+
 # --- the PBX
 
 

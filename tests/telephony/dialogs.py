@@ -177,7 +177,8 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
     )
     counters = ",".join(f"rung{line}" for line in range(len(plans)))
     unused = '<Reference variables="uri,via,from,to,cseq_line,number"/>\n'
-    return _scenario(body, head=f'<Global variables="{counters}"/>\n', tail=unused)
+    head = f'<Global variables="{counters}"/>\n' if counters else ""
+    return _scenario(body, head=head, tail=unused)
 
 
 _REFUSALS = ("400", "403", "404", "408", "480", "484", "486", "487", "488", "500", "502", "503", "504", "600", "603")

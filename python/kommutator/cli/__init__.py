@@ -11,6 +11,7 @@ COMMANDS: Final[dict[str, str]] = {
     "check": "kommutator.cli.check",
     "trace": "kommutator.cli.trace",
     "compile": "kommutator.cli.compile",
+    "route": "kommutator.cli.route",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""

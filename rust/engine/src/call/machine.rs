@@ -33,7 +33,7 @@ use super::turn::{Action, Disposition, Effect, Fault, RoundNote, Turn};
 use super::{EngineError, notices};
 
 /// More nodes than this between two actions, and the scheme is going round: no checked company does.
-const MAX_NODES_A_TURN: usize = 10_000;
+pub(crate) const MAX_NODES_A_TURN: usize = 10_000;
 
 /// A company version with everybody's place on the floor.
 #[derive(Clone, Copy)]

@@ -123,7 +123,8 @@ fn employees(names: &mut Names<'_>, country: Country) -> Vec<Employee> {
             names.error("out_of_range", &["employees", id, "endpoint"], message);
         }
         if document.departments.contains_key(id) || document.groups.contains_key(id) {
-            names.error("ambiguous_id", &["employees", id], format!("`{id}` also names a department or a group"));
+            let message = format!("`{id}` also names a department or a group; among members it is the employee");
+            names.warning("ambiguous_id", &["employees", id], message);
         }
         all.push(Employee {
             id: id.as_str().into(),
@@ -145,7 +146,8 @@ fn departments(names: &mut Names<'_>) {
             names.service_type(service_type, &["departments", id, "service_types"]);
         }
         if document.groups.contains_key(id) {
-            names.error("ambiguous_id", &["departments", id], format!("`{id}` also names a group"));
+            let message = format!("`{id}` also names a group; among members it is the department");
+            names.warning("ambiguous_id", &["departments", id], message);
         }
     }
 }
@@ -281,13 +283,18 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
         return Schemes { schemes, nodes: all, counters };
     }
     for (id, scheme) in &document.schemes {
-        let faults = names.findings.len();
+        let faults = names.errors();
         let begin = all.len() as u16;
         // Of a frame that the reader refused, nothing is judged again.
         let responsible = (!scheme.broken)
             .then(|| names.assignee(&scheme.responsible, false, &["schemes", id, "responsible"]))
             .flatten()
             .unwrap_or(Assignee::Department(DepartmentIx(0)));
+        if !scheme.broken && nobody(names, responsible) {
+            let message =
+                format!("department `{}` has no employees: nobody owns what nobody else owns", scheme.responsible);
+            names.warning("nobody_responsible", &["schemes", id, "responsible"], message);
+        }
         let frame = Frame { id, scheme, country, employees, starts: &starts, begin };
         let abandoned = if scheme.broken { None } else { nodes::abandoned(names, &frame) };
         if !scheme.broken && !scheme.nodes.contains_key(&scheme.start) {
@@ -305,19 +312,27 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
         }
         counters += own_counters.len() as u16;
         tags(names, id, scheme);
-        let broken = scheme.broken || scheme.nodes.values().any(|node| matches!(node.kind, doc::Kind::Broken {}));
+        let holes = all[usize::from(begin)..].iter().any(|node| matches!(node.step, super::version::Step::Hole));
         schemes.push(Scheme {
             id: id.as_str().into(),
             start: starts[schemes.len()],
             responsible,
             abandoned,
             nodes: begin..all.len() as u16,
-            sound: names.findings.len() == faults && !broken,
+            sound: names.errors() == faults && !scheme.broken && !holes,
         });
     }
     mark_linked(&mut schemes, &all);
     memory(names, &mut schemes, &all);
     Schemes { schemes, nodes: all, counters }
+}
+
+/// True for a department that has no employees, holes aside.
+fn nobody(names: &Names<'_>, responsible: Assignee) -> bool {
+    let Assignee::Department(ix) = responsible else { return false };
+    let holes = names.document.employees.values().any(|employee| employee.broken);
+    let department = names.document.departments.get_index(ix.at());
+    !holes && department.is_some_and(|(id, _)| names.department_members(id).is_empty())
 }
 
 /// A scheme that leads into an unsound one is not sound either: nothing can be proven of its calls.

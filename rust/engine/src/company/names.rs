@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 
 use super::document as doc;
 use super::version::{
@@ -30,6 +30,16 @@ impl<'d> Names<'d> {
     /// Records an error.
     pub fn error(&mut self, code: &'static str, at: Place<'_>, message: String) {
         self.findings.push(Finding::error(code, at, message));
+    }
+
+    /// Records a warning.
+    pub fn warning(&mut self, code: &'static str, at: Place<'_>, message: String) {
+        self.findings.push(Finding::new(code, Severity::Warning, at, message));
+    }
+
+    /// How many errors there are so far.
+    pub fn errors(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
     }
 
     fn find<T>(&mut self, ids: &doc::Ids<T>, what: &str, id: &str, at: Place<'_>) -> Option<usize> {
@@ -87,7 +97,7 @@ impl<'d> Names<'d> {
         self.find(&self.document.schemes, "scheme", id, at).map(|ix| SchemeIx(ix as u16))
     }
 
-    /// An employee, a department, or (where `owner` is allowed) the owner.
+    /// An employee, a department, or (where `owner` is allowed) the owner. Of an id that names several, in this order.
     pub fn assignee(&mut self, id: &str, owner: bool, at: Place<'_>) -> Option<Assignee> {
         if owner && id == "owner" {
             Some(Assignee::Owner)
