@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+
 from tests.scenario_files import Scenario, read_yaml, scenarios
 
 from . import messages, sound

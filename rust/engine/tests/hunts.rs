@@ -625,3 +625,19 @@ fn release_frees_a_reserved_manager_and_nobody_else() {
     assert!(desk.claims().is_empty());
     assert_eq!(desk.engine.release("nobody", "a").unwrap_err().code(), "unknown_employee");
 }
+
+#[test]
+fn who_is_given_a_call_while_another_rings_him_is_rung_for_no_third() {
+    let mut desk = Doc::crew(2)
+        .hunt(json!({"ring": desks([0]), "seconds": 20.0}))
+        .scheme("other", "hunt", json!({"hunt": hunt(json!({"ring": desks([1]), "seconds": 20.0}))}))
+        .desk();
+    let talk = desk.talk("a", DID, 0);
+    let ring = desk.arrive_at("b", &did(1));
+    let talk = desk.step(&talk, &event(json!({"type": "passed", "employee": "e1", "endpoint": "PJSIP/101"})));
+    assert_eq!(desk.claims(), ["e1 b ringing", "e1 a talking"]);
+    desk.after(3, &talk, &plain("conversation_ended"));
+    assert_eq!(short(&desk.arrive_at("c", &did(1))), "wait 20000");
+    desk.step(&ring, &plain("caller_hung_up"));
+    assert!(desk.claims().is_empty());
+}
