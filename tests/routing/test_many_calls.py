@@ -98,6 +98,7 @@ def test_whatever_people_do_each_call_ends_once_and_nobody_is_rung_twice(situati
 
 # --- a rush
 
+
 @pytest.mark.parametrize("name", sorted(FOLDERS))
 def test_two_hundred_calls_at_once(name: str, tmp_path: Path) -> None:
     loaded = company(FOLDERS[name])
@@ -234,6 +235,7 @@ def assert_all_well(
     assert world.quiet
     assert_nobody_is_rung_twice(world, document)
     assert_nobody_is_rung_after_the_caller_has_gone(world)
+    assert_the_first_to_answer_silences_the_others(world)
     assert_the_ledger_agrees_with_the_phones(world, lines)
 
 
@@ -257,6 +259,15 @@ def assert_nobody_is_rung_after_the_caller_has_gone(world: World) -> None:
         assert leg.ended_ms <= at_ms, leg
 
 
+def assert_the_first_to_answer_silences_the_others(world: World) -> None:
+    answered = {leg.call_id: leg.answered_ms for leg in world.legs if leg.answered_ms is not None}
+    for leg in world.legs:
+        at_ms = answered.get(leg.call_id)
+        if at_ms is not None and leg.answered_ms is None:
+            assert leg.ended_ms is not None
+            assert leg.ended_ms <= at_ms, leg
+
+
 def assert_the_ledger_agrees_with_the_phones(world: World, lines: Sequence[dict[str, Any]]) -> None:
     talked = {leg.call_id for leg in world.legs if leg.outcome == "answered"}
     for line in lines:
@@ -265,7 +276,7 @@ def assert_the_ledger_agrees_with_the_phones(world: World, lines: Sequence[dict[
 
 def endpoints_of(document: dict[str, Any]) -> list[str]:
     """Every phone of a company."""
-    found = {str(card[key]) for card in document["employees"].values() for key in ("endpoint", "mobile") if card.get(key)}
+    found = {
+        str(card[key]) for card in document["employees"].values() for key in ("endpoint", "mobile") if card.get(key)
+    }
     return sorted(found | {"+74957654321", "+73512222222"})
-
-

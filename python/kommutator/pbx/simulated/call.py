@@ -5,7 +5,20 @@ from __future__ import annotations
 from kommutator.errors import CallGone, PbxRefused
 from kommutator.pbx.simulated.world import Channel, Inbox, Leg, World
 from kommutator.routing.answers import ended_of, is_complete, outcome_of
-from kommutator.routing.turn import End, Event, HangUp, Menu, Play, Record, Ring, Talk, Transfer, Turn, Wait, action_type
+from kommutator.routing.turn import (
+    End,
+    Event,
+    HangUp,
+    Menu,
+    Play,
+    Record,
+    Ring,
+    Talk,
+    Transfer,
+    Turn,
+    Wait,
+    action_type,
+)
 
 
 class SimulatedCall:
@@ -150,7 +163,6 @@ class SimulatedCall:
 
     async def _talk(self, action: Talk) -> Event:
         leg = self._channel.legs.get(action.endpoint)
-        self._world.cancel(self._channel, keep=leg)
         while leg is not None and leg.up:
             await self._next(None)
         return {"type": "conversation_ended"}
