@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.telephony.asterisk import Asterisk
-from tests.telephony.dialogs import Behaviour
-from tests.telephony.sipp import Caller, Phone
 
 from kommutator.errors import CallGone, PbxRefused, PbxTimeout, PbxUnreachable
 from kommutator.pbx.ari import requests
@@ -18,6 +15,9 @@ from kommutator.pbx.ari.adapter import AriPbx, AriSettings, line_of
 from kommutator.pbx.ari.session import Session
 from kommutator.routing.ports import Call
 from kommutator.routing.turn import Endpoint, HangUp, Ring, Talk, Turn
+from tests.telephony.asterisk import Asterisk
+from tests.telephony.dialogs import Behaviour
+from tests.telephony.sipp import Caller, Phone
 
 
 class Floor:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.pbx.cable import Cable
 from tests.pbx.router_process import RouterProcess
 from tests.telephony.asterisk import Asterisk

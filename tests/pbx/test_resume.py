@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from tests.pbx.router_process import RouterProcess
 from tests.telephony.asterisk import Asterisk
 from tests.telephony.dialogs import Behaviour

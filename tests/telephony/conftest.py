@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -23,6 +24,14 @@ class StartAsterisk(Protocol):
 def pytest_configure(config: pytest.Config) -> None:
     """Lays out the run's evidence."""
     config.stash[_EVIDENCE] = Evidence()
+    config.addinivalue_line("markers", "telephony: real calls through a real Asterisk; every test of this folder")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of this folder, so that a quick run can leave them out."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.telephony)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

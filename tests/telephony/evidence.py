@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from . import messages
 from .messages import SipEvent
 
-_REFUSALS = frozenset({"404", "480", "486", "603"})
-
 
 @dataclass(frozen=True)
 class Proof:
@@ -31,7 +29,7 @@ class Proof:
         rung = [name for name, events in self.phones.items() if messages.first(events, "INVITE")]
         heard = messages.first(self.caller, "200", of="INVITE") is not None
         left = _said(self.caller, "CANCEL") or _said(self.caller, "BYE")
-        ringing = [name for name in rung if not _over(self.phones[name])]
+        ringing = [name for name in rung if not all(map(messages.over, messages.by_call(self.phones[name])))]
         if ringing:
             return f"{', '.join(ringing)} was left ringing or in a call"
         if not _over_for_caller(self.caller):
@@ -91,11 +89,6 @@ def _cells(proof: Proof) -> tuple[str, str, str, str]:
 
 def _said(events: Sequence[SipEvent], name: str, *, of: str | None = None) -> bool:
     return any(event.sent and event.name == name and (of is None or event.of == of) for event in events)
-
-
-def _over(events: Sequence[SipEvent]) -> bool:
-    """Whether every INVITE of a phone was refused, cancelled, or ended by a BYE."""
-    return all(any(e.name in {"BYE", "CANCEL", *_REFUSALS} for e in call) for call in messages.by_call(events))
 
 
 def _over_for_caller(events: Sequence[SipEvent]) -> bool:

@@ -9,9 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 _MARK = re.compile(r"^-{40,} (?P<time>\d{4}-.*)$", re.MULTILINE)
-_DIRECTION = re.compile(
-    r"^\w+ (?:control )?message (?P<way>sent|received) \(?\[?(?P<size>\d+)\]? bytes\)?:", re.MULTILINE
-)
+_DIRECTION = re.compile(r"^\w+ (?:control )?message (?P<way>sent|received) [(\[]\d+[\])]? bytes\)? ?:", re.MULTILINE)
 _REMARK = "\n" + 47 * "-" + "\n"
 """What SIPp remarks about a message, such as that it is unexpected, follows such a line without a time."""
 _CONTROL_HEADER = "X-Harness"
@@ -89,6 +87,14 @@ def by_call(events: Iterable[SipEvent]) -> list[list[SipEvent]]:
         if event.of != "OPTIONS":
             calls.setdefault(event.call_id, []).append(event)
     return list(calls.values())
+
+
+def over(call: Iterable[SipEvent]) -> bool:
+    """Whether a phone's call is over to the last message: its refusal was acknowledged, or a BYE answered."""
+    events = list(call)
+    if any(event.of == "INVITE" and event.name[0] in "3456" for event in events):
+        return any(event.name == "ACK" for event in events)
+    return any(event.of == "BYE" and event.name != "BYE" for event in events)
 
 
 def summary(events: Iterable[SipEvent]) -> str:

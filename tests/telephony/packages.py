@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-REVISION = 1
+REVISION = 2
 """Raised when the content of a cached tree changes, so that an older one is made anew."""
 
 _PACKAGES = {
@@ -63,6 +64,11 @@ class Tree:
         name = [] if self.suite == "bullseye" else ["--argv0", Path(program).name]
         return [str(loader), "--library-path", library_path, *name, str(self.root / program)]
 
+    @property
+    def espeak_ng(self) -> Path:
+        """A program that speaks as `espeak-ng` does, for the prompts that are said; its folder can go into `PATH`."""
+        return self.root / "bin" / "espeak-ng"
+
 
 def tree(cache: Path | None = None) -> Tree:
     """The unpacked packages, fetched at the first use (about 20 s), at once afterwards.
@@ -89,6 +95,8 @@ def default_cache() -> Path:
 
 
 def _fetch(base: Path) -> Tree:
+    for outdated in base.glob("*-*"):
+        shutil.rmtree(outdated)
     reasons: list[str] = []
     archive = _archive()
     for suite in _PACKAGES:
@@ -121,12 +129,21 @@ def _fetch_suite(base: Path, archive: str, suite: str) -> Tree:
     sounds = unpacked / "usr/share/asterisk/sounds"
     if not (sounds / "en").exists():
         (sounds / "en").symlink_to("en_US_f_Allison")
-    (unpacked / ".complete").touch()
     root = base / f"{suite}-{REVISION}"
     shutil.rmtree(root, ignore_errors=True)
     unpacked.rename(root)
+    fetched = Tree(root, suite)
+    _write_espeak(fetched)
+    (root / ".complete").touch()
     shutil.rmtree(work)
-    return Tree(root, suite)
+    return fetched
+
+
+def _write_espeak(fetched: Tree) -> None:
+    command = shlex.join([*fetched.command("usr/bin/espeak-ng"), f"--path={fetched.libraries}"])
+    fetched.espeak_ng.parent.mkdir()
+    fetched.espeak_ng.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    fetched.espeak_ng.chmod(0o755)
 
 
 def _apt_root(root: Path, archive: str, suite: str) -> list[str]:
@@ -150,7 +167,8 @@ def _apt_root(root: Path, archive: str, suite: str) -> list[str]:
         "Dir::Bin::methods": "/usr/lib/apt/methods",
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
-        "Acquire::Retries": 3,
+        "Acquire::Retries": 2,
+        "APT::Update::Error-Mode": "any",
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
     }
     return [argument for key, value in settings.items() for argument in ("-o", f"{key}={value}")]
@@ -195,3 +213,7 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+if __name__ == "__main__":
+    print(f"Asterisk and SIPp are in {tree().root}")

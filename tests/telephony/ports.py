@@ -64,7 +64,7 @@ class Ports:
         return self.base + 400, self.base + 1399
 
     def party(self) -> tuple[int, int]:
-        """A SIP port and the first of four media ports for one SIPp; 150 parties go round."""
+        """A SIP port, followed by one for SIPp's control, and the first of four media ports; 150 parties go round."""
         number = self._parties % 150
         self._parties += 1
         return self.base + 10 + 2 * number, self.base + 1400 + 4 * number

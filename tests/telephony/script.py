@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from . import sound
+from . import messages, sound
 from .asterisk import Asterisk
 from .dialogs import Behaviour
+from .messages import SipEvent
 from .sipp import Caller, Mobiles, Phone, Phones
 
 _REACTION_S = 0.2
@@ -20,6 +21,7 @@ _REACTION_S = 0.2
 _QUIET_S = 0.3
 """So long nothing comes from Asterisk once a recording has begun: prompt and beep have been sent."""
 _STEP_LIMIT_S = 60.0
+_POLL_S = 0.02
 _LEG_PREFIX = "PJSIP/"
 
 
@@ -150,6 +152,30 @@ class People:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def events(self) -> dict[str, list[SipEvent]]:
+        """What each phone said and heard, by endpoint; those beyond the trunk that were not called are not there."""
+        heard = {endpoint: phone.events for endpoint, phone in self.phones.items()}
+        if self.mobiles is not None:
+            for call in messages.by_call(self.mobiles.events):
+                heard.setdefault(call[0].number, []).extend(call)
+        return heard
+
+    def wait_over(self, *, seconds: float = 5.0) -> None:
+        """Waits until no phone rings or talks any more, to the last message; raises an `AssertionError`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            open_calls = {
+                endpoint: messages.summary(events)
+                for endpoint, events in self.events.items()
+                if not all(map(messages.over, messages.by_call(events)))
+            }
+            if not open_calls:
+                return
+            if time.monotonic() > deadline:
+                raise AssertionError(f"after {seconds} s there are still calls at {open_calls}")
+            time.sleep(_POLL_S)
 
     def close(self) -> None:
         """Switches every phone off."""

@@ -43,6 +43,7 @@ class Party:
         self.name = name
         self.address = address
         self.port = own_port if port is None else port
+        self._control_port = own_port + 1
         self.folder = asterisk.folder / "parties" / f"{re.sub(r'[^0-9A-Za-z]', '', name)}-{time.monotonic_ns()}"
         self.folder.mkdir(parents=True)
         self._process: subprocess.Popen[bytes] | None = None
@@ -105,7 +106,17 @@ class Party:
         (self.folder / "scenario.xml").write_text(scenario, encoding="utf-8")
         command = self.asterisk.tree.command("usr/bin/sipp")
         command += [self.asterisk.sip_address, "-sf", "scenario.xml", "-i", self.address, "-p", str(self.port)]
-        command += ["-bind_local", "-ci", "127.0.0.1", "-mi", self.address, "-mp", str(self._media_port + 2)]
+        command += [
+            "-bind_local",
+            "-ci",
+            "127.0.0.1",
+            "-cp",
+            str(self._control_port),
+            "-mi",
+            self.address,
+            "-mp",
+            str(self._media_port + 2),
+        ]
         command += ["-nostdin", "-aa", "-trace_msg", "-message_file", "messages.log", "-trace_err"]
         command += ["-error_file", "errors.log", *arguments]
         with (self.folder / "screen.log").open("wb") as screen:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import array
 import math
-import subprocess
 import sys
 import wave
 from pathlib import Path
-
-from .packages import Tree
 
 RATE = 8000
 """Samples a second: what a telephone line carries."""
@@ -20,19 +17,6 @@ def tone(path: Path, *, hertz: float, seconds: float, amplitude: int = 8000) -> 
     count = int(seconds * RATE)
     step = 2 * math.pi * hertz / RATE
     _write(path, array.array("h", (int(amplitude * math.sin(step * n)) for n in range(count))))
-    return path
-
-
-def silence(path: Path, *, seconds: float) -> Path:
-    """Writes silence."""
-    _write(path, array.array("h", bytes(2 * int(seconds * RATE))))
-    return path
-
-
-def speech(tree: Tree, path: Path, text: str, *, language: str = "ru") -> Path:
-    """Speaks `text` by espeak-ng, in the machine's own rate of 22050 Hz."""
-    command = [*tree.command("usr/bin/espeak-ng"), f"--path={tree.libraries}", "-v", language, "-w", str(path), text]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
     return path
 
 
@@ -57,12 +41,6 @@ def loudness(path: Path) -> float:
 def rms(samples: array.array[int]) -> float:
     """The root mean square of samples."""
     return math.sqrt(sum(sample * sample for sample in samples) / len(samples)) if samples else 0.0
-
-
-def to_alaw(path: Path, target: Path) -> Path:
-    """Converts a WAV file of 8 kHz to raw A-law, the form in which SIPp streams it."""
-    target.write_bytes(bytes(_alaw(sample) for sample in _samples(path)))
-    return target
 
 
 def from_alaw(data: bytes) -> array.array[int]:

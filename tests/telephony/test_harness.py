@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -226,7 +228,8 @@ def test_evidence_agrees_with_the_disposition_or_says_why_not(asterisk: Asterisk
         with Caller(asterisk, "1001", "89160000015") as caller:
             caller.call()
             caller.wait_end()
-        phones = {name: phone.events for name, phone in people.phones.items()}
+        people.wait_over()
+        phones = people.events
         proof = Proof("self-test", "answered", "", "answered", caller.events, phones)
         Evidence().add(proof)
         with pytest.raises(AssertionError, match="a phone answered"):
@@ -235,6 +238,19 @@ def test_evidence_agrees_with_the_disposition_or_says_why_not(asterisk: Asterisk
         "caller →INVITE ←180 ←200 →ACK ←BYE · 101 ←INVITE →180 →200 ←ACK →BYE · 102 ←INVITE →180 ←CANCEL →487 ←ACK"
     )
     assert asterisk.channels() == []
+
+
+def test_many_callers_at_once_leave_no_phone_ringing(asterisk: Asterisk) -> None:
+    """Several phones answer within the same millisecond: CANCELs cross with answers, and every phone must cope."""
+    endpoints = ["PJSIP/101", "PJSIP/102"]
+    plans = {endpoint: {"does": "answer", "after": 0.5, "talks": 0.3} for endpoint in endpoints}
+    with People(asterisk, endpoints, plans) as people, ExitStack() as stack, ThreadPoolExecutor(20) as threads:
+        callers = [stack.enter_context(Caller(asterisk, "1001", f"7916{n:07}")) for n in range(20)]
+        list(threads.map(Caller.call, callers))
+        list(threads.map(Caller.wait_end, callers))
+        assert {messages.summary(caller.events) for caller in callers} == {"→INVITE ←180 ←200 →ACK ←BYE"}
+        people.wait_over()
+        assert [len(phone.rung()) for phone in people.phones.values()] == [20, 20]
 
 
 def _cdr(asterisk: Asterisk, source: str) -> dict[str, str]:

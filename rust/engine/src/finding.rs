@@ -33,6 +33,9 @@ pub struct Finding {
     pub path: Vec<String>,
     /// The same path with schemes and exits.
     pub steps: Vec<PathStep>,
+    /// Stretches of time `[from, to)` it is about, milliseconds of UTC since the epoch; none where time does not matter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<(i64, i64)>,
 }
 
 /// One node of a path and the exit taken; the last has none.
@@ -70,6 +73,7 @@ impl Finding {
             message,
             path: Vec::new(),
             steps: Vec::new(),
+            intervals: Vec::new(),
         }
     }
 

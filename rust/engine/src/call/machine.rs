@@ -33,7 +33,7 @@ use super::turn::{Action, Disposition, Effect, Fault, RoundNote, Turn};
 use super::{EngineError, notices};
 
 /// More nodes than this between two actions, and the scheme is going round: no checked company does.
-const MAX_NODES_A_TURN: usize = 10_000;
+pub(crate) const MAX_NODES_A_TURN: usize = 10_000;
 
 /// A company version with everybody's place on the floor.
 #[derive(Clone, Copy)]
@@ -100,7 +100,7 @@ impl<'e> Run<'e> {
         self.state.sequence = self.state.sequence.saturating_add(1);
         let next = match (event, self.state.pending.clone()) {
             (Event::CallerHungUp { seconds }, pending) => self.caller_hung_up(*seconds, &pending)?,
-            (Event::Fault { whose }, _) => self.failed(*whose),
+            (Event::Fault { whose }, pending) => self.failed(*whose, &pending),
             (Event::Played {}, Pending::Play) => self.played(),
             (Event::Digits { digits }, Pending::Menu { failed, .. }) => self.digits(digits, failed)?,
             (Event::NoInput {}, Pending::Menu { failed, .. }) => self.silence(failed)?,

@@ -11,6 +11,7 @@ mod turn;
 pub mod wire;
 
 pub use event::{EndCause, Ended, Event, Whose};
+pub(crate) use machine::MAX_NODES_A_TURN;
 pub use machine::{Ground, Run};
 pub use turn::{Action, Disposition, Effect, Fault, LeftOut, RoundNote, RungEndpoint, Turn};
 

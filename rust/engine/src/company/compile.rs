@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::call::state::MAX_MEMORY;
+use crate::call::state::{MAX_ENDPOINT, MAX_MEMORY};
 use crate::directory::{List, Lists, RegionConflict, RegionExtent, Regions};
 use crate::finding::Finding;
 use crate::number::{Country, Number, Prefix};
@@ -118,6 +118,10 @@ fn employees(names: &mut Names<'_>, country: Country) -> Vec<Employee> {
             .and_then(|department| names.department(department, &["employees", id, "department"]));
         let mobile =
             employee.mobile.as_deref().and_then(|mobile| number(names, country, mobile, &["employees", id, "mobile"]));
+        if employee.endpoint.as_ref().is_some_and(|endpoint| endpoint.is_empty() || endpoint.len() > MAX_ENDPOINT) {
+            let message = format!("an endpoint has 1 to {MAX_ENDPOINT} bytes: it travels with the call it answers");
+            names.error("out_of_range", &["employees", id, "endpoint"], message);
+        }
         if document.departments.contains_key(id) || document.groups.contains_key(id) {
             let message = format!("`{id}` also names a department or a group; among members it is the employee");
             names.warning("ambiguous_id", &["employees", id], message);
@@ -308,14 +312,14 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
         }
         counters += own_counters.len() as u16;
         tags(names, id, scheme);
-        let broken = scheme.broken || scheme.nodes.values().any(|node| matches!(node.kind, doc::Kind::Broken {}));
+        let holes = all[usize::from(begin)..].iter().any(|node| matches!(node.step, super::version::Step::Hole));
         schemes.push(Scheme {
             id: id.as_str().into(),
             start: starts[schemes.len()],
             responsible,
             abandoned,
             nodes: begin..all.len() as u16,
-            sound: names.errors() == faults && !broken,
+            sound: names.errors() == faults && !scheme.broken && !holes,
         });
     }
     mark_linked(&mut schemes, &all);

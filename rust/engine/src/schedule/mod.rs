@@ -123,6 +123,15 @@ impl Schedule {
         None
     }
 
+    /// An instant after which only the weekly hours and the zone's clock decide, in milliseconds of UTC; `None` when no
+    /// date has hours of its own.
+    #[must_use]
+    pub fn last_special_ms(&self) -> Option<i64> {
+        // Two days on, the hours of the last date and what they left after midnight are over in every zone.
+        let over = self.dates.last()?.date.saturating_add(jiff::Span::new().days(3));
+        over.to_zoned(TimeZone::UTC).ok().map(|over| over.timestamp().as_millisecond())
+    }
+
     /// Whether both are open at the same instants.
     ///
     /// True only if they are. False for schedules of different zones, even if the zones never differ.
