@@ -16,11 +16,12 @@ from kommutator.errors import CallGone, PbxRefused, PbxTimeout, PbxUnreachable
 from kommutator.pbx.ari import codec, requests
 from kommutator.pbx.ari.codec import Channel
 from kommutator.pbx.ari.inbox import Inbox, Resync
-from kommutator.pbx.ari.legs import DialStrings, Leg, Legs, causes
+from kommutator.pbx.ari.legs import DialStrings, Leg, Legs
 from kommutator.pbx.ari.line import CallerLine, Sounds
 from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, playback_id, recording_name
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
+from kommutator.routing.answers import ended_of, is_complete, outcome_of
 from kommutator.routing.turn import End, Event, HangUp, Menu, Play, Record, Ring, Talk, Transfer, Turn, Wait
 
 _TRIES = 4
@@ -233,9 +234,9 @@ class AriCall:
             await self._line.tell(self._line.mark_started(turn.sequence))
         winner = await self._answer_of_legs(action.music)
         if winner is not None:
-            return {"type": "answered", "endpoint": winner.endpoint, "ended": causes(legs.ended)}
+            return {"type": "answered", "endpoint": winner.endpoint, "ended": ended_of(legs.ended)}
         ended = {each.endpoint: legs.ended[each.endpoint] for each in action.endpoints if each.endpoint in legs.ended}
-        return {"type": outcome_of(ended, len(action.endpoints)), "ended": causes(ended)}
+        return {"type": outcome_of(ended, len(action.endpoints)), "ended": ended_of(ended)}
 
     async def _answer_of_legs(self, music: str | None) -> Leg | None:
         """Let the legs ring until one answers (the others are cancelled), all have ended, or the time is up."""
@@ -319,7 +320,7 @@ class AriCall:
         winner = await self._answer_of_legs(None)
         if winner is None:
             await self._legs.cancel_all("normal")
-            return {"type": "failed", "ended": causes(self._legs.ended)}
+            return {"type": "failed", "ended": ended_of(self._legs.ended)}
         await self._legs.connect(winner)
         return {"type": "transferred"}
 
@@ -389,18 +390,3 @@ class AriCall:
             self.inbox.resynced()
             self._line.taken_over(up)
             await self._legs.adopt(legs)
-
-
-def is_complete(entered: str, options: Sequence[str]) -> bool:
-    """Whether nothing more can be awaited: an option is matched that is no proper prefix of another, or none can be any
-    more.
-    """
-    longer = any(option.startswith(entered) and option != entered for option in options)
-    return not longer
-
-
-def outcome_of(ended: dict[str, str], endpoints: int) -> str:
-    """The event that a round ends with: `busy` or `unavailable` only when no phone was left ringing."""
-    if len(ended) < endpoints or "no_answer" in ended.values():
-        return "no_answer"
-    return "busy" if "busy" in ended.values() else "unavailable"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum, auto
 from functools import partial
 
@@ -258,8 +258,3 @@ def end_of(event: ChannelDestroyed) -> str:
     if event.cause in _DECLINED or event.tech_cause == 603:
         return "declined"
     return "no_answer" if event.cause in _NO_ANSWER else "unavailable"
-
-
-def causes(ended: Mapping[str, str]) -> list[dict[str, str]]:
-    """`ended` in the form of the contract's events."""
-    return [{"endpoint": endpoint, "cause": cause} for endpoint, cause in ended.items()]
