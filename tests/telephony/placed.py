@@ -17,7 +17,7 @@ from .asterisk import Asterisk
 from .evidence import Proof
 from .hurry import SPEED, hurried
 from .messages import SipEvent
-from .router import LogLine, RouterProcess, action_type
+from .router import LogLine, RouterProcess
 from .router_main import World
 from .script import People, Script
 from .sipp import Caller
@@ -132,8 +132,8 @@ def _play(
             if _fell_otherwise(scenario, turns):
                 caller.hang_up()
                 continue
-            script.performed(action_type(line))
-            if action_type(line) == "wait" and not timers:
+            script.performed(line["action"])
+            if line["action"] == "wait" and not timers:
                 timers = [
                     threading.Timer(seconds / SPEED, inside[employee].end)
                     for employee, seconds in real.get("freed", {}).items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -31,13 +30,13 @@ class RouterFailed(AssertionError):
 
 
 class RouterProcess:
-    """A router, by its command line without the interpreter. `data` is its data folder, `log` goes on over restarts.
+    """A router, by its command line. `data` is its data folder, `log` goes on over restarts.
 
     Use as a context manager: it is started and connected inside, and killed at the end.
     """
 
-    def __init__(self, arguments: Sequence[str], data: Path) -> None:
-        self._arguments = list(arguments)
+    def __init__(self, command: Sequence[str], data: Path) -> None:
+        self._command = list(command)
         self.data = data
         data.mkdir(parents=True, exist_ok=True)
         self.log_file = data / "router.log"
@@ -46,15 +45,22 @@ class RouterProcess:
     @classmethod
     def of_command(cls, asterisk: Asterisk, company: Path, data: Path, *, ari: str = "", silence_s: int = 2) -> Self:
         """`kommutator route`, as users run it; `ari` is another way to Asterisk's base address."""
-        arguments = ["-m", "kommutator", "route", str(company), "--ari", f"{ari or asterisk.ari_url}/ari"]
-        arguments += ["--user", asterisk.ari_user, "--password", asterisk.ari_password, "--data", str(data)]
-        arguments += ["--silence", str(silence_s), "--log", "json", "--tts", _tts(asterisk)]
-        return cls(arguments, data)
+        command = [
+            str(Path(sys.executable).with_name("kommutator")),
+            "route",
+            str(company),
+            "--ari",
+            f"{ari or asterisk.ari_url}/ari",
+        ]
+        command += ["--user", asterisk.ari_user, "--password", asterisk.ari_password, "--data", str(data)]
+        command += ["--silence", str(silence_s), "--log", "json", "--tts", _tts(asterisk)]
+        return cls(command, data)
 
     @classmethod
     def of_world(cls, world: World) -> Self:
         """The router in a scenario's world."""
-        return cls(["-m", "tests.telephony.router_main", msgspec.json.encode(world).decode()], Path(world.data))
+        command = [sys.executable, "-m", "tests.telephony.router_main", msgspec.json.encode(world).decode()]
+        return cls(command, Path(world.data))
 
     @property
     def running(self) -> bool:
@@ -66,7 +72,7 @@ class RouterProcess:
         seen = len(self.log())
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self._arguments],
+                self._command,
                 cwd=_REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -157,11 +163,6 @@ class RouterProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-
-
-def action_type(line: LogLine) -> str:
-    """The contract's name of the action that a log line `turn` tells: `HangUp` → `hang_up`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", str(line["action"])).lower()
 
 
 def _tts(asterisk: Asterisk) -> str:

@@ -163,7 +163,6 @@ class SimulatedCall:
 
     async def _talk(self, action: Talk) -> Event:
         leg = self._channel.legs.get(action.endpoint)
-        self._world.cancel(self._channel, keep=leg)
         while leg is not None and leg.up:
             await self._next(None)
         return {"type": "conversation_ended"}
