@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -14,14 +14,16 @@ from kommutator.cli import words
 from kommutator.cli.inputs import zone_of
 from kommutator.company import LoadedCompany
 from kommutator.pbx.simulated.world import Happening
+from kommutator.routing.ports import Journal
 from kommutator.routing.turn import Event, Turn
 
+GOOD: Final = frozenset({"answered", "transferred", "voicemail", "informed"})
+"""Dispositions that are no missed call."""
 _NODE_WIDTH: Final = 24
-_GOOD: Final = frozenset({"answered", "transferred", "voicemail", "informed"})
 
 
 class Narrator:
-    """Prints a line for everything that happens. `pause` is called after each with the seconds that it takes to read it."""
+    """Prints a line for everything that happens; `pause` is called after each with the seconds it takes to read."""
 
     def __init__(
         self, console: Console, company: LoadedCompany, language: str, pause: Callable[[float], None] | None = None
@@ -38,6 +40,8 @@ class Narrator:
             if card.get(key)
         }
         self._began: dict[str, int] = {}
+        self.endings: list[str] = []
+        """The dispositions, in order."""
 
     def turned(self, at_ms: int, turn: Turn) -> None:
         """A turn was decided."""
@@ -63,9 +67,10 @@ class Narrator:
 
     def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
         """The call is over."""
+        self.endings.append(disposition)
         took_s = (at_ms - self._began.pop(call_id, at_ms)) / 1000
         line = Text("■ ", style="bold")
-        line.append(disposition, style="bold green" if disposition in _GOOD else "bold yellow")
+        line.append(disposition, style="bold green" if disposition in GOOD else "bold yellow")
         if fault != "none":
             line.append(f" ({_FAULT[self._language]}: {fault})")
         line.append(f"  {took_s:g} {_SECONDS[self._language]}", style="dim")
@@ -88,12 +93,24 @@ class Narrator:
         return happening.detail or ""
 
 
-class Narrated:
-    """A journal that tells a narrator what it is told."""
+class Audience(Protocol):
+    """Who is told what a journal is told."""
 
-    def __init__(self, journal: Any, narrator: Narrator) -> None:
+    def turned(self, at_ms: int, turn: Turn) -> None:
+        """A turn was decided."""
+        ...
+
+    def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
+        """The call is over."""
+        ...
+
+
+class Narrated:
+    """A journal with an audience."""
+
+    def __init__(self, journal: Journal, audience: Audience) -> None:
         self._journal = journal
-        self._narrator = narrator
+        self._audience = audience
 
     def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
         """A call arrived."""
@@ -102,17 +119,16 @@ class Narrated:
     def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn) -> None:
         """A turn was decided."""
         self._journal.turned(call_id, at_ms, event, turn)
-        self._narrator.turned(at_ms, turn)
+        self._audience.turned(at_ms, turn)
 
     def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
         """The call is over."""
         self._journal.ended(call_id, at_ms, disposition, fault)
-        self._narrator.ended(call_id, at_ms, disposition, fault)
+        self._audience.ended(call_id, at_ms, disposition, fault)
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on."""
-        unfinished: Mapping[str, Turn | None] = self._journal.unfinished()
-        return unfinished
+        return self._journal.unfinished()
 
 
 _SECONDS: Final = {"en": "s", "ru": "с"}
