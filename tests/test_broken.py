@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any, Final
 
 import orjson
 import pytest
-from tests.scenario_files import moment_ms, read_yaml
 
+import kommutator.company
 from kommutator.company import check
+from kommutator.company.findings import READER_CODES
+from tests.scenario_files import moment_ms, read_yaml
 
 FOLDER: Final = Path(__file__).parent / "broken"
 EXPECTED: Final[dict[str, list[dict[str, Any]]]] = read_yaml(FOLDER / "expected.yaml")
@@ -60,3 +63,10 @@ def compared(finding: dict[str, Any]) -> dict[str, Any]:
 def whole(name: str, finding: dict[str, Any]) -> dict[str, Any]:
     """An expected finding with what the index leaves out."""
     return {"scheme": None, "node": None, "path": [], "file": name} | finding
+
+
+def test_every_code_is_documented() -> None:
+    page = (Path(kommutator.company.__file__).parent / "CHECKS.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    given = {finding["code"] for findings in EXPECTED.values() for finding in findings}
+    assert (given | set(READER_CODES)) - documented == set()

@@ -15,7 +15,7 @@ class RouterConfig:
     company: Path
     """The company document: a YAML file, or a folder of them."""
     ari_url: str
-    """Where Asterisk's REST interface is, such as `http://127.0.0.1:8088/ari`."""
+    """Where Asterisk's REST interface is, such as `http://127.0.0.1:8088`."""
     ari_user: str
     ari_password: str
     data: Path

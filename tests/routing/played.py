@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tests.scenario_files import Scenario, moment_ms
 
 from kommutator import Engine
 from kommutator.company import LoadedCompany, load
@@ -18,6 +17,7 @@ from kommutator.pbx.simulated.behaviour import CallerScript, phones_of
 from kommutator.pbx.simulated.world import World
 from kommutator.routing.ledger import FileJournal
 from kommutator.simulation import Arrival, Simulation, simulate
+from tests.scenario_files import Scenario, moment_ms
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.routing.played import company, ledger
-from tests.scenario_files import folders, moment_ms
 
 from kommutator import Engine
 from kommutator.pbx.simulated.adapter import SimulatedLookups
@@ -23,6 +21,8 @@ from kommutator.pbx.simulated.world import World
 from kommutator.routing.ledger import FileJournal, MemoryJournal
 from kommutator.routing.turn import Event
 from kommutator.simulation import Arrival, Simulation, simulate
+from tests.routing.played import company, ledger
+from tests.scenario_files import folders, moment_ms
 
 NOON_MS = moment_ms("2026-11-18T12:00:00+03:00")
 FOLDERS = {folder.name: folder for folder in folders()}

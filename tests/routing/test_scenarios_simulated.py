@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.routing.played import Played, play
 from tests.scenario_files import Scenario, scenarios
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import trio
-from tests.routing.played import Played, arrival_of, engine_of, ledger, lookups_of, play, presence_of, simulation_of
-from tests.scenario_files import Scenario, scenarios
 
 from kommutator import Engine
 from kommutator.pbx.simulated.agenda import run_virtually
@@ -17,6 +15,8 @@ from kommutator.routing.loop import Router
 from kommutator.routing.ports import Lookups
 from kommutator.routing.turn import Event, Turn, action_type
 from kommutator.simulation import Simulation
+from tests.routing.played import Played, arrival_of, engine_of, ledger, lookups_of, play, presence_of, simulation_of
+from tests.scenario_files import Scenario, scenarios
 
 REAL = [scenario for scenario in scenarios() if "real" in scenario.data]
 MOMENT_S = 0.01

@@ -25,7 +25,7 @@ EXIT_BUSY = 5
 @click.command("route")
 @click.argument("company")
 @click.option("--ari", "ari_url", required=True, metavar="URL", envvar="KOMMUTATOR_ARI_URL",
-              help="Asterisk's REST interface, such as http://127.0.0.1:8088/ari.")  # fmt: skip
+              help="Asterisk's REST interface, such as http://127.0.0.1:8088.")  # fmt: skip
 @click.option("--user", required=True, envvar="KOMMUTATOR_ARI_USER", help="The user of ari.conf.")
 @click.option("--password", required=True, envvar="KOMMUTATOR_ARI_PASSWORD",
               help="The user's password; better given as KOMMUTATOR_ARI_PASSWORD.")  # fmt: skip
@@ -60,7 +60,7 @@ def command(
 
     \b
     Example:
-      KOMMUTATOR_ARI_PASSWORD=… kommutator route company.yaml --ari http://127.0.0.1:8088/ari --user kommutator
+      KOMMUTATOR_ARI_PASSWORD=… kommutator route company.yaml --ari http://127.0.0.1:8088 --user kommutator
 
     Exit code: 0 told to stop, 1 errors in the document, 2 it cannot be read, 3 a prompt cannot be made, 4 Asterisk
     refuses the user or the password, 5 another router uses the data folder.

@@ -58,6 +58,7 @@ class Router:
 
     def line(self, employee: str, line: str) -> None:
         """A live fact from the PBX."""
+        self._log.info("line", employee=employee, line=line)
         self._tell_engine(lambda: self._engine.line(employee, line), employee)
         if line == "idle":
             self._somebody_free.set()

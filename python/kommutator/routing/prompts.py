@@ -13,7 +13,7 @@ import wave
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import miniaudio  # type: ignore[import-untyped]
+import miniaudio
 import trio
 
 from kommutator.company.prompts import PromptSource

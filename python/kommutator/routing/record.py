@@ -72,7 +72,7 @@ class CallRecord(msgspec.Struct):
         told = {str(each["endpoint"]): str(each["cause"]) for each in (event or {}).get("ended") or ()}
         kind = (event or {}).get("type")
         for leg in ringing:
-            if kind == "answered" and (event or {}).get("endpoint") == leg.endpoint or kind == "transferred":
+            if (kind == "answered" and (event or {}).get("endpoint") == leg.endpoint) or kind == "transferred":
                 leg.outcome = "answered"
             elif leg.endpoint in told:
                 leg.outcome = told[leg.endpoint]

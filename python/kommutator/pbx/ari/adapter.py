@@ -30,7 +30,7 @@ class AriSettings:
     """How to reach Asterisk, and how it is used."""
 
     url: str
-    """`http://host:8088/ari`."""
+    """`http://host:8088`, with or without `/ari`."""
     user: str
     password: str
     recordings: Path

@@ -293,6 +293,12 @@ def websocket_response(message: RestResponse) -> Response:
     return Response(message.status_code, message.reason_phrase, message.message_body.encode())
 
 
+def base_of(url: str) -> str:
+    """The base of all resources: the server's address with `/ari`, whether or not it was given with it."""
+    base = url.rstrip("/")
+    return base if base.endswith("/ari") else f"{base}/ari"
+
+
 def events_path(application: str) -> str:
     """The resource of the event websocket, below the base URL."""
     return "/events?" + urlencode({"app": application, "subscribeAll": "false"})

@@ -196,13 +196,15 @@ class Legs:
             self.ended[endpoint] = "unavailable"
 
     async def _dial(self, leg: Leg) -> None:
-        leg.state = LegState.DIALLED
+        # Marked after it was dialled: a leg that is found without the mark is made anew, and one too many is better than none.
         # `caller` passes the caller's id on to the phone.
-        _, response = await self._line.ask_in_order(
-            requests.set_variable(leg.channel, DIALLED, "1"),
+        response, _ = await self._line.ask_in_order(
             requests.dial(leg.channel, self._line.channel, LONGEST_RING_S),
+            requests.set_variable(leg.channel, DIALLED, "1"),
         )
-        if not response.ok and response.status != 404:
+        if response.ok:
+            leg.state = LegState.DIALLED
+        elif response.status != 404:
             self._log.warning("leg could not be dialled", endpoint=leg.endpoint, status=response.status)
             await self.cancel(leg, "normal")
             self.ended[leg.endpoint] = "unavailable"

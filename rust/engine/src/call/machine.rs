@@ -100,7 +100,7 @@ impl<'e> Run<'e> {
         self.state.sequence = self.state.sequence.saturating_add(1);
         let next = match (event, self.state.pending.clone()) {
             (Event::CallerHungUp { seconds }, pending) => self.caller_hung_up(*seconds, &pending)?,
-            (Event::Fault { whose }, _) => self.failed(*whose),
+            (Event::Fault { whose }, pending) => self.failed(*whose, &pending),
             (Event::Played {}, Pending::Play) => self.played(),
             (Event::Digits { digits }, Pending::Menu { failed, .. }) => self.digits(digits, failed)?,
             (Event::NoInput {}, Pending::Menu { failed, .. }) => self.silence(failed)?,
