@@ -48,13 +48,13 @@ class Narrator:
         for passed in turn.trace:
             line = Text(f"{passed['node']} → {passed['exit']}".ljust(_NODE_WIDTH), style="cyan")
             line.append("  " + _engine.explain(passed["why"], self._language), style="dim")
-            self._say(at_ms, line, 0.5)
+            self._say(at_ms, line, 0.4)
         for formed in turn.rounds:
             if formed["left_out"] or formed["passed_over"]:
                 told = _engine.explain_round(formed, self._language)
                 self._say(at_ms, Text(f"{formed['node']}: {told}", style="dim"), 0.5)
         for effect in turn.effects:
-            self._say(at_ms, Text("✉ " + words.effect_words(effect, self._language), style="magenta"), 0.7)
+            self._say(at_ms, Text("✉ " + words.effect_words(effect, self._language), style="magenta"), 0.5)
 
     def happened(self, happening: Happening) -> None:
         """Something happened at the PBX."""
@@ -69,16 +69,15 @@ class Narrator:
         """The call is over."""
         self.endings.append(disposition)
         took_s = (at_ms - self._began.pop(call_id, at_ms)) / 1000
-        line = Text("■ ", style="bold")
-        line.append(disposition, style="bold green" if disposition in GOOD else "bold yellow")
+        line = Text("■ ").append(disposition, style="bold green" if disposition in GOOD else "bold yellow")
         if fault != "none":
             line.append(f" ({_FAULT[self._language]}: {fault})")
         line.append(f"  {took_s:g} {_SECONDS[self._language]}", style="dim")
-        self._say(at_ms, line, 1.2)
+        self._say(at_ms, line, 1.0)
 
     def _say(self, at_ms: int, line: Text, reading_s: float) -> None:
         time = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self._zone).strftime("%H:%M:%S")
-        self._console.print(Text(f"  {time}  ", style="dim") + line)
+        self._console.print(Text.assemble((f"  {time}  ", "dim"), line))
         if self._pause is not None:
             self._pause(reading_s)
 
@@ -136,7 +135,7 @@ _FAULT: Final = {"en": "fault", "ru": "по чьей вине"}
 
 _HAPPENINGS: Final[dict[str, tuple[str, str, dict[str, str], float]]] = {
     "came": ("☎", "bold", {"en": "a call comes in", "ru": "поступил звонок"}, 0.3),
-    "hears": ("♪", "blue", {"en": "{detail}", "ru": "{detail}"}, 0.8),
+    "hears": ("♪", "blue", {"en": "{detail}", "ru": "{detail}"}, 0.6),
     "pressed": ("#", "yellow", {"en": "the caller presses {detail}", "ru": "звонящий нажал {detail}"}, 0.4),
     "beep": ("●", "red", {"en": "beep: recording", "ru": "сигнал: идёт запись"}, 0.5),
     "recorded": ("●", "red", {"en": "{detail} s recorded", "ru": "записано {detail} с"}, 0.4),

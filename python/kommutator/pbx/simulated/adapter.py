@@ -69,7 +69,7 @@ class SimulatedPbx:
         await self._reached.wait()
         return self._found
 
-    async def epitaph(self, call_id: str, turn: Turn) -> Event:  # noqa: ARG002 - the port's form
+    async def epitaph(self, call_id: str, turn: Turn) -> Event:
         """How a call ended while nobody watched."""
         return gone(self._world, turn)
 
@@ -81,7 +81,7 @@ class SimulatedLookups:
     def __init__(self, answers: Mapping[str, Any] | None = None) -> None:
         self._answers = dict(answers or {})
 
-    async def owner(self, caller: str) -> Event:  # noqa: ARG002 - the port's form
+    async def owner(self, caller: str) -> Event:
         """The owner of every number."""
         await trio.lowlevel.checkpoint()
         match self._answers.get("owner", "fails"):
@@ -92,7 +92,7 @@ class SimulatedLookups:
             case employee:
                 return {"type": "owner", "employee": employee}
 
-    async def history(self, caller: str, days: int | None) -> Event:  # noqa: ARG002 - the port's form
+    async def history(self, caller: str, days: int | None) -> Event:
         """Whether every number has called before."""
         await trio.lowlevel.checkpoint()
         answer = self._answers.get("history", "fails")
