@@ -76,7 +76,7 @@ class SimulatedPbx:
 
 class SimulatedLookups:
     """The desk's answers in the form of a scenario's `real.lookups`: `owner` (an id, None, or `fails`) and `history`
-    (`called_before`, `never_called`, or `fails`); what is not given fails."""
+    (`called_before`, `never_called`, or `fails`); what is not given fails. Each may also be `never`: no answer comes."""
 
     def __init__(self, answers: Mapping[str, Any] | None = None) -> None:
         self._answers = dict(answers or {})
@@ -87,6 +87,8 @@ class SimulatedLookups:
         match self._answers.get("owner", "fails"):
             case "fails":
                 return {"type": "failed"}
+            case "never":
+                return await trio.sleep_forever()
             case None:
                 return {"type": "no_owner"}
             case employee:
@@ -96,4 +98,6 @@ class SimulatedLookups:
         """Whether every number has called before."""
         await trio.lowlevel.checkpoint()
         answer = self._answers.get("history", "fails")
+        if answer == "never":
+            await trio.sleep_forever()
         return {"type": "failed" if answer == "fails" else answer}
