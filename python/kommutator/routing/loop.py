@@ -6,7 +6,8 @@ for the next: the state with the channel, or the newer one in its own spool, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 import trio
@@ -171,17 +172,29 @@ class Router:
             case Wait():
                 return await self._wait(call, turn)
             case FindOwner(caller=caller, timeout_ms=timeout_ms):
-                with trio.move_on_after(timeout_ms / 1000):
-                    return await self._lookups.owner(caller)
-                return {"type": "failed"}
+                return await self._look_up(call, turn, timeout_ms, partial(self._lookups.owner, caller))
             case FindHistory(caller=caller, timeout_ms=timeout_ms, days=days):
-                with trio.move_on_after(timeout_ms / 1000):
-                    return await self._lookups.history(caller, days)
-                return {"type": "failed"}
+                return await self._look_up(call, turn, timeout_ms, partial(self._lookups.history, caller, days))
             case CallWebhook():
                 return {"type": "failed"}
             case _:
                 return await call.perform(turn)
+
+    async def _look_up(self, call: Call, turn: Turn, timeout_ms: int, ask: Callable[[], Awaitable[Event]]) -> Event:
+        """Ask the desk, with the deadline around it, unless the caller hangs up meanwhile."""
+        event: Event = {"type": "failed"}
+        async with trio.open_nursery() as nursery:
+
+            async def watch_the_caller() -> None:
+                nonlocal event
+                event = await call.perform(turn)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch_the_caller)
+            with trio.move_on_after(timeout_ms / 1000):
+                event = await ask()
+            nursery.cancel_scope.cancel()
+        return event
 
     def _end(self, call_id: str, action: End, log: structlog.stdlib.BoundLogger) -> None:
         self._journal.ended(call_id, self._clock.now_ms(), action.disposition, action.fault)

@@ -44,6 +44,8 @@ class Call(Protocol):
     async def perform(self, turn: Turn) -> Event:
         """Perform exactly one action and return the event that answers it; `caller_hung_up` when the caller has gone.
 
+        A lookup is none of the PBX: performing one is watching the caller until he hangs up.
+
         Performing the same turn again, in this process or after a restart, continues where the PBX is. When it is
         cancelled, legs and music stay as they are.
         """

@@ -22,7 +22,21 @@ from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, playback_id, recor
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
 from kommutator.routing.answers import ended_of, is_complete, outcome_of
-from kommutator.routing.turn import End, Event, HangUp, Menu, Play, Record, Ring, Talk, Transfer, Turn, Wait
+from kommutator.routing.turn import (
+    End,
+    Event,
+    FindHistory,
+    FindOwner,
+    HangUp,
+    Menu,
+    Play,
+    Record,
+    Ring,
+    Talk,
+    Transfer,
+    Turn,
+    Wait,
+)
 
 _TRIES = 4
 """How often an action is begun again because Asterisk did not answer a request in time."""
@@ -30,6 +44,8 @@ _ANNOUNCE_EVERY_S = 30.0
 """How long a waiting caller hears music between two announcements."""
 _LAST_WORDS_S = 2.0
 """How long to wait for a recording to be closed after its caller has hung up."""
+_WITHHELD = frozenset({"", "anonymous"})
+"""What Asterisk has for a caller's number that is withheld (RFC 3323, 4.1.1.3)."""
 _HANG_UP_REASONS = frozenset({"normal", "busy", "congestion", "no_answer", "rejected", "unallocated"})
 
 
@@ -51,7 +67,7 @@ class AriCall:
     ) -> None:
         self.call_id = channel.id
         self.did = did
-        self.caller: str | None = channel.caller.number or None
+        self.caller = None if channel.caller.number.lower() in _WITHHELD else channel.caller.number
         self.saved_state = saved_state
         self.inbox = Inbox()
         self._session = session
@@ -168,6 +184,9 @@ class AriCall:
                 return await self._transfer(turn, action, resumed)
             case HangUp():
                 return await self._hang_up(turn, action, resumed)
+            case FindOwner() | FindHistory():
+                while True:
+                    await self.inbox.get()
             case _:
                 raise PbxRefused(f"the action {type(action).__name__} is none of the PBX")
 

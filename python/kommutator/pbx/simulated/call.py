@@ -8,6 +8,8 @@ from kommutator.routing.answers import ended_of, is_complete, outcome_of
 from kommutator.routing.turn import (
     End,
     Event,
+    FindHistory,
+    FindOwner,
     HangUp,
     Menu,
     Play,
@@ -91,6 +93,9 @@ class SimulatedCall:
                 return await self._talk(action)
             case Transfer():
                 return await self._transfer(action, first)
+            case FindOwner() | FindHistory():
+                while True:
+                    await self._next(None)
             case HangUp():
                 await self._play(action.prompt, first)
                 self._world.hang_up(self._channel, "hung_up_on")
