@@ -195,7 +195,7 @@ def test_a_caller_who_leaves_while_nobody_routes_has_one_line(
 def test_callers_who_wait_keep_their_order_when_the_router_dies(tmp_path: Path) -> None:
     regions = next(scenario for scenario in REAL if scenario.folder.name == "4-regions")
     did, caller = "+78005553535", "+73432012345"
-    impatient = [{"during": "ring", "hang_up_after": 10}]
+    impatient = [{"during": "ring", "hang_up_after": 5}]
     first = Scenario(
         regions.folder, 0, regions.data | {"did": did, "caller": caller, "call": "first", "real": {"caller": impatient}}
     )
