@@ -1,7 +1,7 @@
 """The routing loop: one task a call, which asks the engine, keeps the answer, has the PBX perform it, and asks again.
 
-Order of each turn: journal → save with the channel → perform → engine. A router that dies anywhere in it leaves enough for the next:
-the state with the channel, or the newer one in its own spool, and an action that may be performed again.
+Order of each turn: journal → save with the channel → perform → engine. A router that dies anywhere in it leaves enough
+for the next: the state with the channel, or the newer one in its own spool, and an action that may be performed again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 import trio
 
-from kommutator.errors import BadState, CallGone, EngineError, UnexpectedEvent
+from kommutator.errors import BadState, CallGone, EngineError, PbxError, UnexpectedEvent
 from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
 from kommutator.routing.turn import (
     CallWebhook,
@@ -30,6 +30,7 @@ from kommutator.routing.turn import (
 _UNEXPECTED_IN_A_ROW = 5
 """An adapter that keeps answering an action with events that do not fit it ends the call."""
 _HUNG_UP: Event = {"type": "caller_hung_up"}
+_PBX_FAILED: Event = {"type": "fault", "whose": "pbx"}
 
 
 class Router:
@@ -103,6 +104,9 @@ class Router:
                 answer = await self._perform(call, turn)
             except CallGone:
                 answer = _HUNG_UP
+            except PbxError as error:
+                log.error("the pbx failed the call", code=error.code, reason=str(error))
+                answer = _PBX_FAILED
             if isinstance(answer, Turn):
                 event, following = {"type": "employee_free"}, answer
             else:
@@ -243,7 +247,9 @@ class Router:
         return waiter.freed
 
     async def _offer_the_free(self) -> None:
-        """Whenever the floor or a claim may have freed somebody, let the engine look at the waiting calls, the oldest first."""
+        """Whenever the floor or a claim may have freed somebody, let the engine look at the waiting calls, the oldest
+        first.
+        """
         while True:
             await self._somebody_free.wait()
             self._somebody_free = trio.Event()
