@@ -15,7 +15,7 @@ from kommutator.pbx.simulated.behaviour import CallerScript
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
 from kommutator.routing.ports import Lookups
-from kommutator.routing.turn import Event, Turn, action_type
+from kommutator.routing.turn import Event, Turn
 from kommutator.simulation import Arrival, Simulation
 from tests.routing.played import Played, arrival_of, engine_of, ledger, lookups_of, play, presence_of, simulation_of
 from tests.scenario_files import Scenario, scenarios
@@ -39,8 +39,8 @@ class NotedJournal(FileJournal):
         super().turned(call_id, at_ms, event, turn)
         if turn.sequence > self.newest.get(call_id, -1):
             self.newest[call_id] = turn.sequence
-            if self._of_types is None or action_type(turn.action) in self._of_types:
-                self.action = action_type(turn.action)
+            if self._of_types is None or turn.kind in self._of_types:
+                self.action = turn.kind
                 self.new.set()
 
 
