@@ -15,7 +15,7 @@ from kommutator.pbx.simulated.behaviour import CallerScript
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
 from kommutator.routing.ports import Lookups
-from kommutator.routing.turn import Event, Turn, action_type
+from kommutator.routing.turn import Event, Turn
 from kommutator.simulation import Arrival, Simulation
 from tests.routing.played import Played, arrival_of, engine_of, ledger, lookups_of, play, presence_of, simulation_of
 from tests.scenario_files import Scenario, scenarios
@@ -39,8 +39,8 @@ class NotedJournal(FileJournal):
         super().turned(call_id, at_ms, event, turn)
         if turn.sequence > self.newest.get(call_id, -1):
             self.newest[call_id] = turn.sequence
-            if self._of_types is None or action_type(turn.action) in self._of_types:
-                self.action = action_type(turn.action)
+            if self._of_types is None or turn.kind in self._of_types:
+                self.action = turn.kind
                 self.new.set()
 
 
@@ -195,7 +195,7 @@ def test_a_caller_who_leaves_while_nobody_routes_has_one_line(
 def test_callers_who_wait_keep_their_order_when_the_router_dies(tmp_path: Path) -> None:
     regions = next(scenario for scenario in REAL if scenario.folder.name == "4-regions")
     did, caller = "+78005553535", "+73432012345"
-    impatient = [{"during": "ring", "hang_up_after": 10}]
+    impatient = [{"during": "ring", "hang_up_after": 5}]
     first = Scenario(
         regions.folder, 0, regions.data | {"did": did, "caller": caller, "call": "first", "real": {"caller": impatient}}
     )

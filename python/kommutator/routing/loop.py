@@ -43,8 +43,9 @@ class Router:
         self._lookups = lookups
         self._clock = clock
         self._lost = dict(journal.unfinished())
+        self._taken_over = {call_id: (0, place) for place, call_id in enumerate(self._lost)}
         self._waiting: dict[str, _Waiter] = {}
-        self._waiting_since: dict[str, int] = {}
+        self._waiting_since: dict[str, tuple[int, int]] = {}
         self._somebody_free = trio.Event()
         self._log = structlog.get_logger()
 
@@ -230,7 +231,10 @@ class Router:
     # --- calls that wait for somebody to come free
 
     async def _wait(self, call: Call, turn: Turn) -> Event | Turn:
-        since = self._waiting_since.setdefault(call.call_id, self._clock.now_ms())
+        # Since when a call of an earlier router has waited is not known; they go first, in the order in which they came.
+        since = self._waiting_since.setdefault(
+            call.call_id, self._taken_over.get(call.call_id, (1, self._clock.now_ms()))
+        )
         waiter = self._waiting[call.call_id] = _Waiter(turn, since)
         try:
             with waiter.scope:
@@ -298,7 +302,7 @@ class _Waiter:
 
     __slots__ = ("freed", "scope", "since", "turn")
 
-    def __init__(self, turn: Turn, since: int) -> None:
+    def __init__(self, turn: Turn, since: tuple[int, int]) -> None:
         self.turn = turn
         self.since = since
         self.scope = trio.CancelScope()

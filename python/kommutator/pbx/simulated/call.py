@@ -19,7 +19,6 @@ from kommutator.routing.turn import (
     Transfer,
     Turn,
     Wait,
-    action_type,
 )
 
 
@@ -72,7 +71,7 @@ class SimulatedCall:
         action = turn.action
         if not isinstance(action, Ring | Talk | Transfer):
             self._world.cancel(self._channel)
-        first = self._world.begin(self._channel, turn.sequence, action_type(action))
+        first = self._world.begin(self._channel, turn.sequence, turn.kind)
         match action:
             case Play():
                 await self._play(action.prompt, first)
