@@ -112,7 +112,8 @@ def fifty(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactor
         lines = router.wait_ledger(len(_CALLS), seconds=_END_S)
         for caller in callers:
             caller.wait_end()
-        left = _left(asterisk)
+        asterisk.wait_idle(10)
+        left = asterisk.cli("core show channels")
         seen = {_caller(n): caller.events for n, caller in enumerate(callers)}
         rung, desk_events = mobiles.events, {name: desk.events for name, desk in desks.items()}
         cdr = asterisk.cdr()
@@ -211,13 +212,6 @@ def _wait_until(holds: Callable[[], bool]) -> None:
 def _ended(dialog: Sequence[SipEvent]) -> float:
     """When a phone was done with a call."""
     return next((e.at for e in dialog if e.name in ("BYE", "CANCEL", "486", "603")), float("inf"))
-
-
-def _left(asterisk: Asterisk) -> str:
-    deadline = time.monotonic() + 10
-    while asterisk.channels() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return asterisk.cli("core show channels")
 
 
 def _caller(number: int) -> str:
