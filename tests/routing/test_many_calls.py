@@ -235,6 +235,7 @@ def assert_all_well(
     assert world.quiet
     assert_nobody_is_rung_twice(world, document)
     assert_nobody_is_rung_after_the_caller_has_gone(world)
+    assert_the_first_to_answer_silences_the_others(world)
     assert_the_ledger_agrees_with_the_phones(world, lines)
 
 
@@ -256,6 +257,15 @@ def assert_nobody_is_rung_after_the_caller_has_gone(world: World) -> None:
         assert leg.ended_ms is not None
         assert leg.began_ms <= at_ms, leg
         assert leg.ended_ms <= at_ms, leg
+
+
+def assert_the_first_to_answer_silences_the_others(world: World) -> None:
+    answered = {leg.call_id: leg.answered_ms for leg in world.legs if leg.answered_ms is not None}
+    for leg in world.legs:
+        at_ms = answered.get(leg.call_id)
+        if at_ms is not None and leg.answered_ms is None:
+            assert leg.ended_ms is not None
+            assert leg.ended_ms <= at_ms, leg
 
 
 def assert_the_ledger_agrees_with_the_phones(world: World, lines: Sequence[dict[str, Any]]) -> None:

@@ -30,6 +30,24 @@ def test_equal_calls_give_equal_runs(tmp_path: Path) -> None:
         assert first.ledger == second.ledger
 
 
+def test_a_phone_rings_on_while_others_are_added(tmp_path: Path) -> None:
+    (scenario,) = [each for each in REAL if each.data["name"] == "на третьем шаге отвечает тот, кто звонит с первого"]
+    legs = play(scenario, tmp_path).world.legs
+    seconds = [
+        (leg.endpoint, (leg.began_ms - scenario.at_ms) / 1000, ((leg.ended_ms or 0) - scenario.at_ms) / 1000)
+        for leg in legs
+    ]
+    assert seconds == [
+        ("PJSIP/101", 0, 32),
+        ("PJSIP/102", 0, 30),
+        ("PJSIP/103", 15, 30),
+        ("PJSIP/104", 25, 30),
+        ("+79161230004", 25, 30),
+        ("+74957654321", 25, 30),
+    ]
+    assert [leg.outcome for leg in legs] == ["answered"] + ["cancelled"] * 5
+
+
 def assert_as_expected(scenario: Scenario, played: Played) -> None:
     """One ledger line with the trace, the effects and the disposition that the scenario's steps tell."""
     (line,) = played.ledger

@@ -1,7 +1,7 @@
 """The routing loop: one task a call, which asks the engine, keeps the answer, has the PBX perform it, and asks again.
 
-Order of each turn: journal → save with the channel → perform → engine. A router that dies anywhere in it leaves enough for the next:
-the state with the channel, or the newer one in its own spool, and an action that may be performed again.
+Order of each turn: journal → save with the channel → perform → engine. A router that dies anywhere in it leaves enough
+for the next: the state with the channel, or the newer one in its own spool, and an action that may be performed again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 import trio
 
-from kommutator.errors import BadState, CallGone, EngineError, UnexpectedEvent
+from kommutator.errors import BadState, CallGone, EngineError, PbxError, UnexpectedEvent
 from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
 from kommutator.routing.turn import (
     CallWebhook,
@@ -30,6 +30,7 @@ from kommutator.routing.turn import (
 _UNEXPECTED_IN_A_ROW = 5
 """An adapter that keeps answering an action with events that do not fit it ends the call."""
 _HUNG_UP: Event = {"type": "caller_hung_up"}
+_PBX_FAILED: Event = {"type": "fault", "whose": "pbx"}
 
 
 class Router:
@@ -42,8 +43,9 @@ class Router:
         self._lookups = lookups
         self._clock = clock
         self._lost = dict(journal.unfinished())
+        self._taken_over = {call_id: (0, place) for place, call_id in enumerate(self._lost)}
         self._waiting: dict[str, _Waiter] = {}
-        self._waiting_since: dict[str, int] = {}
+        self._waiting_since: dict[str, tuple[int, int]] = {}
         self._somebody_free = trio.Event()
         self._log = structlog.get_logger()
 
@@ -102,6 +104,9 @@ class Router:
                 answer = await self._perform(call, turn)
             except CallGone:
                 answer = _HUNG_UP
+            except PbxError as error:
+                log.error("the pbx failed the call", code=error.code, reason=str(error))
+                answer = _PBX_FAILED
             if isinstance(answer, Turn):
                 event, following = {"type": "employee_free"}, answer
             else:
@@ -226,7 +231,10 @@ class Router:
     # --- calls that wait for somebody to come free
 
     async def _wait(self, call: Call, turn: Turn) -> Event | Turn:
-        since = self._waiting_since.setdefault(call.call_id, self._clock.now_ms())
+        # Since when a call of an earlier router has waited is not known; they go first, in the order in which they came.
+        since = self._waiting_since.setdefault(
+            call.call_id, self._taken_over.get(call.call_id, (1, self._clock.now_ms()))
+        )
         waiter = self._waiting[call.call_id] = _Waiter(turn, since)
         try:
             with waiter.scope:
@@ -239,7 +247,9 @@ class Router:
         return waiter.freed
 
     async def _offer_the_free(self) -> None:
-        """Whenever the floor or a claim may have freed somebody, let the engine look at the waiting calls, the oldest first."""
+        """Whenever the floor or a claim may have freed somebody, let the engine look at the waiting calls, the oldest
+        first.
+        """
         while True:
             await self._somebody_free.wait()
             self._somebody_free = trio.Event()
@@ -292,7 +302,7 @@ class _Waiter:
 
     __slots__ = ("freed", "scope", "since", "turn")
 
-    def __init__(self, turn: Turn, since: int) -> None:
+    def __init__(self, turn: Turn, since: tuple[int, int]) -> None:
         self.turn = turn
         self.since = since
         self.scope = trio.CancelScope()

@@ -1,4 +1,5 @@
 //! The state that travels with a call: never longer than 512 bytes, whole or refused, and at home in its own version.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def run_virtually(main: Callable[[], Awaitable[T]]) -> T:
-    """Run a trio program in virtual time: it jumps to the next deadline whenever every task waits. Nothing sleeps really."""
+    """Run a trio program in virtual time: whenever every task waits, time jumps to the next deadline."""
     return trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
@@ -38,10 +38,10 @@ class Entry:
 
 
 class Agenda:
-    """The PBX's time, and the `Clock` of the router that serves it. It is `start_ms` until it `live`s, and stands still after.
+    """The PBX's time, and the `Clock` of the router that serves it.
 
-    It follows trio's clock: virtual under `run_virtually`, and real otherwise. What is due at one instant happens in the order
-    in which it was put down.
+    It is `start_ms` until it `live`s, and stands still after. It follows trio's clock: virtual under `run_virtually`,
+    and real otherwise. What is due at one instant happens in the order in which it was put down.
     """
 
     def __init__(self, start_ms: int) -> None:

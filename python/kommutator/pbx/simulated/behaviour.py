@@ -38,7 +38,7 @@ class CallerAct:
 
 
 class CallerScript:
-    """A caller's acts, each used once and in order; where the next is of another stage, the caller is silent and waits."""
+    """A caller's acts, each used once and in order; where the next is of another stage, he is silent and waits."""
 
     def __init__(self, acts: Iterable[CallerAct] = ()) -> None:
         self._acts = list(acts)

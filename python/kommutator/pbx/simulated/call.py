@@ -19,7 +19,6 @@ from kommutator.routing.turn import (
     Transfer,
     Turn,
     Wait,
-    action_type,
 )
 
 
@@ -72,7 +71,7 @@ class SimulatedCall:
         action = turn.action
         if not isinstance(action, Ring | Talk | Transfer):
             self._world.cancel(self._channel)
-        first = self._world.begin(self._channel, turn.sequence, action_type(action))
+        first = self._world.begin(self._channel, turn.sequence, turn.kind)
         match action:
             case Play():
                 await self._play(action.prompt, first)
@@ -168,7 +167,6 @@ class SimulatedCall:
 
     async def _talk(self, action: Talk) -> Event:
         leg = self._channel.legs.get(action.endpoint)
-        self._world.cancel(self._channel, keep=leg)
         while leg is not None and leg.up:
             await self._next(None)
         return {"type": "conversation_ended"}

@@ -26,8 +26,8 @@ class Happening:
     at_ms: int
     call_id: str
     what: str
-    """Of the caller: `came`, `hears`, `pressed`, `beep`, `recorded`, `hung_up`, `hung_up_on`; of a leg: `rings`, `answered`,
-    `phone_hung_up`, `busy`, `declined`, `unavailable`, `cancelled`."""
+    """Of the caller: `came`, `hears`, `pressed`, `beep`, `recorded`, `hung_up`, `hung_up_on`; of a leg: `rings`,
+    `answered`, `phone_hung_up`, `busy`, `declined`, `unavailable`, `cancelled`."""
     endpoint: str | None = None
     detail: str | None = None
     """A prompt's id, a key, or a message's seconds."""
@@ -115,8 +115,8 @@ class Inbox:
 class World:
     """The PBX without its router.
 
-    `prompts` gives each prompt's seconds, `phones` how phones behave: one that is not named rings and stays silent. `watch` is
-    told everything as it happens.
+    `prompts` gives each prompt's seconds, `phones` how phones behave: one that is not named rings and stays silent.
+    `watch` is told everything as it happens.
     """
 
     def __init__(
@@ -189,7 +189,10 @@ class World:
         self._note(channel.call_id, "hears", detail=prompt)
 
     def record(self, channel: Channel, name: str, longest_s: float) -> None:
-        """Begin to record, with a beep. The caller speaks and ends the message in his way; silence or the longest time end it too."""
+        """Begin to record, with a beep.
+
+        The caller speaks and ends the message in his way; silence or the longest time end it too.
+        """
         channel.message = Message(name, self.agenda.now_ms(), longest_s)
         self._note(channel.call_id, "beep")
         act = channel.act or CallerAct("record")
