@@ -226,6 +226,12 @@ class MigrationRefused(DatabaseError):
     code = "migration_refused"
 
 
+class BadEntry(KommutatorError):
+    """An entry of a router's spool is malformed, or holds what the ledger cannot."""
+
+    code = "bad_entry"
+
+
 class NotFound(KommutatorError):
     """There is no such thing."""
 

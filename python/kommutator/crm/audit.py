@@ -37,7 +37,8 @@ async def record(
 async def read(
     tx: Tx, *, subject: str | None = None, subject_id: object = None, before: int | None = None, limit: int = 50
 ) -> list[Entry]:
-    """The newest deeds first, of one subject or of all; `before` is the id that the next page begins after. One index range."""
+    """The newest deeds first, of one subject or of all; `before` is the id that the next page begins after. One
+    index range."""
     rows = await tx.fetch(
         """select id, at, actor, action, subject, subject_id, details from audit
            where company_id = $1 and ($2::text is null or subject = $2) and ($3::text is null or subject_id = $3)

@@ -1,7 +1,9 @@
 """The embedded PostgreSQL: a server of our own in a folder, started, found again, and stopped.
 
-The server listens on a Unix socket only, in a folder that nobody else can enter; that folder is its guard, so no password is needed.
-It outlives a launcher that is killed: the next one on the same folder finds it and takes it over. At most one launcher holds a folder
+The server listens on a Unix socket only, in a folder that nobody else can enter; that folder is its guard, so no
+password is needed.
+It outlives a launcher that is killed: the next one on the same folder finds it and takes it over. At most one
+launcher holds a folder
 at a time, by a file lock that dies with the process.
 
 Everything here blocks, at most as long as the deadlines say: an event loop calls it in a thread.
@@ -95,7 +97,8 @@ class Server:
         return _wait(self.pid, self._child, seconds)
 
     def stop(self) -> None:
-        """Stop the server and let go of the folder. Open transactions are rolled back. Blocks until the process is gone.
+        """Stop the server and let go of the folder. Open transactions are rolled back. Blocks until the process is
+        gone.
 
         Raises `PostgresFailed` when it survives both deadlines.
         """
@@ -120,7 +123,8 @@ class Server:
 def start(settings: PostgresSettings, environment: Mapping[str, str] = os.environ) -> Server:
     """The server of the folder: found running, or started, or made and started (about 2 s the first time, 0.2 s after).
 
-    Raises `PostgresBusy` when another launcher holds the folder, `PostgresNotFound`, and `PostgresFailed` with the end of its log.
+    Raises `PostgresBusy` when another launcher holds the folder, `PostgresNotFound`, and `PostgresFailed` with the
+    end of its log.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
     lock = _hold(settings.data)
@@ -147,7 +151,8 @@ def start(settings: PostgresSettings, environment: Mapping[str, str] = os.enviro
 def attached(settings: PostgresSettings, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """The address of the database for as long as the context lasts, for a command that needs it once.
 
-    A configured DSN is taken as it is. A server that another launcher holds is used and left alone; one that nobody holds is started,
+    A configured DSN is taken as it is. A server that another launcher holds is used and left alone; one that nobody
+    holds is started,
     and stopped at the end. Raises what `start` raises.
     """
     if settings.dsn is not None:
@@ -195,7 +200,8 @@ class _Cluster:
         return f"postgresql://{_OWNER}@/{quote(self.settings.database, safe='')}?host={host}&port={_PORT}"
 
     def make(self) -> None:
-        """Create the cluster where there is none: aside first, so that an interrupted creation leaves nothing half-made."""
+        """Create the cluster where there is none: aside first, so that an interrupted creation leaves nothing
+        half-made."""
         self._guard_sockets()
         if (self._files / "PG_VERSION").exists():
             major = int((self._files / "PG_VERSION").read_text().split(".")[0])
@@ -209,7 +215,8 @@ class _Cluster:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
         self._give(aside)
-        # C.UTF-8 orders by code point and never changes with the system's libraries. The server's own provider has it since 17.
+        # C.UTF-8 orders by code point and never changes with the system's libraries. The server's own provider has it
+        # since 17.
         own = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         locale = own if self._programs.major >= 17 else ["--locale=C.UTF-8"]
         self._run("initdb", "-D", str(aside), "-U", _OWNER, "--auth=trust", "--encoding=UTF8", *locale)
@@ -273,7 +280,8 @@ class _Cluster:
     def _running(self) -> int | None:
         """The pid in the cluster's postmaster.pid, when that process lives and is a server of this folder.
 
-        After a crash of the machine the pid may be another process's; the server judges stale files itself when it starts.
+        After a crash of the machine the pid may be another process's; the server judges stale files itself when it
+        starts.
         """
         try:
             pid = int((self._files / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -309,7 +317,7 @@ class _Cluster:
             raise PostgresFailed(f"{program}: {error}{self._hint()}") from error
         if done.returncode != 0:
             raise PostgresFailed(f"{program}: {done.stderr.strip()}{self._hint()}")
-        return done.stdout.strip()
+        return str(done.stdout).strip()
 
     def _hint(self) -> str:
         """What is most often wrong when the unprivileged user can do nothing."""

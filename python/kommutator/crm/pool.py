@@ -72,7 +72,8 @@ class Tx:
     async def tell(self, topic: str, **facts: object) -> None:
         """Tell every listener of this company, when the transaction commits; at most 8,000 bytes of JSON.
 
-        A telling is a hint that makes screens fast, and is lost when nobody listens: what must not be lost is in a table.
+        A telling is a hint that makes screens fast, and is lost when nobody listens: what must not be lost is in a
+        table.
         """
         payload = orjson.dumps({"topic": topic, **facts}, default=str).decode()
         await self.connection.execute("select pg_notify($1, $2)", _channel(self.company), payload)
@@ -112,7 +113,8 @@ class Database:
     async def transaction(self, actor: str = "system") -> AsyncIterator[Tx]:
         """A transaction that commits at the end, unless an exception leaves the context.
 
-        Raises `DatabaseUnreachable` when the connection is lost: then nothing happened, except when it was lost during the very commit;
+        Raises `DatabaseUnreachable` when the connection is lost: then nothing happened, except when it was lost
+        during the very commit;
         whoever repeats must be idempotent.
         """
         connection = await self._acquire()
@@ -137,7 +139,8 @@ class Database:
     async def listen(self, heard: Callable[[dict[str, Any]], None], connected: Callable[[], None]) -> None:
         """Hear what transactions of this company `tell`, until cancelled.
 
-        `connected` is called whenever listening (re)starts: what was told before may have been missed, so read again then.
+        `connected` is called whenever listening (re)starts: what was told before may have been missed, so read again
+        then.
         """
         log = structlog.get_logger()
         while True:

@@ -1,5 +1,6 @@
 -- One row a call; written idempotently from the routers' spools, whose entries may come twice, late, and from two routers. No foreign
--- key leads out of the ledger: what happened is written whatever else is known.
+-- key leads out of the ledger: what happened is written whatever else is known. `counted`: the call is in `callers`. `found`: what was
+-- known of a call when its router began to tell of it in the middle.
 create table calls (
     company_id integer not null references companies,
     call_id text not null check (octet_length(call_id) between 1 and 64),
@@ -17,6 +18,8 @@ create table calls (
     answered_at timestamptz,
     tags jsonb not null default '{}',
     router text,
+    counted boolean not null default false,
+    found jsonb,
     written_at timestamptz not null default now(),
     primary key (company_id, call_id),
     check ((ended_at is null) = (disposition is null)),
