@@ -59,18 +59,18 @@ async def _by_words(tx: Tx, wanted: list[str], limit: int) -> list[Client]:
     for word in wanted if len(wanted) > 1 else ():
         counted = await tx.value(
             """select count(*) from (select 1 from client_words where company_id = $1 and word >= $2 and word < $3
-               limit $4) as some""",
+               limit $4) as counted""",
             word, words.after(word), _COUNTED,
         )  # fmt: skip
         counts.append((counted, -len(word), word))
     first = min(counts)[2] if counts else wanted[0]
     others = [word for word in wanted if word != first]
     rows = await tx.fetch(
-        """with some as materialized (
+        """with found as materialized (
                select client_id, word from client_words where company_id = $1 and word >= $2 and word < $3
                order by word limit $4),
            fitting as (
-               select client_id, min(word) as word from some s where not exists (
+               select client_id, min(word) as word from found s where not exists (
                    select 1 from unnest($5::text[], $6::text[]) as other (beginning, beyond) where not exists (
                        select 1 from client_words w where w.company_id = $1 and w.client_id = s.client_id
                        and w.word >= other.beginning and w.word < other.beyond))

@@ -66,10 +66,11 @@ class _Batch:
     async def write(self) -> None:
         # The calls' rows are taken in one order, so that two writers wait for each other and never lock each other out.
         await self._begin()
-        new = await self._turn([entry for entry in self._entries if isinstance(entry, Turned)])
-        kept = [entry.record for entry in self._entries if isinstance(entry, Kept | Found)]
-        for record in kept:
-            new += await self._keep(record)
+        new: list[Effects] = []
+        for entry in self._entries:
+            if isinstance(entry, Kept | Found):
+                new += await self._keep(entry.record)
+        new += await self._turn([entry for entry in self._entries if isinstance(entry, Turned)])
         ended = await self._end([entry for entry in self._entries if isinstance(entry, Ended)])
         await effects.write(self._tx, new)
         await self._fold(ended)
@@ -137,8 +138,9 @@ class _Batch:
             return []
         turn = record.turn
         known = await self._tx.value(
-            "select exists (select 1 from call_turns where company_id = $1 and call_id = $2)", record.call_id
-        )
+            "select exists (select 1 from call_turns where company_id = $1 and call_id = $2 and sequence <= $3)",
+            record.call_id, turn.sequence,
+        )  # fmt: skip
         if not known:
             await self._tx.run(
                 "update calls set found = $3 where company_id = $1 and call_id = $2",
