@@ -44,7 +44,9 @@ async def ids(tx: Tx, typed: str) -> list[int]:
 
 
 async def test_a_client_comes_back_as_written(db: Database) -> None:
-    draft = Draft("person", "Пётр Ёлкин", "ООО «Ель»", ("8 (916) 123-00-99", "+7 495 111-22-33"), "p@el.test", "заметка", "anna")
+    draft = Draft(
+        "person", "Пётр Ёлкин", "ООО «Ель»", ("8 (916) 123-00-99", "+7 495 111-22-33"), "p@el.test", "заметка", "anna"
+    )
     async with db.transaction("anna") as tx:
         made = await clients.create(tx, draft, NOW)
         assert made.draft == replace(draft, numbers=("+79161230099", "+74951112233"))
@@ -53,7 +55,9 @@ async def test_a_client_comes_back_as_written(db: Database) -> None:
             await clients.get(tx, 10**6)
 
 
-@pytest.mark.parametrize("typed", ["+79161230099", "8 916 123-00-99", "7(916)1230099", "9161230099", "tel:+79161230099"])
+@pytest.mark.parametrize(
+    "typed", ["+79161230099", "8 916 123-00-99", "7(916)1230099", "9161230099", "tel:+79161230099"]
+)
 async def test_a_whole_number_is_found_in_any_spelling(db: Database, typed: str) -> None:
     async with db.transaction() as tx:
         made = await clients.create(tx, Draft(numbers=("+79161230099",)), NOW)
@@ -127,7 +131,11 @@ async def test_merged_clients_keep_everything_once(db: Database) -> None:
     async with db.transaction("anna") as tx:
         kept = await clients.create(tx, Draft(name="Пётр", numbers=("+79161230099",), notes="один"), NOW)
         twin = await clients.create(
-            tx, Draft(name="П. Ёлкин", numbers=("+79161230099", "+79161230098"), notes="два", owner="anna", email="a@b.test"), NOW
+            tx,
+            Draft(
+                name="П. Ёлкин", numbers=("+79161230099", "+79161230098"), notes="два", owner="anna", email="a@b.test"
+            ),
+            NOW,
         )
         for client in (kept, twin):
             await interactions.add(tx, client.id, "call", NOW, call_id="c1")
@@ -214,7 +222,9 @@ async def test_an_enquiry_accepted_twice_makes_one_interest(db: Database) -> Non
         assert (client.owner, client.numbers) == ("boris", ("+79161230099",))
         assert [i.topic for i in await interactions.of_client(tx, client.id)] == ["Насос"]
         assert await interests.of_assignee(tx, "boris") == [first.interest]
-        assert [step.changes["assignee"] for step in await interests.history(tx, first.interest.id)] == [[None, "boris"]]
+        assert [step.changes["assignee"] for step in await interests.history(tx, first.interest.id)] == [
+            [None, "boris"]
+        ]
 
 
 async def test_an_enquiry_that_fails_leaves_nothing(db: Database) -> None:

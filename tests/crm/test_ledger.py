@@ -40,7 +40,13 @@ EVENTS: list[dict[str, Any]] = [
 
 
 def play(
-    journal: FileJournal, engine: Engine, call_id: str, caller: str | None, at_ms: int, answered: bool = False, gone: bool = False
+    journal: FileJournal,
+    engine: Engine,
+    call_id: str,
+    caller: str | None,
+    at_ms: int,
+    answered: bool = False,
+    gone: bool = False,
 ) -> None:
     """One call, played to its end: nobody answers, or somebody does, or the caller goes."""
     turn = Turn.of(engine.arrive(call_id, "+74951112233", caller, at_ms))
@@ -211,7 +217,9 @@ async def test_calls_are_listed_by_pages_and_filters(
         ):
             seen += page
         assert len({call.call_id for call in seen}) == len(seen) == 12
-        assert [call.began_at for call in seen] == sorted((call.began_at for call in seen if call.began_at), reverse=True)
+        assert [call.began_at for call in seen] == sorted(
+            (call.began_at for call in seen if call.began_at), reverse=True
+        )
         answered = await calls.listed(tx, calls.Filter(disposition="answered", caller="+79161230099"))
         assert {call.call_id for call in answered} == {
             id for id, line in lines.items() if line["disposition"] == "answered" and line["caller"] == "89161230099"
@@ -328,4 +336,6 @@ async def test_a_call_told_from_the_middle_is_whole(db: Database, tmp_path: Path
     async with db.transaction() as tx:
         story = await calls.story(tx, "c")
     assert [step for turn in story.turns for step in turn.trace] == line["trace"]
-    assert [(leg.endpoint, leg.outcome) for leg in story.legs] == [(leg["endpoint"], leg["outcome"]) for leg in line["legs"]]
+    assert [(leg.endpoint, leg.outcome) for leg in story.legs] == [
+        (leg["endpoint"], leg["outcome"]) for leg in line["legs"]
+    ]
