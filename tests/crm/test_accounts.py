@@ -59,13 +59,15 @@ async def test_a_session_is_opened_prolonged_and_closed(db: Database, vera: User
 
 
 @pytest.mark.parametrize(("login", "password"), [("vera", "wrong horse"), ("nobody", "correct horse"), ("vera", "")])
-async def test_a_wrong_login_or_password_is_refused_alike(db: Database, vera: User, login: str, password: str) -> None:
+@pytest.mark.usefixtures("vera")
+async def test_a_wrong_login_or_password_is_refused_alike(db: Database, login: str, password: str) -> None:
     with pytest.raises(SignInRefused) as caught:
         await sign_in(db, password, login=login)
     assert str(caught.value) == "the login or the password is wrong"
 
 
-async def test_failures_close_a_login_for_a_while_even_to_the_right_password(db: Database, vera: User) -> None:
+@pytest.mark.usefixtures("vera")
+async def test_failures_close_a_login_for_a_while_even_to_the_right_password(db: Database) -> None:
     for n in range(3):
         with pytest.raises(SignInRefused):
             await sign_in(db, "wrong horse", NOW + timedelta(seconds=n))
@@ -75,7 +77,8 @@ async def test_failures_close_a_login_for_a_while_even_to_the_right_password(db:
     await sign_in(db, "correct horse", NOW + timedelta(seconds=301))
 
 
-async def test_failures_from_an_address_close_it_for_all_logins(db: Database, vera: User) -> None:
+@pytest.mark.usefixtures("vera")
+async def test_failures_from_an_address_close_it_for_all_logins(db: Database) -> None:
     for n in range(5):
         with pytest.raises(SignInRefused):
             await sign_in(db, "x", login=f"guess{n}")
@@ -104,7 +107,8 @@ async def test_whoever_is_closed_or_changes_the_password_is_signed_out(db: Datab
         assert "horse" not in str(await audit.read(tx, subject="user", subject_id=vera.id))
 
 
-async def test_a_login_is_one_persons_and_a_password_is_no_word(db: Database, vera: User) -> None:
+@pytest.mark.usefixtures("vera")
+async def test_a_login_is_one_persons_and_a_password_is_no_word(db: Database) -> None:
     async with db.transaction("admin") as tx:
         for login, password, employee in (
             ("VERA", "long enough", None),
@@ -116,7 +120,8 @@ async def test_a_login_is_one_persons_and_a_password_is_no_word(db: Database, ve
         assert [user.login for user in await accounts.users(tx)] == ["vera"]
 
 
-async def test_a_better_hash_replaces_a_weaker_one_at_sign_in(db: Database, vera: User) -> None:
+@pytest.mark.usefixtures("vera")
+async def test_a_better_hash_replaces_a_weaker_one_at_sign_in(db: Database) -> None:
     better = AccountSettings(hasher=PasswordHasher(time_cost=2, memory_cost=8, parallelism=1))
     await accounts.sign_in(db, "vera", "correct horse", "127.0.0.1", NOW, better)
     async with db.transaction() as tx:

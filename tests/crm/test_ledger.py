@@ -69,7 +69,7 @@ def step(engine: Engine, turn: Turn, at_ms: int, answered: bool, gone: bool) -> 
     for event in tried:
         try:
             return Turn.of(engine.handle(turn.state, event, at_ms)), event
-        except Exception as error:  # noqa: BLE001 - the engine says itself which event fits
+        except Exception as error:
             if getattr(error, "code", None) != "unexpected_event":
                 raise
     raise AssertionError(f"no event for {turn.kind}")

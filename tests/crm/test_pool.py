@@ -38,7 +38,8 @@ async def test_what_is_told_is_heard_after_the_commit_also_when_the_connection_w
     assert await asyncio.wait_for(heard.get(), 10) == {"topic": "interest", "id": 1}
     admin = await asyncpg.connect(dsn)
     await admin.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
     )
     await admin.close()
     await asyncio.wait_for(connected.get(), 10)

@@ -325,7 +325,8 @@ async def _throttle(
         ("address", address, settings.failures_of_address),
     ):
         failures = await tx.fetch(
-            f"select at from sign_in_failures where company_id = $1 and {column} = $2 and at > $3 order by at desc limit $4",
+            f"""select at from sign_in_failures where company_id = $1 and {column} = $2 and at > $3
+                order by at desc limit $4""",
             value, since, allowed,
         )  # fmt: skip
         if len(failures) >= allowed:

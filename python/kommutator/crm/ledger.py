@@ -148,8 +148,8 @@ class _Batch:
                 msgspec.to_builtins(record),
             )
             whole = Turn(
-                turn.state, turn.sequence, turn.action, tuple(record.effects), tuple(record.trace), tuple(record.rounds),
-                record.scheme,
+                turn.state, turn.sequence, turn.action, tuple(record.effects), tuple(record.trace),
+                tuple(record.rounds), record.scheme,
             )  # fmt: skip
             return await self._turn([Turned(record.call_id, record.began_ms, None, whole)])
         return [Effects(record.call_id, _time(record.began_ms), tuple(record.effects))] if record.effects else []

@@ -169,7 +169,8 @@ async def failed(
     done = await tx.run(
         """update outbox set state = $4, next_at = $5, last_error = $6, claimed_by = null, finished_at = $7
            where company_id = $1 and id = $2 and attempts = $3 and state = 'waiting'""",
-        claimed.id, claimed.attempt, state, now + settings.pause(claimed.attempt), error[:2000], now if give_up else None,
+        claimed.id, claimed.attempt, state, now + settings.pause(claimed.attempt), error[:2000],
+        now if give_up else None,
     )  # fmt: skip
     return state if done else None
 
