@@ -130,3 +130,12 @@ def test_the_embedded_server_runs_until_it_is_told_to_stop() -> None:
         assert second.wait(30) == 0
         second.stdout.close()
         assert not (Path(name) / "postgres" / "cluster" / "postmaster.pid").exists()
+
+
+def test_accounts_are_made_and_get_other_passwords(run: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOMMUTATOR_PASSWORD", "long enough")
+    assert run("user", "add", "Vera", "--role", "administrator").output == "vera: administrator\n"
+    run("user", "add", "vera", "--role", "operator", exit_code=1)
+    run("user", "password", "VERA")
+    run("user", "password", "nobody", exit_code=1)
+    assert run("user", "list").output == "vera\tadministrator\t-\tVera\n"

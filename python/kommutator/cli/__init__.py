@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "activate": "kommutator.cli.activate",
     "rollback": "kommutator.cli.rollback",
     "postgres": "kommutator.cli.postgres",
+    "user": "kommutator.cli.user",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kommutator.crm.pool import Row, Tx
+from kommutator.crm.pool import Row, Tx, where
 from kommutator.errors import NotFound
 
 
@@ -89,16 +89,20 @@ async def listed(
     By time, disposition, caller or employee: one index range. A filter by `did` looks through the range of time.
     """
     which = which or Filter()
+    conditions, values = where(
+        ("began_at >= {}", which.since),
+        ("began_at < {}", which.until),
+        ("disposition = {}", which.disposition),
+        ("caller_number = {}", which.caller),
+        ("did_number = {}", which.did),
+        ("answered_by = {}", which.answered_by),
+        ("(began_at, call_id) < ({}, {})", after),
+    )
     rows = await tx.fetch(
-        f"""select {_COLUMNS} from calls where company_id = $1 and began_at is not null
-            and ($2::timestamptz is null or began_at >= $2) and ($3::timestamptz is null or began_at < $3)
-            and ($4::text is null or disposition = $4) and ($5::text is null or caller_number = $5)
-            and ($6::text is null or did_number = $6) and ($7::text is null or answered_by = $7)
-            and ($8::timestamptz is null or began_at < $8 or (began_at = $8 and call_id > $9))
-            order by began_at desc, call_id limit $10""",
-        which.since, which.until, which.disposition, which.caller, which.did, which.answered_by,
-        after and after[0], after and after[1], limit,
-    )  # fmt: skip
+        f"""select {_COLUMNS} from calls where company_id = $1 and began_at is not null{conditions}
+            order by began_at desc, call_id desc limit {int(limit)}""",
+        *values,
+    )
     return [_of(row) for row in rows]
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from kommutator.crm.pool import Row, Tx
+from kommutator.crm.pool import Row, Tx, where
 from kommutator.errors import NotFound
 
 Channel = Literal["sms", "email"]
@@ -231,11 +231,10 @@ async def of_call(tx: Tx, call_id: str) -> list[Notice]:
 
 async def listed(tx: Tx, *, state: State | None = None, before: int | None = None, limit: int = 50) -> list[Notice]:
     """The newest first; `before` is the place that the next page begins after."""
+    which, values = where(("state = {}", state), ("place < {}", before))
     rows = await tx.fetch(
-        f"""select {_COLUMNS} from outbox where company_id = $1 and ($2::text is null or state = $2)
-            and ($3::bigint is null or place < $3) order by place desc limit $4""",
-        state, before, limit,
-    )  # fmt: skip
+        f"select {_COLUMNS} from outbox where company_id = $1{which} order by place desc limit {int(limit)}", *values
+    )
     return [_of(row) for row in rows]
 
 

@@ -6,7 +6,7 @@ Repositories take a `Tx`. Nothing on the path of a call waits for this.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -164,6 +164,23 @@ class Database:
                 connection.terminate()
 
 
+def where(*conditions: tuple[str, object]) -> tuple[str, list[object]]:
+    """The conditions whose value is not None, as SQL that begins with `and`, and their values from `$2` on.
+
+    `{}` stands for the value; a tuple has as many of them as it is long. A condition that does not matter is left out of the text, not
+    made true by it, so that the plan of each combination can use its own index.
+    """
+    written, values = "", list[object]()
+    for text, value in conditions:
+        if value is not None:
+            mine = value if isinstance(value, tuple) else (value,)
+            written += " and " + text.format(
+                *(f"${place}" for place in range(len(values) + 2, len(values) + 2 + len(mine)))
+            )
+            values += mine
+    return written, values
+
+
 async def prepare(connection: Connection) -> None:
     """Gives a connection the types that the repositories use: `jsonb` as Python's values."""
     await connection.set_type_codec(
@@ -173,20 +190,6 @@ async def prepare(connection: Connection) -> None:
         encoder=lambda value: b"\x01" + orjson.dumps(value, default=str),
         decoder=lambda raw: orjson.loads(raw[1:]),
     )
-
-
-async def retried(work: Callable[[], Awaitable[object]], pause_s: float = 1.0) -> None:
-    """Do idempotent work again and again until the database is there. The pause doubles up to 16 times `pause_s`."""
-    pause = pause_s
-    while True:
-        try:
-            await work()
-        except DatabaseUnreachable as error:
-            structlog.get_logger().warning("the database is away", reason=str(error), again_in_s=pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 16 * pause_s)
-        else:
-            return
 
 
 def _channel(company: int) -> str:

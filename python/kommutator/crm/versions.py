@@ -80,6 +80,8 @@ def read_draft(path: Path, from_ms: int) -> Draft:
     a thread.
     Raises `CompanyUnreadable`; `Refused` when its files are larger than 256 MiB.
     """
+    if path.is_file() and path.suffix not in (".yaml", ".yml"):
+        raise Refused(f"{path}: the file must be called *.yaml")
     company = load(path)
     return Draft(_files_of(path, company), company.engine_json, check_loaded(company, from_ms))
 

@@ -26,8 +26,8 @@ create table calls (
     check ((disposition is null) = (fault is null))
 );
 
-create index calls_by_time on calls (company_id, began_at desc, call_id);
-create index calls_by_disposition on calls (company_id, disposition, began_at desc, call_id);
+create index calls_by_time on calls (company_id, began_at desc, call_id desc);
+create index calls_by_disposition on calls (company_id, disposition, began_at desc, call_id desc);
 create index calls_of_caller on calls (company_id, caller_number, began_at desc) where caller_number is not null;
 create index calls_of_employee on calls (company_id, answered_by, began_at desc) where answered_by is not null;
 create index calls_going_on on calls (company_id, began_at) where ended_at is null;
