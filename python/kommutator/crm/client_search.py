@@ -20,9 +20,9 @@ _COUNTED = 1_000
 async def search(tx: Tx, typed: str, *, limit: int = 20) -> list[Client]:
     """The clients that `typed` may mean, the best first.
 
-    A whole number in any spelling finds its clients. Three digits or more find the numbers that begin or end so. Anything else finds the
+    A whole number in any spelling finds its clients. Three digits or more find the numbers that begin or end so. Anything else finds
     clients that have a word beginning with each word typed: those who have the rarest of them exactly, then those in contact with us
-    last, among the first 200 in the order of that word. Under 10 ms with a million clients, 30 ms for several very common words.
+    last, among the first 200 in the order of that word. Measured with 200,000 clients: p99 under 10 ms, 30 ms for three very common words.
     """
     number = number_query(typed, await clients.country(tx))
     if number is not None:
