@@ -215,7 +215,7 @@ class PostgresFailed(DatabaseError):
 
 
 class DatabaseUnreachable(DatabaseError):
-    """The database cannot be reached, or the connection was lost. What was not committed did not happen."""
+    """The database cannot be reached, is too slow, or the connection was lost. What was not committed did not happen."""
 
     code = "database_unreachable"
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from argon2 import PasswordHasher
 
-from kommutator.crm import accounts, audit
+from kommutator.crm import accounts, audit, drafts
 from kommutator.crm.accounts import AccountSettings, User
 from kommutator.crm.pool import Database
 from kommutator.errors import Conflict, Refused, SignInRefused, SignInThrottled
@@ -142,3 +142,17 @@ async def test_a_token_allows_its_scopes_until_it_is_revoked(db: Database) -> No
                 await accounts.api_token(tx, wrong, NOW)
         with pytest.raises(Refused):
             await accounts.create_token(tx, "crm", ["everything"], NOW)
+
+
+async def test_a_draft_keeps_the_newest_of_what_was_typed(db: Database, vera: User) -> None:
+    async with db.transaction("vera") as tx:
+        other = await accounts.create_user(tx, "anna", "Анна", "operator", "correct horse", NOW, SETTINGS)
+        assert await drafts.keep(tx, "d", vera.id, {"topic": "Нас"}, 1, NOW, call_id="c1")
+        assert await drafts.keep(tx, "d", vera.id, {"topic": "Насос"}, 3, NOW)
+        assert not await drafts.keep(tx, "d", vera.id, {"topic": "Насо"}, 2, NOW)
+        assert not await drafts.keep(tx, "d", other.id, {"topic": "чужое"}, 9, NOW)
+        (draft,) = await drafts.of_user(tx, vera.id)
+        assert (draft.content, draft.revision, draft.call_id) == ({"topic": "Насос"}, 3, "c1")
+        assert not await drafts.discard(tx, "d", other.id)
+        assert await drafts.discard(tx, "d", vera.id)
+        assert await drafts.of_user(tx, vera.id) == []

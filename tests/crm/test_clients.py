@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kommutator.crm import bulk, client_search, clients, enquiries, interactions, interests, lookups, people
+from kommutator.crm.answers import Answers
 from kommutator.crm.clients import Draft
 from kommutator.crm.enquiries import Enquiry
 from kommutator.crm.pool import Database, Tx
@@ -287,3 +288,12 @@ async def test_many_clients_are_loaded_at_once_and_found(db: Database) -> None:
         assert await ids(tx, "клиент 6999") == [found.id]
         assert len(await clients.of_owner(tx, "anna", after=found.id - 10)) == 10
         assert await lookups.take_changes(tx) == []
+
+
+async def test_routers_are_answered(db: Database) -> None:
+    async with db.transaction() as tx:
+        await clients.create(tx, Draft(numbers=("+79161230099",), owner="anna"), NOW)
+    answers = Answers(db, lambda: NOW)
+    assert await answers.owner_of("+79161230099") == "anna"
+    assert await answers.owner_of("+79161230098") is None
+    assert not await answers.called_before("+79161230099", None)

@@ -181,6 +181,12 @@ async def test_what_the_server_says_when_it_cannot_start_is_told(settings: Postg
         embedded.start(bad)
 
 
+async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PostgresFailed, match="Not a directory"):
+        embedded.start(PostgresSettings(tmp_path / "file" / "postgres"))
+
+
 async def test_programs_are_where_they_are_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(PostgresNotFound, match="no postgres"):
         binaries.find({"PGBIN": str(tmp_path)})

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kommutator.crm import calls, clients, effects, lookups, missed, outbox, people, recordings, tasks
+from kommutator.crm import calls, clients, effects, entries, lookups, missed, outbox, people, recordings, tasks
 from kommutator.crm.ledger import Ledger
 from kommutator.crm.pool import Database
 from kommutator.engine import Engine
@@ -37,6 +37,14 @@ EVENTS: list[dict[str, Any]] = [
     {"type": "conversation_ended"},
     {"type": "hung_up"},
 ]
+
+
+class Brought(msgspec.Struct):
+    """An entry as the exchange brings it."""
+
+    router: str
+    pbx: str
+    entry: entries.Entry
 
 
 def play(
@@ -114,7 +122,7 @@ async def test_the_ledger_says_what_the_router_says(
     db: Database, told: tuple[list[bytes], dict[str, dict[str, Any]]]
 ) -> None:
     spool, lines = told
-    await Ledger(db).write(spool, "r1")
+    await Ledger(db).write_lines(spool, "r1")
     async with db.transaction() as tx:
         assert len(lines) == 12
         for call_id, line in lines.items():
@@ -143,20 +151,33 @@ async def test_doubled_late_and_disordered_entries_give_the_same_ledger(
 ) -> None:
     spool, _ = told
     ledger, chance = Ledger(db), random.Random(seed)
-    await ledger.write(spool, "r1")
+    await ledger.write_lines(spool, "r1")
     once = await everything(db)
     async with db.transaction() as tx:
         await tx.connection.execute(
             "truncate call_turns, call_legs, calls, callers, missed_calls, tasks, recordings, outbox"
         )
-    entries = spool + chance.sample(spool, len(spool) // 2)
-    chance.shuffle(entries)
-    while entries:
+    left = spool + chance.sample(spool, len(spool) // 2)
+    chance.shuffle(left)
+    while left:
         size = chance.randint(1, 20)
-        batch, entries = entries[:size], entries[size:]
-        await ledger.write(batch, "r1")
+        batch, left = left[:size], left[size:]
+        await ledger.write_lines(batch, "r1")
         if chance.random() < 0.3:
-            await ledger.write(batch, "r2")
+            await ledger.write_lines(batch, "r1")
+    assert await everything(db) == once
+
+
+async def test_what_the_exchange_brings_is_written_with_whose_it_is(
+    db: Database, told: tuple[list[bytes], dict[str, dict[str, Any]]]
+) -> None:
+    spool, _ = told
+    brought = [Brought("r1", "pbx1", entries.read(line)) for line in spool]
+    await Ledger(db).write(brought)
+    async with db.transaction() as tx:
+        assert {(call.router, call.pbx) for call in await calls.listed(tx)} == {("r1", "pbx1")}
+    once = await everything(db)
+    await Ledger(db).write(brought)
     assert await everything(db) == once
 
 
@@ -164,7 +185,7 @@ async def test_effects_become_notices_tasks_recordings_and_missed_calls(
     db: Database, told: tuple[list[bytes], dict[str, dict[str, Any]]]
 ) -> None:
     spool, lines = told
-    await Ledger(db).write(spool)
+    await Ledger(db).write_lines(spool)
     wanted = [effect for line in lines.values() for effect in line["effects"]]
     async with db.transaction() as tx:
         notices = {notice.id: notice for notice in await outbox.listed(tx, limit=500)}
@@ -194,11 +215,11 @@ async def test_who_called_before_is_known_when_the_call_has_ended(
     spool, _ = told
     first = [line for line in spool if b'"0-a"' in line]
     ledger = Ledger(db)
-    await ledger.write(first[:-1])
+    await ledger.write_lines(first[:-1])
     async with db.transaction() as tx:
         assert not await lookups.called_before(tx, "+79161230099", AT)
         assert [call.call_id for call in await calls.going_on(tx)] == ["0-a"]
-    await ledger.write(first[-1:])
+    await ledger.write_lines(first[-1:])
     async with db.transaction() as tx:
         assert await lookups.called_before(tx, "+79161230099", AT)
         assert await lookups.called_before(tx, "+79161230099", AT + timedelta(days=2), days=3)
@@ -209,7 +230,7 @@ async def test_calls_are_listed_by_pages_and_filters(
     db: Database, told: tuple[list[bytes], dict[str, dict[str, Any]]]
 ) -> None:
     spool, lines = told
-    await Ledger(db).write(spool)
+    await Ledger(db).write_lines(spool)
     async with db.transaction() as tx:
         seen: list[calls.Call] = []
         while page := await calls.listed(
@@ -270,7 +291,7 @@ async def test_an_answered_call_settles_what_was_missed_before_in_whatever_order
     journal.close()
     await miss(db, "before", AT - timedelta(hours=1))
     await miss(db, "after", AT + timedelta(hours=1))
-    await Ledger(db).write((tmp_path / "spool.jsonl").read_bytes().splitlines())
+    await Ledger(db).write_lines((tmp_path / "spool.jsonl").read_bytes().splitlines())
     await miss(db, "told-late", AT - timedelta(hours=2))
     async with db.transaction() as tx:
         assert [each.id for each in await missed.waiting(tx)] == ["after"]
@@ -315,7 +336,7 @@ async def test_a_recording_is_stored_and_heard(db: Database) -> None:
 async def test_a_bad_entry_is_refused_and_nothing_of_its_batch_is_written(db: Database, entry: bytes) -> None:
     good = b'{"kind":"began","call":"good","did":"1","caller":null,"at":0}'
     with pytest.raises(BadEntry):
-        await Ledger(db).write([good, entry])
+        await Ledger(db).write_lines([good, entry])
     async with db.transaction() as tx:
         assert await calls.going_on(tx) == []
 
@@ -332,7 +353,7 @@ async def test_a_call_told_from_the_middle_is_whole(db: Database, tmp_path: Path
     (half / "spool.jsonl").write_bytes(b"\n".join(spool[:-3]) + b"\n")
     FileJournal(half).close()  # compacts what goes on
     (kept,) = (half / "spool.jsonl").read_bytes().splitlines()
-    await Ledger(db).write([kept, *spool[-3:]])
+    await Ledger(db).write_lines([kept, *spool[-3:]])
     async with db.transaction() as tx:
         story = await calls.story(tx, "c")
     assert [step for turn in story.turns for step in turn.trace] == line["trace"]

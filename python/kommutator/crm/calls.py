@@ -30,6 +30,8 @@ class Call:
     answered_at: datetime | None
     tags: dict[str, str]
     router: str | None
+    """The one that told of its arrival first."""
+    pbx: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,4 +151,4 @@ def _of(row: Row) -> Call:
 
 _COLUMNS = """call_id, did, caller, did_number, caller_number, began_at, ended_at, disposition, fault, scheme,
 answered_by,
-    answered_at, tags, router"""
+    answered_at, tags, router, pbx"""

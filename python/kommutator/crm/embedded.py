@@ -126,12 +126,18 @@ def start(settings: PostgresSettings, environment: Mapping[str, str] = os.enviro
     Raises `PostgresBusy` when another launcher holds the folder, `PostgresNotFound`, and `PostgresFailed` with the
     end of its log.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
-    lock = _hold(settings.data)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        lock = _hold(settings.data)
+    except OSError as error:
+        raise PostgresFailed(f"{settings.data}: {error.strerror}") from error
     try:
         cluster = _Cluster(settings, binaries.find(environment, settings.binaries))
         cluster.make()
         pid, child = cluster.run()
+    except OSError as error:
+        os.close(lock)
+        raise PostgresFailed(f"{error.filename or settings.data}: {error.strerror}") from error
     except BaseException:
         os.close(lock)
         raise

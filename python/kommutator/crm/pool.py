@@ -123,6 +123,10 @@ class Database:
                 yield Tx(connection, self.settings.company, actor)
         except (ConnectionError, *_LOST) as error:
             raise DatabaseUnreachable(str(error)) from error
+        except TimeoutError as error:
+            raise DatabaseUnreachable(
+                f"a statement took longer than {self.settings.statement_deadline_s:g} s"
+            ) from error
         finally:
             with suppress(ConnectionError, *_LOST):
                 await self._pool.release(connection)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -240,10 +242,22 @@ def write_files(kept: dict[str, bytes], folder: Path) -> None:
         target.write_bytes(content)
 
 
-def _check(kept: dict[str, bytes], from_ms: int) -> CheckReport:
+@contextmanager
+def unpacked(kept: dict[str, bytes]) -> Iterator[LoadedCompany]:
+    """A version as it is read from disk, with its prompts in files that are there as long as the context lasts. Blocks."""
+    with _in_folder(kept) as folder:
+        yield load(folder)
+
+
+@contextmanager
+def _in_folder(kept: dict[str, bytes]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="kommutator-") as name:
-        folder = Path(name)
-        write_files(kept, folder)
+        write_files(kept, Path(name))
+        yield Path(name)
+
+
+def _check(kept: dict[str, bytes], from_ms: int) -> CheckReport:
+    with _in_folder(kept) as folder:
         found = check_loaded(load(folder), from_ms)
     for finding in found.findings:
         if finding.get("file"):

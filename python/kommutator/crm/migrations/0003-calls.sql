@@ -18,6 +18,7 @@ create table calls (
     answered_at timestamptz,
     tags jsonb not null default '{}',
     router text,
+    pbx text,
     counted boolean not null default false,
     found jsonb,
     written_at timestamptz not null default now(),
