@@ -23,7 +23,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,12 +104,12 @@ class Server:
         """
         try:
             for number in (signal.SIGINT, signal.SIGQUIT):
-                if not self.alive():
-                    return
-                os.kill(self.pid, number)
-                if self.wait(self._cluster.settings.stop_deadline_s):
-                    return
-            raise PostgresFailed(f"the server {self.pid} does not stop; its log is {self.log}")
+                if self.alive():
+                    os.kill(self.pid, number)
+                    self.wait(self._cluster.settings.stop_deadline_s)
+            if self.alive():
+                raise PostgresFailed(f"the server {self.pid} does not stop; its log is {self.log}")
+            self._cluster.clean()
         finally:
             self.release()
 
@@ -336,6 +336,12 @@ class _Cluster:
                 if not (mine or found.st_mode & stat.S_IXOTH):
                     return f"\nthe server runs as {self._user.pw_name}, who cannot enter {folder}"
         return ""
+
+    def clean(self) -> None:
+        """Leave nothing outside the data folder after a stop."""
+        if self._sockets.parent != self._data:
+            with suppress(OSError):  # a server that was killed leaves its socket; the next one takes the folder over
+                self._sockets.rmdir()
 
     def _orphans_of_a_killed_server(self) -> bool:
         """Whether the server ended because processes of its killed predecessor are still on their way out."""
