@@ -185,3 +185,104 @@ class CallGone(PbxError):
     """The caller's channel no longer exists."""
 
     code = "call_gone"
+
+
+# --- the company's memory
+
+
+class DatabaseError(KommutatorError):
+    """Something went wrong between us and the database."""
+
+    code = "database_error"
+
+
+class PostgresNotFound(DatabaseError):
+    """There are no programs of a PostgreSQL server, or they are too old."""
+
+    code = "postgres_not_found"
+
+
+class PostgresBusy(DatabaseError):
+    """Another launcher holds the folder of the embedded server."""
+
+    code = "postgres_busy"
+
+
+class PostgresFailed(DatabaseError):
+    """The embedded server cannot be made, started or stopped; the message has the end of its log."""
+
+    code = "postgres_failed"
+
+
+class DatabaseUnreachable(DatabaseError):
+    """The database cannot be reached, or the connection was lost. What was not committed did not happen."""
+
+    code = "database_unreachable"
+
+
+class MigrationRefused(DatabaseError):
+    """The database was not made by these migrations: one has changed since, or it is newer than this program."""
+
+    code = "migration_refused"
+
+
+class NotFound(KommutatorError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+    def __init__(self, subject: str, key: object) -> None:
+        super().__init__(subject, key)
+        self.subject = subject
+        """What kind of thing: `client`, `interest`, `version`…"""
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"there is no {self.subject} {self.key}"
+
+
+class Conflict(KommutatorError):
+    """Somebody else changed it meanwhile: the revision given is not the one that is there."""
+
+    code = "conflict"
+
+    def __init__(self, subject: str, key: object, revision: int) -> None:
+        super().__init__(subject, key, revision)
+        self.subject = subject
+        self.key = key
+        self.revision = revision
+        """The one that is there."""
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.key} was changed meanwhile: it is at revision {self.revision}"
+
+
+class Refused(KommutatorError):
+    """What was asked for breaks a rule; nothing was changed."""
+
+    code = "refused"
+
+
+class NoRollback(Refused):
+    """There is no earlier activation to go back to."""
+
+    code = "no_rollback"
+
+
+class SignInRefused(KommutatorError):
+    """The login or the password is wrong, or the account is closed: which of them is not told."""
+
+    code = "sign_in_refused"
+
+
+class SignInThrottled(KommutatorError):
+    """Too many failed attempts."""
+
+    code = "sign_in_throttled"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(retry_after_s)
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"too many failed attempts; try again in {self.retry_after_s} s"
