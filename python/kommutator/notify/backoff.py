@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pauses that double, each shortened by up to a half, by the notice's id: many notices that failed together do not return together,
-    and the same notice always returns at the same time."""
+    """Pauses that double, each shortened by up to a half, by the notice's id.
+
+    Many notices that failed together do not return together, and the same notice always returns at the same time.
+    """
 
     first_s: float = 5.0
     longest_s: float = 900.0

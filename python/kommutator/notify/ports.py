@@ -78,8 +78,10 @@ class Outbox(Protocol):
         ...
 
     async def hand_over(self, notice: Notice, until_ms: int) -> bool:
-        """Mark the notice as handed over (one doubt more), and hold the claim until `until_ms`. False when the claim was lost meanwhile:
-        then it must be left alone."""
+        """Mark the notice as handed over (one doubt more), and hold the claim until `until_ms`.
+
+        False when the claim was lost meanwhile: then it must be left alone.
+        """
         ...
 
     async def accepted(self, notice: Notice, part: int, provider_id: str | None, now_ms: int) -> None:

@@ -1,11 +1,11 @@
 """The sender: takes what is due from the outbox, hands it to its channel, and writes down what became of it.
 
-    claimed ──too old──► failed
-       │
-    handed over ──► Sent ─────► sent (then receipts)
-                    Later ────► due again after a pause, or failed when that would be too late
-                    Doubtful ─► the same, but at most `repeats_in_doubt` times where the channel would not recognise it
-                    Refused ──► failed
+claimed ──too old──► failed
+   │
+handed over ──► Sent ─────► sent (then receipts)
+                Later ────► due again after a pause, or failed when that would be too late
+                Doubtful ─► the same, but at most `repeats_in_doubt` times where the channel would not recognise it
+                Refused ──► failed
 """
 
 from __future__ import annotations
@@ -54,16 +54,26 @@ class SenderSettings:
     connection that breaks, and risks a double."""
     database_pause_s: float = 1.0
     """Between attempts to reach the database; doubles up to 16 times as much."""
+    doubt_pause_s: float = 120.0
+    """The least pause before a doubtful notice is repeated: the trouble should be over."""
+    silence: Backoff = field(default_factory=lambda: Backoff(10.0, 300.0))
+    """The pauses of a channel that does not answer. After each, one notice at a time tries whether it answers again, so that an outage
+    makes few doubts."""
 
 
 class Sender:
     """Sends until it is stopped or cancelled. Several senders may work on one outbox."""
 
     def __init__(
-        self, outbox: Outbox, channels: Mapping[ChannelName, Channel], clock: Clock, settings: SenderSettings | None = None
+        self,
+        outbox: Outbox,
+        channels: Mapping[ChannelName, Channel],
+        clock: Clock,
+        settings: SenderSettings | None = None,
     ) -> None:
         self._lanes = {
-            name: _Lane(name, channel, outbox, clock, settings or SenderSettings()) for name, channel in channels.items()
+            name: _Lane(name, channel, outbox, clock, settings or SenderSettings())
+            for name, channel in channels.items()
         }
 
     async def run(self) -> None:
@@ -98,6 +108,7 @@ class _Lane:
         self._awake = asyncio.Event()
         self._stopping = False
         self._running = 0
+        self._unanswered = 0
         self._paused_until_ms = 0
         self._log = structlog.get_logger().bind(channel=name)
 
@@ -121,7 +132,7 @@ class _Lane:
 
     async def _fill(self, attempts: asyncio.TaskGroup) -> float:
         """Start what is due and has room; how long to rest unless woken, in seconds."""
-        free = self._settings.concurrency - self._running
+        free = (1 if self._unanswered else self._settings.concurrency) - self._running
         now_ms = self._clock.now_ms()
         if free <= 0:
             return self._settings.poll_s
@@ -178,6 +189,8 @@ class _Lane:
 
     async def _write_down(self, notice: Notice, outcome: Outcome, log: structlog.stdlib.BoundLogger) -> None:
         now_ms = self._clock.now_ms()
+        if not isinstance(outcome, Doubtful):
+            self._unanswered = 0
         match outcome:
             case Sent():
                 await self._surely(lambda: self._outbox.sent(notice, now_ms))
@@ -187,11 +200,15 @@ class _Lane:
                 log.error("a notice was given up", state="failed", reason=reason)
             case Later(reason, after_s, channel_s):
                 if channel_s is not None:
-                    self._paused_until_ms = max(self._paused_until_ms, now_ms + int(channel_s * 1000))
+                    self._pause(now_ms, channel_s)
                 wish_s = after_s if channel_s is None else max(after_s or 0.0, channel_s)
                 await self._put_off(notice, reason, wish_s, log, doubtful=False)
             case Doubtful(reason):
-                await self._put_off(notice, reason, None, log, doubtful=True)
+                if now_ms >= self._paused_until_ms:
+                    self._unanswered += 1
+                    self._pause(now_ms, self._settings.silence.pause_s(self._name, self._unanswered))
+                pause_s = self._settings.backoff.pause_s(notice.id, notice.attempt)
+                await self._put_off(notice, reason, max(pause_s, self._settings.doubt_pause_s), log, doubtful=True)
 
     async def _put_off(
         self, notice: Notice, reason: str, wish_s: float | None, log: structlog.stdlib.BoundLogger, *, doubtful: bool
@@ -204,7 +221,12 @@ class _Lane:
             log.error("a notice was given up", state="failed", reason=reason, doubtful=doubtful)
         else:
             await self._surely(lambda: self._outbox.again(notice, at_ms, reason, doubtful=doubtful))
-            log.warning("a notice could not be sent yet", reason=reason, again_in_s=round(pause_s, 1), doubtful=doubtful)
+            log.warning(
+                "a notice could not be sent yet", reason=reason, again_in_s=round(pause_s, 1), doubtful=doubtful
+            )
+
+    def _pause(self, now_ms: int, seconds: float) -> None:
+        self._paused_until_ms = max(self._paused_until_ms, now_ms + int(seconds * 1000))
 
     def _too_late(self, notice: Notice, at_ms: int) -> bool:
         return at_ms - notice.created_at_ms > self._settings.give_up_s * 1000
