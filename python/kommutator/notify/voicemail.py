@@ -1,7 +1,7 @@
 """A caller's message as a file that any mail program plays: WAV while it is small, MP3 above that.
 
-MP3 and not Opus: Outlook and the mail programs of telephones play it without help. Samples at 8 kHz are put up to 16 kHz, since players
-that know MP3 do not all know MPEG 2.5, the only one with 8 kHz.
+MP3 and not Opus: Outlook and the mail programs of telephones play it without help. Samples at 8 kHz are put up to 16 kHz, since not
+all players of MP3 know MPEG 2.5, the only one with 8 kHz.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def playable(wav: bytes, settings: SoundSettings) -> Sound | None:
 def _is_pcm(wav: bytes) -> bool:
     try:
         with wave.open(io.BytesIO(wav)) as reader:
-            return reader.getsampwidth() == 2 and reader.getnframes() > 0
+            return bool(reader.getsampwidth() == 2 and reader.getnframes() > 0)
     except (wave.Error, EOFError):
         return False
 
