@@ -89,7 +89,7 @@ class SmppSms:
     ) -> None:
         self._settings = settings
         self._incoming = incoming
-        self._session: smpp34.Smsc | None = None
+        self._session: tuple[smpp34.Client, smpp34.Smsc] | None = None
         self._bound = asyncio.Event()
         self._joiner = Joiner()
         self._pace = asyncio.Lock()
@@ -118,7 +118,7 @@ class SmppSms:
                 continue
             pause_s = self._settings.reconnect_s[0]
             self._log.info("bound to the SMSC", system_id=session.system_id)
-            self._session = session
+            self._session = client, session
             self._bound.set()
             try:
                 await self._read(session, told)
@@ -231,7 +231,10 @@ class SmppSms:
             return None
         async with self._pace:
             await asyncio.sleep(1 / self._settings.per_second)
-        return self._session
+        if self._session is None:
+            return None
+        client, session = self._session
+        return session if await client.is_alive() else None
 
     def _nacked(self, part: Part, error: str) -> Outcome:
         """The library's word for a `generic_nack`, which is certain, and for a session that ended before the answer, which is not."""
