@@ -1,4 +1,4 @@
-"""An outbox in memory that keeps the port's promises, and says every change, so that tests wait for what happens and never for time."""
+"""An outbox in memory that keeps the port's promises and says every change: tests wait for what happens, and never for time."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class MemoryOutbox:
         return row
 
     async def until(self, true: Callable[[], bool]) -> None:
-        """Wait until something is true of the rows; fails after 20 s."""
-        async with asyncio.timeout(20):
+        """Wait until something is true of the rows; fails after 10 s."""
+        async with asyncio.timeout(10):
             while not true():
                 self._changed.clear()
                 await self._changed.wait()
@@ -74,7 +74,8 @@ class MemoryOutbox:
 
     async def claim(self, channel: ChannelName, limit: int, now_ms: int) -> Sequence[Notice]:
         self._reached()
-        claimed, seen = [], set()
+        claimed: list[Notice] = []
+        seen: set[str] = set()
         for row in self.rows.values():
             waits = row.state == "waiting" and row.channel == channel
             if waits and row.notice.recipient not in seen and row.due_ms <= now_ms and len(claimed) < limit:

@@ -15,6 +15,7 @@ import smpp34
 
 from kommutator.notify.sms_text import split
 
+_THROTTLED, _NO_SUCH_NUMBER = 0x58, 0x0B
 ANSWERS = {
     "0058": "throttles the first message, takes the rest",
     "0011": "knows no such number",
@@ -67,9 +68,9 @@ class Smsc:
         if ending == "0000":
             self._unanswered.append(message)
         elif (ending, times) in (("0058", 1), ("0002", 2)):
-            message.reject(smpp34.ESME_RTHROTTLED)
+            message.reject(_THROTTLED)
         elif ending == "0011":
-            message.reject(smpp34.ESME_RINVDSTADR)
+            message.reject(_NO_SUCH_NUMBER)
         else:
             await self._accept(message, ending)
 

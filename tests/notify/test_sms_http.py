@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 from pydantic import SecretStr
@@ -146,7 +147,7 @@ async def test_an_address_holds_any_text(provider: Provider, send: Callable[...,
     [
         ("form", "to={to}&text={text}", lambda body: parse_qs(body.decode())["text"][0]),
         ("text", "{text}", lambda body: body.decode()),
-        ("xml", "<sms text='{text}'/>", lambda body: __import__("xml.etree.ElementTree").etree.ElementTree.fromstring(body).get("text")),
+        ("xml", "<sms text='{text}'/>", lambda body: ElementTree.fromstring(body).get("text")),
     ],
 )  # fmt: skip
 async def test_what_is_put_in_is_escaped_for_its_place(

@@ -228,7 +228,7 @@ async def test_an_smsc_that_is_away_costs_no_notice_and_is_found_again(
 async def test_a_notice_waits_while_there_is_no_session(outbox: MemoryOutbox, clock: FakeClock) -> None:
     nobody = SmscProcess()  # never started
     row = outbox.put("c1.2", "+79161230001", "text")
-    async with sending(outbox, clock, SmppSms(settings(nobody))):
+    async with sending(outbox, clock, SmppSms(settings(nobody, bind_wait_s=0.2))):
         await outbox.until(lambda: "later" in row.history)
     assert row.reason == "there is no session with the SMSC"
     assert row.notice.doubts == 0

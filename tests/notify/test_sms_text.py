@@ -56,7 +56,8 @@ def test_parts_in_any_order_are_the_text_again(text: str, random: Random) -> Non
     text = text.encode("utf-16-be", "replace").decode("utf-16-be")  # lone surrogates are no text
     parts = split(text, "n1")
     random.shuffle(parts)
-    joiner, whole = Joiner(), []
+    joiner = Joiner()
+    whole: list[tuple[str, str]] = []
     for part in parts:
         assert len(part.header + part.body) <= (140 if part.coding == UCS2 else 160)
         header, body = take_header(part.header + part.body) if part.of > 1 else (None, part.body)

@@ -9,17 +9,17 @@ import asyncio
 import smtplib
 import socket
 import ssl
+from base64 import b64encode
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
 from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import SecretStr
 
 from kommutator.errors import SettingsInvalid
-from kommutator.notify.letters import Letterhead, compose
+from kommutator.notify.letters import POLICY, Letterhead, compose
 from kommutator.notify.ports import Accepted, Doubtful, Later, Notice, Outcome, Refused, Sent, Told, Voicemail
 from kommutator.notify.voicemail import Sound, SoundSettings, playable
 
@@ -171,7 +171,7 @@ class _Sending:
                 connection.starttls(context=context)
                 self._socket = connection.sock
             if settings.user is not None and settings.password is not None:
-                connection.login(settings.user, settings.password.get_secret_value())
+                _sign_in(connection, settings.user, settings.password.get_secret_value())
             else:
                 connection.ehlo_or_helo_if_needed()
         except BaseException:
@@ -183,7 +183,7 @@ class _Sending:
         international = not (self._recipient.isascii() and self._sender.isascii())
         if international and not connection.has_extn("smtputf8"):
             return Refused("the mail server takes no addresses with other than Latin letters")
-        content = self._letter.as_bytes(policy=SMTPUTF8 if international else SMTP)
+        content = self._letter.as_bytes(policy=POLICY.clone(utf8=international))
         options = ["SMTPUTF8", "BODY=8BITMIME"] if international else []
         try:
             if connection.has_extn("size"):
@@ -202,6 +202,17 @@ class _Sending:
         except (OSError, smtplib.SMTPException) as error:
             return Doubtful(f"the mail server's answer was lost: {_said(error)}")
         return Sent() if code == 250 else _refusal(code, answer)
+
+
+def _sign_in(connection: smtplib.SMTP, user: str, password: str) -> None:
+    """Raises `SMTPException`. smtplib's own `login` knows ASCII alone; PLAIN is UTF-8 (RFC 4616)."""
+    if (user + password).isascii():
+        connection.login(user, password)
+        return
+    connection.ehlo_or_helo_if_needed()
+    code, answer = connection.docmd("AUTH", "PLAIN " + b64encode(f"\0{user}\0{password}".encode()).decode())
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, answer)
 
 
 def _refusal(code: int, answer: bytes | str) -> Outcome:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from kommutator.notify.ports import Letter, Notice, Voicemail
@@ -40,6 +42,31 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+class LetterPolicy(EmailPolicy):
+    """How letters are written. CPython's own folding (3.11 to 3.14) loses spaces where Cyrillic and Latin words meet in a long header,
+    about one subject in ten: such headers are encoded as a whole (RFC 2047)."""
+
+    def fold(self, name: str, value: Any) -> str:
+        """One header as lines."""
+        if self.utf8 or str(value).isascii() or name.lower() not in ("subject", "from"):
+            return super().fold(name, value)
+        if name.lower() == "subject":
+            return f"{name}: {_encoded(str(value), name)}\n".replace("\n", self.linesep)
+        (address,) = value.addresses
+        return f"{name}: {_encoded(address.display_name, name)}\n <{address.addr_spec}>\n".replace("\n", self.linesep)
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        """`fold` as bytes."""
+        return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii")
+
+
+def _encoded(text: str, name: str) -> str:
+    return Header(text, "utf-8", header_name=name).encode()
+
+
+POLICY: Final = LetterPolicy(linesep="\r\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Letterhead:
     """Whose letters they are."""
@@ -65,8 +92,10 @@ def compose(notice: Notice, head: Letterhead, sound: Sound | None = None) -> Ema
 
     Raises `ValueError` for what is no letter, and for addresses that no header can hold.
     """
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", notice.recipient):
+        raise ValueError(f"`{notice.recipient}` is no e-mail address")
     words = _WORDS.get(head.language, _WORDS["en"])
-    letter = EmailMessage(policy=SMTP)
+    letter = EmailMessage(policy=POLICY)
     letter["From"] = Address(display_name=_one_line(head.company), addr_spec=head.sender)
     letter["To"] = notice.recipient
     if head.reply_to:

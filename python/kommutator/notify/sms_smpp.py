@@ -37,7 +37,6 @@ _NEVER: Final = frozenset({0x01, 0x0B, 0x33, 0x40, 0x42, 0x43, 0x50, 0x51, 0x61,
 _NAMES: Final = {getattr(smpp34, name): name for name in dir(smpp34) if name.startswith("ESME_")}
 _STATUS = re.compile(r"\((0x[0-9A-Fa-f]+)\)")
 _SYSTEM_ERROR: Final = 0x08
-_BIND_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,8 @@ class SmppSettings:
     """The pause after the SMSC says that it is too much."""
     answer_s: float = 20.0
     """The longest wait for the answer to one message; below the 30 s of the library."""
+    bind_wait_s: float = 5.0
+    """How long a message waits for a session."""
     reconnect_s: tuple[float, float] = (1.0, 30.0)
     """The first and the longest pause between attempts to bind."""
 
@@ -98,7 +99,7 @@ class SmppSms:
     @property
     def attempt_s(self) -> float:
         """Of the longest text: six parts of it, and the wait for a session."""
-        return _BIND_WAIT_S + 6 * (self._settings.answer_s + 1 / self._settings.per_second)
+        return self._settings.bind_wait_s + 6 * (self._settings.answer_s + 1 / self._settings.per_second)
 
     @property
     def bound(self) -> bool:
@@ -225,7 +226,7 @@ class SmppSms:
     async def _its_turn(self) -> smpp34.Smsc | None:
         """The session, not more often than the contract allows; None when there is none for a while."""
         try:
-            async with asyncio.timeout(_BIND_WAIT_S):
+            async with asyncio.timeout(self._settings.bind_wait_s):
                 await self._bound.wait()
         except TimeoutError:
             return None
