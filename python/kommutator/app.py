@@ -36,11 +36,11 @@ class SystemClock:
 class NoLookups:
     """Nobody can be asked: there is no desk."""
 
-    async def owner(self, caller: str) -> Event:
+    async def owner(self, _caller: str, /) -> Event:
         """`failed`, always."""
         return {"type": "failed"}
 
-    async def history(self, caller: str, days: int | None) -> Event:
+    async def history(self, _caller: str, _days: int | None, /) -> Event:
         """`failed`, always."""
         return {"type": "failed"}
 

@@ -19,7 +19,9 @@ class RouterConfig:
     ari_user: str
     ari_password: str
     data: Path
-    """The folder of the spool, the ledger, the fetched recordings and the prompts made; the PBX must be able to read its `prompts`."""
+    """The folder of the spool, the ledger, the fetched recordings and the prompts made; the PBX must be able to read
+    its `prompts`.
+    """
     application: str = "kommutator"
     """The name in the dialplan's `Stasis(…)`."""
     trunk: str = "PJSIP/{number}@trunk"

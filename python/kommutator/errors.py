@@ -215,7 +215,7 @@ class PostgresFailed(DatabaseError):
 
 
 class DatabaseUnreachable(DatabaseError):
-    """The database cannot be reached, or the connection was lost. What was not committed did not happen."""
+    """The database cannot be reached, is too slow, or the connection was lost. What was not committed did not happen."""
 
     code = "database_unreachable"
 
@@ -224,6 +224,12 @@ class MigrationRefused(DatabaseError):
     """The database was not made by these migrations: one has changed since, or it is newer than this program."""
 
     code = "migration_refused"
+
+
+class BadEntry(KommutatorError):
+    """An entry of a router's spool is malformed, or holds what the ledger cannot."""
+
+    code = "bad_entry"
 
 
 class NotFound(KommutatorError):

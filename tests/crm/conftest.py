@@ -1,6 +1,7 @@
 """A real server for the whole run, and a database of its own for every test.
 
-The server lives in a folder that its unprivileged user can enter; each database is a copy of one that was migrated once.
+The server lives in a folder that its unprivileged user can enter; each database is a copy of one that was migrated
+once.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def server_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def server(server_folder: Path) -> Iterator[Server]:
-    """The embedded server, with a migrated template. Nothing of it must outlive the run, so it need not reach the disk."""
+    """The embedded server, with a migrated template. Nothing of it must outlive the run, so it need not reach the
+    disk."""
     settings = PostgresSettings(
         data=server_folder / "shared",
         database=_TEMPLATE,

@@ -138,3 +138,13 @@ async def test_diff_shows_lines_and_values(db: Database, company: Path) -> None:
         found = await diff(tx, first, second)
     assert "+" in found.text and "Пётр Новый" in found.text and "(version 2)" in found.text
     assert [(change.before, change.after) for change in found.changes] == [(name, "Пётр Новый")]
+
+
+async def test_a_versions_prompts_can_be_read(db: Database, company: Path) -> None:
+    number = await add(db, draft_of(company))
+    async with db.transaction() as tx:
+        files = await versions.files(tx, number)
+    with versions.unpacked(files) as loaded:
+        sounds = {name: source.file.read_bytes() for name, source in loaded.prompts.items() if source.file is not None}
+    assert sounds
+    assert set(sounds.values()) <= set(files.values())

@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Cable:
-    """Relays `port` of 127.0.0.1 to another port there. While it is `cut` nothing connects, and nothing is connected."""
+    """Relays `port` of 127.0.0.1 to another port there. While it is `cut`, nothing connects or is connected."""
 
     def __init__(self, target: int) -> None:
         self._target = target

@@ -14,10 +14,13 @@ from kommutator import Engine
 from kommutator.company import LoadedCompany, load
 from kommutator.pbx.simulated.adapter import SimulatedLookups
 from kommutator.pbx.simulated.behaviour import CallerScript, phones_of
-from kommutator.pbx.simulated.world import World
+from kommutator.pbx.simulated.world import Channel, World
 from kommutator.routing.ledger import FileJournal
 from kommutator.simulation import Arrival, Simulation, simulate
-from tests.scenario_files import Scenario, moment_ms
+from tests.scenario_files import Scenario, inside_calls_of, moment_ms, phone_plans_of
+
+INSIDE_S = 3600.0
+"""A call from inside the house that nobody ends goes on so long."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,20 @@ def engine_of(scenario: Scenario) -> Engine:
 
 def simulation_of(scenario: Scenario) -> Simulation:
     """The scenario's phones at the scenario's time."""
-    phones = phones_of(scenario.data["real"].get("phones"))
-    return Simulation(company(scenario.folder).document, scenario.at_ms, phones)
+    phones = phones_of(phone_plans_of(scenario))
+    start_ms = moment_ms(scenario.data["real"].get("at", scenario.data["at"]))
+    simulation = Simulation(company(scenario.folder).document, start_ms, phones)
+    for employee, endpoint in inside_calls_of(scenario).items():
+        ring_inside(simulation, endpoint, scenario.data["real"].get("freed", {}).get(employee, INSIDE_S))
+    return simulation
+
+
+def ring_inside(simulation: Simulation, endpoint: str, seconds: float) -> None:
+    """Let a call from inside the house, none of the router's, ring a phone for so long from the arrival on."""
+    world = simulation.world
+    house = Channel(f"house {endpoint}", "", None, CallerScript(), 0)
+    world.ring(house, endpoint)
+    simulation.agenda.after(seconds, lambda: world.cancel(house))
 
 
 def arrival_of(scenario: Scenario) -> Arrival:

@@ -195,7 +195,7 @@ class FailingFor:
             raise RuntimeError("a defect")
         return {"type": "owner", "employee": "anna"}
 
-    async def history(self, caller: str, days: int | None) -> Event:  # noqa: ARG002
+    async def history(self, caller: str, days: int | None) -> Event:
         await trio.lowlevel.checkpoint()
         return {"type": "never_called"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import trio
 
 from kommutator import Engine
 from kommutator.pbx.simulated.agenda import run_virtually
+from kommutator.pbx.simulated.behaviour import CallerScript
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
 from kommutator.routing.ports import Lookups
-from kommutator.routing.turn import Event, Turn, action_type
-from kommutator.simulation import Simulation
+from kommutator.routing.turn import Event, Turn
+from kommutator.simulation import Arrival, Simulation
 from tests.routing.played import Played, arrival_of, engine_of, ledger, lookups_of, play, presence_of, simulation_of
 from tests.scenario_files import Scenario, scenarios
 
@@ -26,7 +28,7 @@ MOMENT_S = 0.01
 class NotedJournal(FileJournal):
     """Tells when a turn is decided that no earlier router knew."""
 
-    def __init__(self, folder: Path, newest: int, of_types: set[str] | None) -> None:
+    def __init__(self, folder: Path, newest: dict[str, int], of_types: set[str] | None) -> None:
         super().__init__(folder)
         self._of_types = of_types
         self.newest = newest
@@ -35,10 +37,10 @@ class NotedJournal(FileJournal):
 
     def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn) -> None:
         super().turned(call_id, at_ms, event, turn)
-        if turn.sequence > self.newest:
-            self.newest = turn.sequence
-            if self._of_types is None or action_type(turn.action) in self._of_types:
-                self.action = action_type(turn.action)
+        if turn.sequence > self.newest.get(call_id, -1):
+            self.newest[call_id] = turn.sequence
+            if self._of_types is None or turn.kind in self._of_types:
+                self.action = turn.kind
                 self.new.set()
 
 
@@ -61,7 +63,7 @@ class Unsteady:
     """A scenario whose router dies soon after the first action, the next one soon after the next, and so on.
 
     `dies_in` leaves only these types of actions; `lives_s` is for how long a router goes on in one, and `gap_s` how
-    long nobody routes then.
+    long nobody routes then. `others` call as well, one after the other.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Unsteady:
         dies_in: set[str] | None = None,
         gap_s: float = MOMENT_S,
         lives_s: float = MOMENT_S,
+        others: Sequence[Arrival] = (),
     ) -> None:
         self.scenario = scenario
         self.folder = folder
@@ -79,16 +82,16 @@ class Unsteady:
         self.died_in: list[str] = []
         self._dies_in = dies_in
         self._gap_s = gap_s
+        self._others = others
         self._lives_s = lives_s
-        self.newest = -1
+        self.newest: dict[str, int] = {}
 
     def play(self) -> Played:
         run_virtually(self._play)
         return Played(self.simulation.world, ledger(self.folder), self.engine.claims(self.simulation.agenda.now_ms()))
 
     async def _play(self) -> None:
-        arrival = arrival_of(self.scenario)
-        came = False
+        coming = [arrival_of(self.scenario), *self._others]
         async with self.simulation.living():
             over = False
             while not over:
@@ -102,13 +105,13 @@ class Unsteady:
                     await pbx.found_calls()
                     for employee, state in presence_of(self.scenario).items():
                         router.presence(employee, state)
-                    if not came:
+                    for arrival in coming:
                         pbx.come(arrival.call_id, arrival.did, arrival.caller, arrival.script)
-                        came = True
+                        await trio.sleep(MOMENT_S)
+                    coming.clear()
                     over = await self._over_or_new(journal)
                     nursery.cancel_scope.cancel()
                 journal.close()
-                self.newest = journal.newest
                 await trio.sleep(self._gap_s)
 
     async def _over_or_new(self, journal: NotedJournal) -> bool:
@@ -187,3 +190,19 @@ def test_a_caller_who_leaves_while_nobody_routes_has_one_line(
     assert (line["disposition"], line["fault"]) == ended
     assert played.claims == []
     assert played.world.quiet
+
+
+def test_callers_who_wait_keep_their_order_when_the_router_dies(tmp_path: Path) -> None:
+    regions = next(scenario for scenario in REAL if scenario.folder.name == "4-regions")
+    did, caller = "+78005553535", "+73432012345"
+    impatient = [{"during": "ring", "hang_up_after": 5}]
+    first = Scenario(
+        regions.folder, 0, regions.data | {"did": did, "caller": caller, "call": "first", "real": {"caller": impatient}}
+    )
+    others = [Arrival(name, did, caller, CallerScript.of(impatient)) for name in ("second", "third")]
+    unsteady = Unsteady(first, tmp_path, dies_in={"wait"}, gap_s=1, others=others)
+    played = unsteady.play()
+    assert unsteady.died_in[0] == "wait"
+    assert [leg.call_id for leg in played.world.legs] == ["first", "second", "third"]
+    assert [line["disposition"] for line in played.ledger] == ["abandoned"] * 3
+    assert played.claims == []

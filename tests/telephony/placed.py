@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.scenario_files import Scenario, moment_ms, read_yaml
+from tests.scenario_files import Scenario, inside_calls_of, moment_ms, phone_plans_of, read_yaml
 
 from . import messages
 from .asterisk import Asterisk
@@ -25,7 +25,6 @@ from .sipp import Caller
 SILENCE_S: Final = 2
 """So much silence ends a message."""
 _CALL_LIMIT_S = 90.0
-_GONE_S = 5.0
 _COINS = 24
 """How often a call is placed anew whose id fell to the other side of a split; once in 10⁷ runs that is not enough."""
 
@@ -66,15 +65,11 @@ class Placed:
 
 def place(scenario: Scenario, asterisk: Asterisk, folder: Path) -> Placed:
     """Plays the scenario's `real` section to its end; raises what goes wrong on the way."""
-    real: Mapping[str, Any] = scenario.data["real"]
     company = hurried(scenario.folder, folder / "company")
-    ringing = _phones_ringing(scenario)
+    ringing = inside_calls_of(scenario)
     endpoints = [*dict.fromkeys([*endpoints_of(scenario), *ringing.values()])]
-    plans = dict(real.get("phones", {}))
-    for endpoint in ringing.values():
-        plans[endpoint] = [{"does": "silent"}, *_listed(plans.get(endpoint, {"does": "silent"}))]
     with (
-        People(asterisk, endpoints, plans, speed=SPEED) as people,
+        People(asterisk, endpoints, phone_plans_of(scenario), speed=SPEED) as people,
         RouterProcess.of_world(_world(scenario, asterisk, company, folder / "data")) as router,
     ):
         inside = {employee: _InternalCall(asterisk, endpoint) for employee, endpoint in ringing.items()}
@@ -90,7 +85,7 @@ def place(scenario: Scenario, asterisk: Asterisk, folder: Path) -> Placed:
                 break
         for call in inside.values():
             call.end()
-        left = _channels_left(asterisk)
+        left = [channel.name for channel in asterisk.wait_idle()]
         lines = [line for line in router.ledger() if line["call_id"] == turns[0]["call"]]
         assert router.stop() == 0, router.tail()
         return Placed(
@@ -129,17 +124,15 @@ def _play(
             if line["event"] != "turn":
                 continue
             turns.append(line)
+            if not timers:
+                freed = real.get("freed", {})
+                timers = [threading.Timer(freed[employee] / SPEED, inside[employee].end) for employee in freed]
+                for timer in timers:
+                    timer.start()
             if _fell_otherwise(scenario, turns):
                 caller.hang_up()
                 continue
             script.performed(line["action"])
-            if line["action"] == "wait" and not timers:
-                timers = [
-                    threading.Timer(seconds / SPEED, inside[employee].end)
-                    for employee, seconds in real.get("freed", {}).items()
-                ]
-                for timer in timers:
-                    timer.start()
     finally:
         for timer in timers:
             timer.cancel()
@@ -178,17 +171,6 @@ class _InternalCall:
         for channel in self._asterisk.channels():
             if channel.name.startswith(f"{self._endpoint}-") and channel.application != "Stasis":
                 self._asterisk.cli(f"channel request hangup {channel.name}")
-
-
-def _phones_ringing(scenario: Scenario) -> dict[str, str]:
-    """The employees whose line is `ringing` or in `wrap_up` when the call arrives, with their endpoints."""
-    employees = read_yaml(scenario.folder / "company.yaml")["employees"]
-    floor = scenario.data.get("floor", {})
-    return {
-        employee: employees[employee]["endpoint"]
-        for employee, facts in floor.items()
-        if facts.get("line") in ("ringing", "wrap_up")
-    }
 
 
 def _world(scenario: Scenario, asterisk: Asterisk, company: Path, data: Path) -> World:
@@ -231,14 +213,3 @@ def _events(people: People, endpoint: str) -> list[SipEvent]:
 def _since(events: Sequence[SipEvent], began: float) -> list[SipEvent]:
     """What belongs to the calls that began after a moment."""
     return [event for call in messages.by_call(events) if call[0].at >= began for event in call]
-
-
-def _channels_left(asterisk: Asterisk) -> list[str]:
-    until = time.monotonic() + _GONE_S
-    while (left := [channel.name for channel in asterisk.channels()]) and time.monotonic() < until:
-        time.sleep(0.02)
-    return left
-
-
-def _listed(plan: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [plan] if isinstance(plan, Mapping) else list(plan)

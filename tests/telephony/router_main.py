@@ -63,7 +63,7 @@ class ScenarioLookups:
         self._owner = answers.get("owner", FAILS)
         self._history = answers.get("history", FAILS)
 
-    async def owner(self, caller: str) -> Mapping[str, Any]:  # noqa: ARG002
+    async def owner(self, caller: str) -> Mapping[str, Any]:
         """`owner {employee}`, `no_owner` or `failed`."""
         if self._owner == NEVER:
             await trio.sleep_forever()
@@ -71,7 +71,7 @@ class ScenarioLookups:
             return {"type": "no_owner"}
         return {"type": "failed"} if self._owner == FAILS else {"type": "owner", "employee": self._owner}
 
-    async def history(self, caller: str, days: int | None) -> Mapping[str, Any]:  # noqa: ARG002
+    async def history(self, caller: str, days: int | None) -> Mapping[str, Any]:
         """`called_before`, `never_called` or `failed`."""
         if self._history == NEVER:
             await trio.sleep_forever()

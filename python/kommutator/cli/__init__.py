@@ -14,6 +14,14 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "kommutator.cli.demo",
     "compile": "kommutator.cli.compile",
     "route": "kommutator.cli.route",
+    "import": "kommutator.cli.import_company",
+    "export": "kommutator.cli.export_company",
+    "versions": "kommutator.cli.versions",
+    "diff": "kommutator.cli.diff",
+    "activate": "kommutator.cli.activate",
+    "rollback": "kommutator.cli.rollback",
+    "postgres": "kommutator.cli.postgres",
+    "user": "kommutator.cli.user",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""

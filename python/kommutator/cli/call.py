@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import get_args
+from typing import Final, get_args
 
 import click
 import orjson
@@ -19,67 +19,38 @@ from kommutator.pbx.simulated.adapter import SimulatedLookups
 from kommutator.pbx.simulated.behaviour import CallerAct, CallerScript, Does, PhoneAct, PhoneScript
 from kommutator.pbx.simulated.world import Happening
 from kommutator.routing.ledger import MemoryJournal
-from kommutator.simulation import Arrival, Simulation, simulate
+from kommutator.simulation import LONGEST_S, Arrival, Simulation, simulate
 
-STAGES = ("play", "menu", "ring", "wait", "record", "talk", "transfer", "hang_up")
-
-
-class PhoneOption(click.ParamType):
-    """`PJSIP/101=busy,answer:4:20`: an endpoint, and what it does each time it is rung."""
-
-    name = "phone"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, PhoneScript]:
-        """The endpoint and its script."""
-        endpoint, equals, acts = str(value).partition("=")
-        if not endpoint or not equals:
-            self.fail(f"`{value}` is not of the form PJSIP/101=answer:4:20", param, ctx)
-        return endpoint, PhoneScript([self._act(act, param, ctx) for act in acts.split(",")])
-
-    def _act(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> PhoneAct:
-        does, *seconds = text.split(":")
-        if does not in get_args(Does):
-            self.fail(f"a phone does {', '.join(get_args(Does))}, not `{does}`", param, ctx)
-        try:
-            after, talks, *more = [*map(float, seconds), *(20.0, 20.0)[len(seconds) :]] if seconds else [3.0, 20.0]
-        except ValueError:
-            self.fail(f"`{text}`: seconds are numbers", param, ctx)
-        if more or after < 0 or talks < 0:
-            self.fail(f"`{text}`: at most two times, in seconds: of ringing and of talking", param, ctx)
-        return PhoneAct.of({"does": does, "after": after, "talks": talks})
-
-
-class HangUpOption(click.ParamType):
-    """`ring:12`: the stage in which the caller hangs up, and after how many seconds of it."""
-
-    name = "hang-up"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> CallerAct:
-        """The caller's act."""
-        stage, _, seconds = str(value).partition(":")
-        if stage not in STAGES:
-            self.fail(f"the caller is in {', '.join(STAGES)}, not in `{stage}`", param, ctx)
-        try:
-            return CallerAct(stage, hang_up_after=float(seconds or 0))
-        except ValueError:
-            self.fail(f"`{value}` is not of the form ring:12", param, ctx)
+RINGS_S: Final = 3.0
+"""How long a phone rings before it answers or declines, unless told."""
+TALKS_S: Final = 20.0
+STAGES: Final = ("play", "menu", "ring", "wait", "record", "talk", "transfer", "hang_up")
 
 
 @click.command("call")
 @click.argument("did")
 @click.option("--as", "caller", metavar="N", help="The caller's number; without it, it is withheld.")
-@click.option("--company", default=str(sample.COMPANY), show_default=False, metavar="COMPANY", help="Default: the sample company.")
+@click.option(
+    "--company", default=str(sample.COMPANY), show_default=False, metavar="COMPANY", help="Default: the sample company."
+)
 @click.option("--at", metavar="ISO-8601", help="When; without an offset, the company's civil time. Default: now.")
-@click.option("--phone", "phones", multiple=True, type=PhoneOption(), metavar="ENDPOINT=ACT[:RINGS[:TALKS]][,ACT…]",
+@click.option("--phone", "phones", multiple=True, metavar="ENDPOINT=ACT[:RINGS[:TALKS]][,ACT…]",
               help="What a phone does: answer, busy, decline, silent or unreachable; a list: each time it is rung. "
               "One that is not named rings and stays silent.")  # fmt: skip
 @click.option("--press", "keys", multiple=True, metavar="KEYS", help="Keys in a menu; once for each menu.")
-@click.option("--hang-up", type=HangUpOption(), metavar="STAGE:SECONDS",
-              help="When the caller loses patience, after the keys if there are any: " + ", ".join(STAGES) + ".")  # fmt: skip
-@click.option("--speak", default=5.0, show_default=True, metavar="SECONDS", help="The length of a message, if he may leave one.")
-@click.option("--owner", metavar="EMPLOYEE", help="Whom the CRM names; `nobody`: it knows of none. Default: it is down.")
+@click.option("--hang-up", metavar="STAGE:SECONDS",
+              help="When the caller loses patience, after any keys: " + ", ".join(STAGES) + ".")  # fmt: skip
+@click.option(
+    "--speak",
+    type=click.FloatRange(0, LONGEST_S),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="The length of a message, if he may leave one.",
+)
+@click.option(
+    "--owner", metavar="EMPLOYEE", help="Whom the CRM names; `nobody`: it knows of none. Default: it is down."
+)
 @click.option("--history", type=click.Choice(["called_before", "never_called"]), help="What the desk says.")
 @click.option("--away", multiple=True, metavar="EMPLOYEE", help="Who is not at the workplace; may be repeated.")
 @click.option("--language", type=click.Choice(["en", "ru"]), default="en", show_default=True, help="Of what is told.")
@@ -89,9 +60,9 @@ def command(
     caller: str | None,
     company: str,
     at: str | None,
-    phones: Sequence[tuple[str, PhoneScript]],
+    phones: Sequence[str],
     keys: Sequence[str],
-    hang_up: CallerAct | None,
+    hang_up: str | None,
     speak: float,
     owner: str | None,
     history: str | None,
@@ -124,8 +95,9 @@ def command(
     except CompanyInvalid as error:
         fail(f"{error}\nkommutator check {company} says more.", EXIT_INVALID)
     acts = [CallerAct("menu", press=pressed) for pressed in keys]
-    acts += [hang_up] if hang_up is not None else []
+    acts += [_hang_up(hang_up)] if hang_up is not None else []
     acts.append(CallerAct("record", speak=speak, end="hash"))
+    scripts = dict(map(_phone, phones))
     answers: dict[str, str | None] = {} if owner is None else {"owner": None if owner == "nobody" else owner}
     if history is not None:
         answers["history"] = history
@@ -137,7 +109,7 @@ def command(
         console.print(Text(f"{did} ← {caller or '—'}", style="bold"))
     with only_errors_logged():
         simulate(
-            Simulation(loaded.document, start_ms, dict(phones), watch),
+            Simulation(loaded.document, start_ms, scripts, watch),
             engine,
             journal if as_json else Narrated(journal, narrator),
             [Arrival("call", did, caller, CallerScript(acts))],
@@ -146,3 +118,40 @@ def command(
         )
     if as_json:
         click.echo(orjson.dumps(journal.lines[0]))
+
+
+def _phone(text: str) -> tuple[str, PhoneScript]:
+    """`PJSIP/101=busy,answer:4:20`: an endpoint, and what it does each time it is rung."""
+    endpoint, _, acts = text.partition("=")
+    if not endpoint or not acts:
+        raise click.BadParameter(f"`{text}` is not of the form PJSIP/101=answer:4:20", param_hint="--phone")
+    return endpoint, PhoneScript([_phone_act(act) for act in acts.split(",")])
+
+
+def _phone_act(text: str) -> PhoneAct:
+    does, *times = text.split(":")
+    if does not in get_args(Does):
+        raise click.BadParameter(f"a phone does {', '.join(get_args(Does))}, not `{does}`", param_hint="--phone")
+    if len(times) > 2:
+        raise click.BadParameter(f"`{text}`: at most two times, of ringing and of talking", param_hint="--phone")
+    seconds = [_seconds(time, text, "--phone") for time in times]
+    after, talks = seconds + [RINGS_S, TALKS_S][len(seconds) :]
+    return PhoneAct.of({"does": does, "after": after, "talks": talks})
+
+
+def _hang_up(text: str) -> CallerAct:
+    """`ring:12`: the stage in which the caller hangs up, and after how many seconds of it."""
+    stage, _, seconds = text.partition(":")
+    if stage not in STAGES:
+        raise click.BadParameter(f"the caller is in {', '.join(STAGES)}, not in `{stage}`", param_hint="--hang-up")
+    return CallerAct(stage, hang_up_after=_seconds(seconds or "0", text, "--hang-up"))
+
+
+def _seconds(text: str, whole: str, option: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= LONGEST_S:
+        raise click.BadParameter(f"`{whole}`: `{text}` is no number of seconds", param_hint=option)
+    return seconds

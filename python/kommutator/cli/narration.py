@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -14,14 +14,16 @@ from kommutator.cli import words
 from kommutator.cli.inputs import zone_of
 from kommutator.company import LoadedCompany
 from kommutator.pbx.simulated.world import Happening
+from kommutator.routing.ports import Journal
 from kommutator.routing.turn import Event, Turn
 
+GOOD: Final = frozenset({"answered", "transferred", "voicemail", "informed"})
+"""Dispositions that are no missed call."""
 _NODE_WIDTH: Final = 24
-_GOOD: Final = frozenset({"answered", "transferred", "voicemail", "informed"})
 
 
 class Narrator:
-    """Prints a line for everything that happens. `pause` is called after each with the seconds that it takes to read it."""
+    """Prints a line for everything that happens; `pause` is called after each with the seconds it takes to read."""
 
     def __init__(
         self, console: Console, company: LoadedCompany, language: str, pause: Callable[[float], None] | None = None
@@ -38,19 +40,21 @@ class Narrator:
             if card.get(key)
         }
         self._began: dict[str, int] = {}
+        self.endings: list[str] = []
+        """The dispositions, in order."""
 
     def turned(self, at_ms: int, turn: Turn) -> None:
         """A turn was decided."""
         for passed in turn.trace:
             line = Text(f"{passed['node']} → {passed['exit']}".ljust(_NODE_WIDTH), style="cyan")
             line.append("  " + _engine.explain(passed["why"], self._language), style="dim")
-            self._say(at_ms, line, 0.5)
+            self._say(at_ms, line, 0.4)
         for formed in turn.rounds:
             if formed["left_out"] or formed["passed_over"]:
                 told = _engine.explain_round(formed, self._language)
                 self._say(at_ms, Text(f"{formed['node']}: {told}", style="dim"), 0.5)
         for effect in turn.effects:
-            self._say(at_ms, Text("✉ " + words.effect_words(effect, self._language), style="magenta"), 0.7)
+            self._say(at_ms, Text("✉ " + words.effect_words(effect, self._language), style="magenta"), 0.5)
 
     def happened(self, happening: Happening) -> None:
         """Something happened at the PBX."""
@@ -63,17 +67,17 @@ class Narrator:
 
     def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
         """The call is over."""
+        self.endings.append(disposition)
         took_s = (at_ms - self._began.pop(call_id, at_ms)) / 1000
-        line = Text("■ ", style="bold")
-        line.append(disposition, style="bold green" if disposition in _GOOD else "bold yellow")
+        line = Text("■ ").append(disposition, style="bold green" if disposition in GOOD else "bold yellow")
         if fault != "none":
             line.append(f" ({_FAULT[self._language]}: {fault})")
         line.append(f"  {took_s:g} {_SECONDS[self._language]}", style="dim")
-        self._say(at_ms, line, 1.2)
+        self._say(at_ms, line, 1.0)
 
     def _say(self, at_ms: int, line: Text, reading_s: float) -> None:
         time = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self._zone).strftime("%H:%M:%S")
-        self._console.print(Text(f"  {time}  ", style="dim") + line)
+        self._console.print(Text.assemble((f"  {time}  ", "dim"), line))
         if self._pause is not None:
             self._pause(reading_s)
 
@@ -88,12 +92,24 @@ class Narrator:
         return happening.detail or ""
 
 
-class Narrated:
-    """A journal that tells a narrator what it is told."""
+class Audience(Protocol):
+    """Who is told what a journal is told."""
 
-    def __init__(self, journal: Any, narrator: Narrator) -> None:
+    def turned(self, at_ms: int, turn: Turn) -> None:
+        """A turn was decided."""
+        ...
+
+    def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
+        """The call is over."""
+        ...
+
+
+class Narrated:
+    """A journal with an audience."""
+
+    def __init__(self, journal: Journal, audience: Audience) -> None:
         self._journal = journal
-        self._narrator = narrator
+        self._audience = audience
 
     def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
         """A call arrived."""
@@ -102,17 +118,16 @@ class Narrated:
     def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn) -> None:
         """A turn was decided."""
         self._journal.turned(call_id, at_ms, event, turn)
-        self._narrator.turned(at_ms, turn)
+        self._audience.turned(at_ms, turn)
 
     def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
         """The call is over."""
         self._journal.ended(call_id, at_ms, disposition, fault)
-        self._narrator.ended(call_id, at_ms, disposition, fault)
+        self._audience.ended(call_id, at_ms, disposition, fault)
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on."""
-        unfinished: Mapping[str, Turn | None] = self._journal.unfinished()
-        return unfinished
+        return self._journal.unfinished()
 
 
 _SECONDS: Final = {"en": "s", "ru": "с"}
@@ -120,7 +135,7 @@ _FAULT: Final = {"en": "fault", "ru": "по чьей вине"}
 
 _HAPPENINGS: Final[dict[str, tuple[str, str, dict[str, str], float]]] = {
     "came": ("☎", "bold", {"en": "a call comes in", "ru": "поступил звонок"}, 0.3),
-    "hears": ("♪", "blue", {"en": "{detail}", "ru": "{detail}"}, 0.8),
+    "hears": ("♪", "blue", {"en": "{detail}", "ru": "{detail}"}, 0.6),
     "pressed": ("#", "yellow", {"en": "the caller presses {detail}", "ru": "звонящий нажал {detail}"}, 0.4),
     "beep": ("●", "red", {"en": "beep: recording", "ru": "сигнал: идёт запись"}, 0.5),
     "recorded": ("●", "red", {"en": "{detail} s recorded", "ru": "записано {detail} с"}, 0.4),

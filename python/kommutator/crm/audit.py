@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kommutator.crm.pool import Tx
+from kommutator.crm.pool import Tx, where
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,16 @@ async def record(
 async def read(
     tx: Tx, *, subject: str | None = None, subject_id: object = None, before: int | None = None, limit: int = 50
 ) -> list[Entry]:
-    """The newest deeds first, of one subject or of all; `before` is the id that the next page begins after. One index range."""
+    """The newest deeds first, of one subject or of all; `before` is the id that the next page begins after. One
+    index range."""
+    which, values = where(
+        ("subject = {}", subject),
+        ("subject_id = {}", None if subject_id is None else str(subject_id)),
+        ("id < {}", before),
+    )
     rows = await tx.fetch(
-        """select id, at, actor, action, subject, subject_id, details from audit
-           where company_id = $1 and ($2::text is null or subject = $2) and ($3::text is null or subject_id = $3)
-             and ($4::bigint is null or id < $4)
-           order by id desc limit $5""",
-        subject, None if subject_id is None else str(subject_id), before, limit,
-    )  # fmt: skip
+        f"""select id, at, actor, action, subject, subject_id, details from audit where company_id = $1{which}
+            order by id desc limit {int(limit)}""",
+        *values,
+    )
     return [Entry(**dict(row)) for row in rows]

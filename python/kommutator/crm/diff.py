@@ -18,7 +18,8 @@ class Change:
     """One value that is different."""
 
     at: tuple[str, ...]
-    """The keys that lead to it in the engine document; items of a list that only grew or shrank are not told one by one."""
+    """The keys that lead to it in the engine document; items of a list that only grew or shrank are not told one by
+    one."""
     before: Any
     """None: it was not there."""
     after: Any

@@ -1,7 +1,9 @@
 """The embedded PostgreSQL: a server of our own in a folder, started, found again, and stopped.
 
-The server listens on a Unix socket only, in a folder that nobody else can enter; that folder is its guard, so no password is needed.
-It outlives a launcher that is killed: the next one on the same folder finds it and takes it over. At most one launcher holds a folder
+The server listens on a Unix socket only, in a folder that nobody else can enter; that folder is its guard, so no
+password is needed.
+It outlives a launcher that is killed: the next one on the same folder finds it and takes it over. At most one
+launcher holds a folder
 at a time, by a file lock that dies with the process.
 
 Everything here blocks, at most as long as the deadlines say: an event loop calls it in a thread.
@@ -21,7 +23,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,18 +97,19 @@ class Server:
         return _wait(self.pid, self._child, seconds)
 
     def stop(self) -> None:
-        """Stop the server and let go of the folder. Open transactions are rolled back. Blocks until the process is gone.
+        """Stop the server and let go of the folder. Open transactions are rolled back. Blocks until the process is
+        gone.
 
         Raises `PostgresFailed` when it survives both deadlines.
         """
         try:
             for number in (signal.SIGINT, signal.SIGQUIT):
-                if not self.alive():
-                    return
-                os.kill(self.pid, number)
-                if self.wait(self._cluster.settings.stop_deadline_s):
-                    return
-            raise PostgresFailed(f"the server {self.pid} does not stop; its log is {self.log}")
+                if self.alive():
+                    os.kill(self.pid, number)
+                    self.wait(self._cluster.settings.stop_deadline_s)
+            if self.alive():
+                raise PostgresFailed(f"the server {self.pid} does not stop; its log is {self.log}")
+            self._cluster.clean()
         finally:
             self.release()
 
@@ -120,14 +123,21 @@ class Server:
 def start(settings: PostgresSettings, environment: Mapping[str, str] = os.environ) -> Server:
     """The server of the folder: found running, or started, or made and started (about 2 s the first time, 0.2 s after).
 
-    Raises `PostgresBusy` when another launcher holds the folder, `PostgresNotFound`, and `PostgresFailed` with the end of its log.
+    Raises `PostgresBusy` when another launcher holds the folder, `PostgresNotFound`, and `PostgresFailed` with the
+    end of its log.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
-    lock = _hold(settings.data)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        lock = _hold(settings.data)
+    except OSError as error:
+        raise PostgresFailed(f"{settings.data}: {error.strerror}") from error
     try:
         cluster = _Cluster(settings, binaries.find(environment, settings.binaries))
         cluster.make()
         pid, child = cluster.run()
+    except OSError as error:
+        os.close(lock)
+        raise PostgresFailed(f"{error.filename or settings.data}: {error.strerror}") from error
     except BaseException:
         os.close(lock)
         raise
@@ -147,7 +157,8 @@ def start(settings: PostgresSettings, environment: Mapping[str, str] = os.enviro
 def attached(settings: PostgresSettings, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """The address of the database for as long as the context lasts, for a command that needs it once.
 
-    A configured DSN is taken as it is. A server that another launcher holds is used and left alone; one that nobody holds is started,
+    A configured DSN is taken as it is. A server that another launcher holds is used and left alone; one that nobody
+    holds is started,
     and stopped at the end. Raises what `start` raises.
     """
     if settings.dsn is not None:
@@ -195,7 +206,8 @@ class _Cluster:
         return f"postgresql://{_OWNER}@/{quote(self.settings.database, safe='')}?host={host}&port={_PORT}"
 
     def make(self) -> None:
-        """Create the cluster where there is none: aside first, so that an interrupted creation leaves nothing half-made."""
+        """Create the cluster where there is none: aside first, so that an interrupted creation leaves nothing
+        half-made."""
         self._guard_sockets()
         if (self._files / "PG_VERSION").exists():
             major = int((self._files / "PG_VERSION").read_text().split(".")[0])
@@ -209,7 +221,8 @@ class _Cluster:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
         self._give(aside)
-        # C.UTF-8 orders by code point and never changes with the system's libraries. The server's own provider has it since 17.
+        # C.UTF-8 orders by code point and never changes with the system's libraries. The server's own provider has it
+        # since 17.
         own = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         locale = own if self._programs.major >= 17 else ["--locale=C.UTF-8"]
         self._run("initdb", "-D", str(aside), "-U", _OWNER, "--auth=trust", "--encoding=UTF8", *locale)
@@ -273,7 +286,8 @@ class _Cluster:
     def _running(self) -> int | None:
         """The pid in the cluster's postmaster.pid, when that process lives and is a server of this folder.
 
-        After a crash of the machine the pid may be another process's; the server judges stale files itself when it starts.
+        After a crash of the machine the pid may be another process's; the server judges stale files itself when it
+        starts.
         """
         try:
             pid = int((self._files / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -309,7 +323,7 @@ class _Cluster:
             raise PostgresFailed(f"{program}: {error}{self._hint()}") from error
         if done.returncode != 0:
             raise PostgresFailed(f"{program}: {done.stderr.strip()}{self._hint()}")
-        return done.stdout.strip()
+        return str(done.stdout).strip()
 
     def _hint(self) -> str:
         """What is most often wrong when the unprivileged user can do nothing."""
@@ -322,6 +336,12 @@ class _Cluster:
                 if not (mine or found.st_mode & stat.S_IXOTH):
                     return f"\nthe server runs as {self._user.pw_name}, who cannot enter {folder}"
         return ""
+
+    def clean(self) -> None:
+        """Leave nothing outside the data folder after a stop."""
+        if self._sockets.parent != self._data:
+            with suppress(OSError):  # a server that was killed leaves its socket; the next one takes the folder over
+                self._sockets.rmdir()
 
     def _orphans_of_a_killed_server(self) -> bool:
         """Whether the server ended because processes of its killed predecessor are still on their way out."""

@@ -1,4 +1,5 @@
-"""Brings a database to the schema of this program: numbered SQL files, each applied once, in one transaction, and never changed after.
+"""Brings a database to the schema of this program: numbered SQL files, each applied once, in one transaction, and
+never changed after.
 
 Several processes may start at once: one migrates under an advisory lock, the others wait and find it done.
 """
@@ -47,7 +48,8 @@ def migrations() -> list[Migration]:
 async def migrate(dsn: str, steps: list[Migration] | None = None) -> list[Migration]:
     """Applies what is missing, and returns it.
 
-    Waits for another process that migrates. Raises `MigrationRefused`, and then changes nothing, when an applied migration has another
+    Waits for another process that migrates. Raises `MigrationRefused`, and then changes nothing, when an applied
+    migration has another
     text now, or when the database has one that this program does not know; `DatabaseUnreachable`.
     """
     try:
@@ -63,8 +65,8 @@ async def migrate(dsn: str, steps: list[Migration] | None = None) -> list[Migrat
 
 async def _apply(connection: Connection, steps: list[Migration]) -> list[Migration]:
     await connection.execute(
-        "create table if not exists schema_migrations (number integer primary key, name text not null, checksum text not null, "
-        "applied_at timestamptz not null default now())"
+        "create table if not exists schema_migrations (number integer primary key, name text not null, "
+        "checksum text not null, applied_at timestamptz not null default now())"
     )
     applied = {
         row["number"]: row for row in await connection.fetch("select number, name, checksum from schema_migrations")

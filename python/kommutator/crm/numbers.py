@@ -36,7 +36,8 @@ def e164(raw: str, country: str) -> str:
 
 
 def normalize(raw: str | None, country: str) -> str | None:
-    """A number as the engine has it: E.164, an extension as it is, None for none. Raises `BadNumber` for an unknown country."""
+    """A number as the engine has it: E.164, an extension as it is, None for none. Raises `BadNumber` for an unknown
+    country."""
     return None if raw is None else _engine.normalize(raw, country)
 
 
@@ -50,7 +51,8 @@ def number_query(typed: str, country: str) -> NumberQuery | None:
     code = str(phonenumbers.country_code_for_region(country) or "")
     beginnings = [f"+{digits}"]
     if not typed.startswith("+") and code:
-        trunk = phonenumbers.ndd_prefix_for_region_code(country, True) or ""
+        metadata = phonenumbers.PhoneMetadata.metadata_for_region(country, None)
+        trunk = (metadata.national_prefix if metadata is not None else None) or ""
         if trunk and digits.startswith(trunk):
             beginnings.append(f"+{code}{digits[len(trunk) :]}")
         beginnings.append(f"+{code}{digits}")

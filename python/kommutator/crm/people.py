@@ -1,6 +1,7 @@
 """Employees, departments and service types: the projection of the active version.
 
-The version is what counts; these tables make it joinable. A person who left stays as a row that is not active, so that what he is
+The version is what counts; these tables make it joinable. A person who left stays as a row that is not active, so
+that what he is
 responsible for keeps a name.
 """
 
@@ -94,15 +95,18 @@ async def project(tx: Tx, document: Mapping[str, Any]) -> None:
         items = document[table]
         await tx.run(
             f"""insert into {table} (company_id, id, name, position)
-                select $1, id, name, position from unnest($2::text[], $3::text[]) with ordinality as given (id, name, position)
-                on conflict (company_id, id) do update set name = excluded.name, position = excluded.position, active = true""",
+                select $1, id, name, position from unnest($2::text[], $3::text[])
+                    with ordinality as given (id, name, position)
+                on conflict (company_id, id) do update set name = excluded.name, position = excluded.position, active
+                = true""",
             list(items), [item["name"] for item in items.values()],
         )  # fmt: skip
     given = document["employees"]
     columns = [[item.get(key) for item in given.values()] for key in _COLUMNS]
     await tx.run(
         """insert into employees (company_id, id, name, department, rank, endpoint, mobile, email, position)
-           select $1, given.* from unnest($2::text[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::text[], $8::text[])
+           select $1, given.*
+           from unnest($2::text[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::text[], $8::text[])
                with ordinality as given (id, name, department, rank, endpoint, mobile, email, position)
            on conflict (company_id, id) do update set name = excluded.name, department = excluded.department,
                rank = excluded.rank, endpoint = excluded.endpoint, mobile = excluded.mobile, email = excluded.email,

@@ -6,7 +6,7 @@ Repositories take a `Tx`. Nothing on the path of a call waits for this.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -72,7 +72,8 @@ class Tx:
     async def tell(self, topic: str, **facts: object) -> None:
         """Tell every listener of this company, when the transaction commits; at most 8,000 bytes of JSON.
 
-        A telling is a hint that makes screens fast, and is lost when nobody listens: what must not be lost is in a table.
+        A telling is a hint that makes screens fast, and is lost when nobody listens: what must not be lost is in a
+        table.
         """
         payload = orjson.dumps({"topic": topic, **facts}, default=str).decode()
         await self.connection.execute("select pg_notify($1, $2)", _channel(self.company), payload)
@@ -112,7 +113,8 @@ class Database:
     async def transaction(self, actor: str = "system") -> AsyncIterator[Tx]:
         """A transaction that commits at the end, unless an exception leaves the context.
 
-        Raises `DatabaseUnreachable` when the connection is lost: then nothing happened, except when it was lost during the very commit;
+        Raises `DatabaseUnreachable` when the connection is lost: then nothing happened, except when it was lost
+        during the very commit;
         whoever repeats must be idempotent.
         """
         connection = await self._acquire()
@@ -121,6 +123,10 @@ class Database:
                 yield Tx(connection, self.settings.company, actor)
         except (ConnectionError, *_LOST) as error:
             raise DatabaseUnreachable(str(error)) from error
+        except TimeoutError as error:
+            raise DatabaseUnreachable(
+                f"a statement took longer than {self.settings.statement_deadline_s:g} s"
+            ) from error
         finally:
             with suppress(ConnectionError, *_LOST):
                 await self._pool.release(connection)
@@ -137,7 +143,8 @@ class Database:
     async def listen(self, heard: Callable[[dict[str, Any]], None], connected: Callable[[], None]) -> None:
         """Hear what transactions of this company `tell`, until cancelled.
 
-        `connected` is called whenever listening (re)starts: what was told before may have been missed, so read again then.
+        `connected` is called whenever listening (re)starts: what was told before may have been missed, so read again
+        then.
         """
         log = structlog.get_logger()
         while True:
@@ -161,6 +168,23 @@ class Database:
                 connection.terminate()
 
 
+def where(*conditions: tuple[str, object]) -> tuple[str, list[object]]:
+    """The conditions whose value is not None, as SQL that begins with `and`, and their values from `$2` on.
+
+    `{}` stands for the value; a tuple has as many of them as it is long. A condition that does not matter is left out of the text, not
+    made true by it, so that the plan of each combination can use its own index.
+    """
+    written, values = "", list[object]()
+    for text, value in conditions:
+        if value is not None:
+            mine = value if isinstance(value, tuple) else (value,)
+            written += " and " + text.format(
+                *(f"${place}" for place in range(len(values) + 2, len(values) + 2 + len(mine)))
+            )
+            values += mine
+    return written, values
+
+
 async def prepare(connection: Connection) -> None:
     """Gives a connection the types that the repositories use: `jsonb` as Python's values."""
     await connection.set_type_codec(
@@ -170,20 +194,6 @@ async def prepare(connection: Connection) -> None:
         encoder=lambda value: b"\x01" + orjson.dumps(value, default=str),
         decoder=lambda raw: orjson.loads(raw[1:]),
     )
-
-
-async def retried(work: Callable[[], Awaitable[object]], pause_s: float = 1.0) -> None:
-    """Do idempotent work again and again until the database is there. The pause doubles up to 16 times `pause_s`."""
-    pause = pause_s
-    while True:
-        try:
-            await work()
-        except DatabaseUnreachable as error:
-            structlog.get_logger().warning("the database is away", reason=str(error), again_in_s=pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 16 * pause_s)
-        else:
-            return
 
 
 def _channel(company: int) -> str:

@@ -1,6 +1,7 @@
 """Versions of the company document: numbered, never changed, and which of them is active.
 
-A version is the files of the document, byte for byte, and the engine document made of them. Export gives the same files back.
+A version is the files of the document, byte for byte, and the engine document made of them. Export gives the same
+files back.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -75,15 +78,19 @@ class Activation:
 def read_draft(path: Path, from_ms: int) -> Draft:
     """Reads and checks the document at `path` (a YAML file, or a folder of them) with every file that it names.
 
-    `from_ms`: from when the check looks at the coming twelve months. Blocks for milliseconds to seconds: call it in a thread.
+    `from_ms`: from when the check looks at the coming twelve months. Blocks for milliseconds to seconds: call it in
+    a thread.
     Raises `CompanyUnreadable`; `Refused` when its files are larger than 256 MiB.
     """
+    if path.is_file() and path.suffix not in (".yaml", ".yml"):
+        raise Refused(f"{path}: the file must be called *.yaml")
     company = load(path)
     return Draft(_files_of(path, company), company.engine_json, check_loaded(company, from_ms))
 
 
 async def add(tx: Tx, draft: Draft, comment: str, now: datetime) -> tuple[int, bool]:
-    """Keeps a document as the next version; its number, and whether it is new: the same document as the newest version is that version.
+    """Keeps a document as the next version; its number, and whether it is new: the same document as the newest
+    version is that version.
 
     A document with errors is kept too, and cannot be activated. A few statements and one insertion a file.
     """
@@ -95,7 +102,8 @@ async def add(tx: Tx, draft: Draft, comment: str, now: datetime) -> tuple[int, b
         return last["number"], False
     number = (last["number"] if last is not None else 0) + 1
     await tx.run(
-        """insert into company_versions (company_id, number, author, comment, created_at, digest, engine_document, report)
+        """insert into company_versions (company_id, number, author, comment, created_at, digest, engine_document,
+        report)
            values ($1, $2, $3, $4, $5, $6, $7, $8)""",
         number, tx.actor, comment, now, draft.digest, draft.engine_document, draft.report.to_dict(),
     )  # fmt: skip
@@ -107,7 +115,8 @@ async def add(tx: Tx, draft: Draft, comment: str, now: datetime) -> tuple[int, b
             content,
         )
     await tx.run(
-        "insert into version_files (company_id, version, path, sha256) select $1, $2, * from unnest($3::text[], $4::bytea[])",
+        "insert into version_files (company_id, version, path, sha256) "
+        "select $1, $2, * from unnest($3::text[], $4::bytea[])",
         number, list(hashes), list(hashes.values()),
     )  # fmt: skip
     await audit.record(tx, "version.add", "version", number, {"comment": comment, "ok": draft.report.ok})
@@ -144,7 +153,8 @@ async def engine_document(tx: Tx, number: int) -> bytes:
 async def files(tx: Tx, number: int) -> dict[str, bytes]:
     """The files of a version by path, as they were imported. Reads all of them. Raises `NotFound`."""
     rows = await tx.fetch(
-        """select f.path, b.content from version_files f join blobs b on b.company_id = f.company_id and b.sha256 = f.sha256
+        """select f.path, b.content from version_files f join blobs b on b.company_id = f.company_id and b.sha256 =
+        f.sha256
            where f.company_id = $1 and f.version = $2 order by f.path""",
         number,
     )
@@ -162,7 +172,8 @@ async def active(tx: Tx) -> int | None:
 async def activations(tx: Tx, *, limit: int = 50) -> list[Activation]:
     """The newest activations first."""
     rows = await tx.fetch(
-        "select id, version, undoes, author, comment, at from activations where company_id = $1 order by id desc limit $2",
+        "select id, version, undoes, author, comment, at from activations where company_id = $1 "
+        "order by id desc limit $2",
         limit,
     )
     return [Activation(**dict(row)) for row in rows]
@@ -171,7 +182,8 @@ async def activations(tx: Tx, *, limit: int = 50) -> list[Activation]:
 async def activate(tx: Tx, number: int, comment: str, now: datetime) -> Activation:
     """Makes a version the active one, after a check of its own files as of `now`, and projects its people.
 
-    The check takes up to seconds, in a thread. Raises `NotFound`; `CompanyInvalid` with the findings when the check finds an error;
+    The check takes up to seconds, in a thread. Raises `NotFound`; `CompanyInvalid` with the findings when the check
+    finds an error;
     `Refused` when the version is active already.
     """
     await _alone(tx)
@@ -183,7 +195,8 @@ async def activate(tx: Tx, number: int, comment: str, now: datetime) -> Activati
 async def rollback(tx: Tx, comment: str, now: datetime) -> Activation:
     """Goes back to the version that was active before the present one; another rollback goes back further.
 
-    The way back is that of the activations which were not undone. Raises `NoRollback`, and `CompanyInvalid` as `activate` does.
+    The way back is that of the activations which were not undone. Raises `NoRollback`, and `CompanyInvalid` as
+    `activate` does.
     """
     await _alone(tx)
     way = await tx.fetch(
@@ -229,10 +242,22 @@ def write_files(kept: dict[str, bytes], folder: Path) -> None:
         target.write_bytes(content)
 
 
-def _check(kept: dict[str, bytes], from_ms: int) -> CheckReport:
+@contextmanager
+def unpacked(kept: dict[str, bytes]) -> Iterator[LoadedCompany]:
+    """A version as it is read from disk, with its prompts in files that are there as long as the context lasts. Blocks."""
+    with _in_folder(kept) as folder:
+        yield load(folder)
+
+
+@contextmanager
+def _in_folder(kept: dict[str, bytes]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="kommutator-") as name:
-        folder = Path(name)
-        write_files(kept, folder)
+        write_files(kept, Path(name))
+        yield Path(name)
+
+
+def _check(kept: dict[str, bytes], from_ms: int) -> CheckReport:
+    with _in_folder(kept) as folder:
         found = check_loaded(load(folder), from_ms)
     for finding in found.findings:
         if finding.get("file"):
@@ -277,5 +302,6 @@ def _there(row: Row | None, number: int) -> Row:
 
 
 _VERSION = """
-select v.number, v.author, v.comment, v.created_at, (v.report ->> 'ok')::boolean as ok, v.number is not distinct from c.active_version as active
+select v.number, v.author, v.comment, v.created_at, (v.report ->> 'ok')::boolean as ok,
+       v.number is not distinct from c.active_version as active
 from company_versions v join companies c on c.id = v.company_id where v.company_id = $1"""

@@ -16,12 +16,11 @@ def is_complete(entered: str, options: Sequence[str]) -> bool:
 def outcome_of(ended: Mapping[str, str], endpoints: int) -> str:
     """The event that a round of so many endpoints ends with, by how those ended that did.
 
-    It is `busy` or `unavailable` only when no phone was left ringing.
+    It is `busy` or `unavailable` only when no phone was left ringing. Whoever declines is not busy.
     """
-    causes = set(ended.values())
-    if len(ended) < endpoints or "no_answer" in causes:
+    if len(ended) < endpoints or "no_answer" in ended.values():
         return "no_answer"
-    return "busy" if causes & {"busy", "declined"} else "unavailable"
+    return "busy" if "busy" in ended.values() else "unavailable"
 
 
 def ended_of(ended: Mapping[str, str]) -> list[dict[str, str]]:

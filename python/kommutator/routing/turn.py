@@ -120,11 +120,6 @@ Action = (
 )  # fmt: skip
 
 
-def action_type(action: Action) -> str:
-    """The action's type in the contract: `play` and so on."""
-    return str(action.__struct_config__.tag)
-
-
 class EngineTurn(Protocol):
     """What the compiled engine returns, as far as the loop needs it."""
 

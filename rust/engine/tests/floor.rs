@@ -467,7 +467,7 @@ fn any_interleaving_of_many_calls_keeps_the_floor_in_order() {
     let doc = company();
     let mut seen = BTreeSet::new();
     let mut crowded = 0;
-    for seed in 0..150 {
+    for seed in 0..250 {
         let mut session = Session::new(seed, &doc);
         let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..400 {

@@ -1,5 +1,6 @@
 -- One row a call; written idempotently from the routers' spools, whose entries may come twice, late, and from two routers. No foreign
--- key leads out of the ledger: what happened is written whatever else is known.
+-- key leads out of the ledger: what happened is written whatever else is known. `counted`: the call is in `callers`. `found`: what was
+-- known of a call when its router began to tell of it in the middle.
 create table calls (
     company_id integer not null references companies,
     call_id text not null check (octet_length(call_id) between 1 and 64),
@@ -17,14 +18,17 @@ create table calls (
     answered_at timestamptz,
     tags jsonb not null default '{}',
     router text,
+    pbx text,
+    counted boolean not null default false,
+    found jsonb,
     written_at timestamptz not null default now(),
     primary key (company_id, call_id),
     check ((ended_at is null) = (disposition is null)),
     check ((disposition is null) = (fault is null))
 );
 
-create index calls_by_time on calls (company_id, began_at desc, call_id);
-create index calls_by_disposition on calls (company_id, disposition, began_at desc, call_id);
+create index calls_by_time on calls (company_id, began_at desc, call_id desc);
+create index calls_by_disposition on calls (company_id, disposition, began_at desc, call_id desc);
 create index calls_of_caller on calls (company_id, caller_number, began_at desc) where caller_number is not null;
 create index calls_of_employee on calls (company_id, answered_by, began_at desc) where answered_by is not null;
 create index calls_going_on on calls (company_id, began_at) where ended_at is null;

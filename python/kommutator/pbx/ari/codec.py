@@ -1,7 +1,7 @@
 """ARI as bytes: requests for both transports, responses and events as frozen objects. No I/O.
 
-Source: the Asterisk REST Interface of Asterisk 22 (`rest-api/*.json` in its data directory). Requests may travel over the event
-websocket since 20.14, 21.9 and 22.4; older servers take them over HTTP.
+Source: the Asterisk REST Interface of Asterisk 22 (`rest-api/*.json` in its data directory). Requests may travel over
+the event websocket since 20.14, 21.9 and 22.4; older servers take them over HTTP.
 """
 
 from __future__ import annotations

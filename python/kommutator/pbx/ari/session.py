@@ -1,12 +1,13 @@
-"""One connection to Asterisk: the event websocket with requests over it, or over HTTP where the server is too old for that.
+"""One connection to Asterisk: the event websocket with requests over it, or over HTTP where the server is too old for
+that.
 
 The session reconnects for ever, with back-off and jitter. Every request has a deadline; one that was under way when the
-connection broke fails with `PbxUnreachable`, and whether it was carried out is unknown: callers use ids of their own choice
-and ask again.
+connection broke fails with `PbxUnreachable`, and whether it was carried out is unknown: callers use ids of their own
+choice and ask again.
 
-Asterisk (22.10) carries out the requests of one websocket one after another, and some wait for the channel's own thread: setting a
-variable waits until the playback or recording on that channel has ended, and every other request with it. So nothing here sets a
-variable of a channel that plays or records.
+Asterisk (22.10) carries out the requests of one websocket one after another, and some wait for the channel's own
+thread: setting a variable waits until the playback or recording on that channel has ended, and every other request with
+it. So nothing here sets a variable of a channel that plays or records.
 """
 
 from __future__ import annotations
@@ -56,9 +57,9 @@ class Account(Protocol):
 class Session:
     """A connection that heals itself.
 
-    `on_event` is called for each event, in order, and must not block. `on_connected` runs once a connection, while events
-    are already arriving; only after it has returned is the session *ready*. If it raises a `PbxError` the connection is given up
-    and made again.
+    `on_event` is called for each event, in order, and must not block. `on_connected` runs once a connection, while
+    events are already arriving; only after it has returned is the session *ready*. If it raises a `PbxError` the
+    connection is given up and made again.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class Session:
             await self._ready.wait()
 
     async def run(self) -> None:
-        """Stay connected until cancelled. Raises `PbxRefused` when the very first connection is refused for its credentials."""
+        """Stay connected until cancelled. Raises `PbxRefused` when the very first connection is refused for its
+        credentials.
+        """
         ever = False
         failures = 0
         limits = httpx.Limits(max_connections=32, max_keepalive_connections=8)
@@ -123,7 +126,8 @@ class Session:
     async def in_order(self, wanted: Sequence[Request], deadline_s: float = _DEADLINE_S) -> list[Response]:
         """Make several requests, each sent without waiting for the answer to the one before where the transport allows.
 
-        Asterisk carries them out in this order. A router that dies between two of them has microseconds to do so. Raises as `request`.
+        Asterisk carries them out in this order. A router that dies between two of them has microseconds to do so.
+        Raises as `request`.
         """
         with trio.move_on_after(deadline_s):
             async with self._slots:
@@ -148,8 +152,8 @@ class Session:
         base = urlsplit(codec.base_of(self._account.url))
         secret = b64encode(f"{self._account.user}:{self._account.password}".encode())
         failure: Exception = PbxTimeout("the PBX does not open the event stream")
-        # The stream is ours: trio-websocket 0.12 leaves it open when the server refuses, and waits for ever for a handshake
-        # whose connection was closed.
+        # The stream is ours: trio-websocket 0.12 leaves it open when the server refuses, and waits for ever for a
+        # handshake whose connection was closed.
         async with await _open_stream(base) as stream:
             try:
                 async with trio.open_nursery() as nursery:

@@ -69,31 +69,35 @@ class SimulatedPbx:
         await self._reached.wait()
         return self._found
 
-    async def epitaph(self, call_id: str, turn: Turn) -> Event:  # noqa: ARG002 - the port's form
+    async def epitaph(self, call_id: str, turn: Turn) -> Event:
         """How a call ended while nobody watched."""
         return gone(self._world, turn)
 
 
 class SimulatedLookups:
     """The desk's answers in the form of a scenario's `real.lookups`: `owner` (an id, None, or `fails`) and `history`
-    (`called_before`, `never_called`, or `fails`); what is not given fails."""
+    (`called_before`, `never_called`, or `fails`); what is not given fails. Each may also be `never`: no answer comes."""
 
     def __init__(self, answers: Mapping[str, Any] | None = None) -> None:
         self._answers = dict(answers or {})
 
-    async def owner(self, caller: str) -> Event:  # noqa: ARG002 - the port's form
+    async def owner(self, caller: str) -> Event:
         """The owner of every number."""
         await trio.lowlevel.checkpoint()
         match self._answers.get("owner", "fails"):
             case "fails":
                 return {"type": "failed"}
+            case "never":
+                return await trio.sleep_forever()
             case None:
                 return {"type": "no_owner"}
             case employee:
                 return {"type": "owner", "employee": employee}
 
-    async def history(self, caller: str, days: int | None) -> Event:  # noqa: ARG002 - the port's form
+    async def history(self, caller: str, days: int | None) -> Event:
         """Whether every number has called before."""
         await trio.lowlevel.checkpoint()
         answer = self._answers.get("history", "fails")
+        if answer == "never":
+            await trio.sleep_forever()
         return {"type": "failed" if answer == "fails" else answer}

@@ -8,6 +8,8 @@ from kommutator.routing.answers import ended_of, is_complete, outcome_of
 from kommutator.routing.turn import (
     End,
     Event,
+    FindHistory,
+    FindOwner,
     HangUp,
     Menu,
     Play,
@@ -17,7 +19,6 @@ from kommutator.routing.turn import (
     Transfer,
     Turn,
     Wait,
-    action_type,
 )
 
 
@@ -70,7 +71,7 @@ class SimulatedCall:
         action = turn.action
         if not isinstance(action, Ring | Talk | Transfer):
             self._world.cancel(self._channel)
-        first = self._world.begin(self._channel, turn.sequence, action_type(action))
+        first = self._world.begin(self._channel, turn.sequence, turn.kind)
         match action:
             case Play():
                 await self._play(action.prompt, first)
@@ -91,6 +92,9 @@ class SimulatedCall:
                 return await self._talk(action)
             case Transfer():
                 return await self._transfer(action, first)
+            case FindOwner() | FindHistory():
+                while True:
+                    await self._next(None)
             case HangUp():
                 await self._play(action.prompt, first)
                 self._world.hang_up(self._channel, "hung_up_on")

@@ -339,9 +339,12 @@ impl Model {
         // In what order a random hunt looks at people only the engine knows: it may have looked at a busy one.
         call.perhaps_busy |= perhaps_busy && self.plans[call.plan].order == Order::Random;
         if rung.is_empty() {
+            if !soon {
+                return None;
+            }
             self.free(&call.id);
             call.doing = Doing::Wait;
-            return soon.then(|| format!("wait {}", call.until - now));
+            return Some(format!("wait {}", call.until - now));
         }
         let who: Vec<usize> = rung.iter().filter_map(|&leg| self.who(call, leg)).collect();
         self.free(&call.id);
