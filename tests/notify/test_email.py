@@ -15,6 +15,7 @@ from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,17 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        transport = server.transport
+        assert isinstance(transport, asyncio.Transport)
         answer = self.data_answers.pop(0) if self.data_answers else "250 kept"
         if answer.startswith("250") or answer == "break off":
             assert isinstance(envelope.content, bytes)
             letter = message_from_bytes(envelope.content, policy=default)
             assert isinstance(letter, EmailMessage)
             self.letters.append((envelope.mail_from or "", envelope.rcpt_tos, letter, envelope.content))
-            self.tls.append(session.ssl is not None or server.transport.get_extra_info("sslcontext") is not None)
+            self.tls.append(session.ssl is not None or transport.get_extra_info("sslcontext") is not None)
         if answer == "break off":
-            server.transport.abort()
+            transport.abort()
         return answer
 
 
@@ -156,7 +159,7 @@ def heard(sound: bytes) -> tuple[float, float, float]:
     decoded = miniaudio.decode(sound, nchannels=1, sample_rate=16_000)
     samples = decoded.samples
     middle = samples[len(samples) // 4 : -len(samples) // 4]
-    crossings = sum(1 for one, two in zip(middle, middle[1:], strict=False) if one < 0 <= two)
+    crossings = sum(1 for one, two in pairwise(middle) if one < 0 <= two)
     return len(samples) / 16_000, max(middle), crossings / (len(middle) / 16_000)
 
 

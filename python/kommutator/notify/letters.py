@@ -49,7 +49,7 @@ class LetterPolicy(EmailPolicy):
     def fold(self, name: str, value: Any) -> str:
         """One header as lines."""
         if self.utf8 or str(value).isascii() or name.lower() not in ("subject", "from"):
-            return super().fold(name, value)
+            return str(super().fold(name, value))
         if name.lower() == "subject":
             return f"{name}: {_encoded(str(value), name)}\n".replace("\n", self.linesep)
         (address,) = value.addresses

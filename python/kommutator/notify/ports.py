@@ -74,7 +74,7 @@ class Outbox(Protocol):
         ...
 
     async def next_due_ms(self, channel: ChannelName) -> int | None:
-        """When a notice is due next; None when none waits."""
+        """When a notice is due next that `claim` would give then; None when none waits."""
         ...
 
     async def hand_over(self, notice: Notice, until_ms: int) -> bool:

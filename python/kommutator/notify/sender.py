@@ -34,6 +34,7 @@ from kommutator.notify.ports import (
 from kommutator.routing.ports import Clock
 
 _T = TypeVar("_T")
+_LEAST_REST_S = 0.1
 _TELLING_S = 10.0
 """How much longer than its attempt a claim is held, so that the outcome can be written."""
 
@@ -149,7 +150,7 @@ class _Lane:
 
     async def _rest(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(min(max(seconds, 0.01), self._settings.poll_s)):
+            async with asyncio.timeout(min(max(seconds, _LEAST_REST_S), self._settings.poll_s)):
                 await self._awake.wait()
         except TimeoutError:
             pass
