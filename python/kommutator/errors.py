@@ -292,3 +292,12 @@ class SignInThrottled(KommutatorError):
 
     def __str__(self) -> str:
         return f"too many failed attempts; try again in {self.retry_after_s} s"
+
+
+# --- notices
+
+
+class SettingsInvalid(KommutatorError):
+    """Settings that cannot work; the message says which, and never shows a secret."""
+
+    code = "settings_invalid"

@@ -200,7 +200,7 @@ async def again(tx: Tx, id: str, now: datetime) -> Notice:
     """A notice that was given up, or did not arrive, waits again, with all its attempts. Raises `NotFound` for any
     other."""
     done = await tx.run(
-        """update outbox set state = 'waiting', attempts = 0, next_at = $3, finished_at = null, sent_at = null,
+        """update outbox set state = 'waiting', attempts = 0, doubts = 0, next_at = $3, finished_at = null, sent_at = null,
         claimed_by = null
            where company_id = $1 and id = $2 and state in ('failed', 'undelivered')""",
         id, now,
