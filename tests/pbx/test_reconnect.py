@@ -104,6 +104,7 @@ def test_a_caller_who_left_meanwhile_is_noticed(asterisk: Asterisk, cable: Cable
         caller.call()
         other.call()
         phone.wait_for("180")
+        router.wait_action("play")
         cut(router, cable)
         caller.hang_up()
         other.hang_up()
