@@ -1,8 +1,8 @@
 """The embedded NATS server: started, watched, found again after its supervisor was killed, and stopped.
 
-Everything of it is in one folder: `store/` (JetStream, synced at every write), `nats.conf` (with a password of its own, readable by
-its owner alone), `nats.log`, `server.json` (who runs there) and `lock` (held by the supervisor). The server has a session of its
-own: it outlives a supervisor that is killed, and the next one takes it over.
+Everything of it is in one folder: `store/` (JetStream, synced at every write), `nats.conf` (with a password of its own,
+readable by its owner alone), `nats.log`, `server.json` (who runs there) and `lock` (held by the supervisor). The server
+has a session of its own: it outlives a supervisor that is killed, and the next one takes it over.
 """
 
 from __future__ import annotations
@@ -209,7 +209,8 @@ logfile_size_limit: 10MB
 
 
 def read_address(folder: Path) -> NatsAddress | None:
-    """The address of the server of this folder, for a process that does not supervise it; None when it was never started."""
+    """The address of the server of this folder, for a process that does not supervise it; None when it was never
+    started."""
     kept = _read_kept(folder)
     return None if kept is None else NatsAddress(f"nats://{_HOST}:{kept.port}", kept.user, kept.password)
 
@@ -276,7 +277,8 @@ def _runs(pid: int, folder: Path) -> bool:
 
 
 def _find(folder: Path) -> int:
-    """The server of this folder that nobody remembers, for its supervisor was killed just then; 0 when there is none."""
+    """The server of this folder that nobody remembers, for its supervisor was killed just then; 0 when there is none.
+    The server of this folder that nobody remembers, for its supervisor was killed just then; 0 when there is none."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and _runs(int(entry.name), folder):
             return int(entry.name)

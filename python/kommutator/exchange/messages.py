@@ -1,6 +1,7 @@
 """Everything that travels over the exchange, and the subjects, streams and buckets on which it does.
 
-Messages are JSON, so that `nats` of the command line shows what is said. Fields may be added; readers ignore what they do not know.
+Messages are JSON, so that `nats` of the command line shows what is said. Fields may be added; readers ignore what they
+do not know.
 """
 
 from __future__ import annotations
@@ -120,8 +121,9 @@ CallEntry = Began | Turned | Ended | Found
 class CallBatch(msgspec.Struct, frozen=True):
     """Entries of one router, in the order in which they happened.
 
-    `entries[i]` has the number `first + i` in the spool `spool` of that router; the numbers of a spool begin with 1 and have no
-    gaps but for entries that were dropped with an alarm. Batches of a router are in the stream in the order of their numbers, each once.
+    `entries[i]` has the number `first + i` in the spool `spool` of that router; the numbers of a spool begin with 1 and
+    have no gaps but for entries that were dropped with an alarm. Batches of a router are in the stream in the order of
+    their numbers, each once.
     """
 
     router: str
@@ -132,7 +134,7 @@ class CallBatch(msgspec.Struct, frozen=True):
     """The PBX where the calls are."""
 
 
-_entry_decoder: Final = msgspec.json.Decoder(CallEntry)
+_entry_decoder: Final[msgspec.json.Decoder[CallEntry]] = msgspec.json.Decoder(CallEntry)
 
 
 def read_entry(raw: bytes | msgspec.Raw) -> CallEntry:
@@ -251,7 +253,8 @@ OrderKind = Literal[
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once."""
+    """What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once.
+    What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once."""
 
     order: str
     kind: OrderKind

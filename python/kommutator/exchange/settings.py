@@ -42,7 +42,8 @@ class SpoolSettings:
     alarm_bytes: int = 256 * 1024**2
     """An alarm is logged when so much waits, and again at each doubling."""
     most_bytes: int = 4 * 1024**3
-    """The oldest file is dropped beyond this, with an alarm; the calls in it are still in the router's own `ledger.jsonl`."""
+    """The oldest file is dropped beyond this, with an alarm; the calls in it are still in the router's own
+    `ledger.jsonl`."""
     most_waiting_bytes: int = 64 * 1024**2
     """What is kept in memory while the disk takes nothing; the oldest entry is dropped beyond it, with an alarm."""
     batch_entries: int = 512

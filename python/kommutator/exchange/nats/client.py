@@ -1,7 +1,8 @@
 """The client of NATS: one connection at a time, made again for ever, and what is done on it.
 
-A lost connection is not repaired but replaced: whatever lives on one (`attach`) begins anew on the next, from the server's own
-state. While there is none, everything fails at once with `ExchangeUnreachable`; nothing waits for better times.
+A lost connection is not repaired but replaced: whatever lives on one (`attach`) begins anew on the next, from the
+server's own state. While there is none, everything fails at once with `ExchangeUnreachable`; nothing waits for better
+times.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from kommutator.errors import (
     ExchangeUnreachable,
     NobodyThere,
 )
-from kommutator.exchange.messages import CALLS, CHANGES, COMPANY, FLOOR, REFUSED
+from kommutator.exchange.nats.streams import streams
 from kommutator.exchange.settings import ExchangeSettings
 
 _WRONG_LAST_SEQUENCE: Final = (10071, 10164)
@@ -38,8 +39,6 @@ _ALREADY_THERE: Final = 10058
 """A stream of that name with another configuration."""
 _CLOSE_S: Final = 1.0
 _AGAIN_S: Final = 1.0
-_CHANGES_KEPT: Final = 100_000
-_REFUSED_BYTES: Final = 64 * 1024**2
 
 Handler = Callable[[bytes], Awaitable[bytes | None]]
 """Answers a request; None gives no answer."""
@@ -63,12 +62,20 @@ class Stored(msgspec.Struct, frozen=True):
 class Connection:
     """One connection. Every method has a deadline, and raises an `ExchangeError` that says why it failed."""
 
-    def __init__(self, client: Client, settings: ExchangeSettings, lost: asyncio.Event) -> None:
+    def __init__(self, client: Client, settings: ExchangeSettings) -> None:
         self._client = client
         self._settings = settings
         self._js = client.jetstream(timeout=settings.request_s)
-        self.lost = lost
+        self._waits: set[asyncio.Timeout] = set()
+        self.lost = asyncio.Event()
         """Set when the connection is no more."""
+
+    def end(self) -> None:
+        """The connection is no more: whatever waits on it fails now."""
+        self.lost.set()
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(0)
 
     # --- messages
 
@@ -88,8 +95,8 @@ class Connection:
     ) -> int:
         """Add a message to the stream of this subject, and return its sequence once the server keeps it.
 
-        With `expected_last`, only if that is the sequence of the last message on this subject (0: there is none), else `ExchangeMoved`.
-        After `ExchangeTimeout` and `ExchangeUnreachable` the message may be there or not.
+        With `expected_last`, only if that is the sequence of the last message on this subject (0: there is none), else
+        `ExchangeMoved`. After `ExchangeTimeout` and `ExchangeUnreachable` the message may be there or not.
         """
         headers: dict[str, str] | None = None
         if expected_last is not None:
@@ -107,7 +114,8 @@ class Connection:
             return Stored(message.seq or 0, message.data or b"")
 
     async def serve(self, subject: str, handler: Handler, group: str = "", at_once: int = 64) -> None:
-        """Answer requests until the connection is lost; at most `at_once` at a time, and as many waiting. Others get no answer."""
+        """Answer requests until the connection is lost; at most `at_once` at a time, and as many waiting. Others get no
+        answer."""
         waiting: asyncio.Queue[Msg] = asyncio.Queue(at_once)
 
         async def received(message: Msg) -> None:
@@ -165,7 +173,7 @@ class Connection:
         finally:
             if not self.lost.is_set():
                 async with self._within(_CLOSE_S):
-                    await watcher.stop()
+                    await watcher.stop()  # type: ignore[no-untyped-call]
 
     async def follow(self, stream: str, subject: str, after: int | None) -> AsyncIterator[Stored]:
         """The messages of a stream after a sequence (None: those to come), until the connection is lost."""
@@ -204,7 +212,7 @@ class Connection:
             return content.getvalue()
 
     @property
-    def streams(self) -> JetStreamContext:
+    def jetstream(self) -> JetStreamContext:
         """JetStream itself."""
         return self._js
 
@@ -212,22 +220,7 @@ class Connection:
 
     async def prepare(self) -> None:
         """Make the streams and buckets that are not there."""
-        replicas = self._settings.replicas
-        day_s = 24 * 3600.0
-        kept = api.StorageType.FILE
-        for config in (
-            # Nothing leaves the stream of calls but what the ledger writer has written and purged; when it is full, routers wait.
-            api.StreamConfig(CALLS, subjects=["kt.calls.*"], discard=api.DiscardPolicy.NEW, max_bytes=self._settings.stream_bytes),
-            api.StreamConfig(REFUSED, subjects=["kt.refused.*"], max_bytes=_REFUSED_BYTES),
-            api.StreamConfig(CHANGES, subjects=["kt.changes.>"], max_msgs=_CHANGES_KEPT, max_age=day_s),
-            api.StreamConfig(f"KV_{FLOOR}", **_bucket(FLOOR)),
-            api.StreamConfig(f"KV_{COMPANY}", **_bucket(COMPANY)),
-            api.StreamConfig(
-                f"OBJ_{COMPANY}", subjects=[f"$O.{COMPANY}.C.>", f"$O.{COMPANY}.M.>"], allow_rollup_hdrs=True, allow_direct=True
-            ),
-        ):  # fmt: skip
-            config.storage = kept
-            config.num_replicas = replicas
+        for config in streams(self._settings):
             async with self._within(self._settings.connect_s):
                 try:
                     await self._js.add_stream(config)
@@ -242,9 +235,14 @@ class Connection:
         seconds = self._settings.request_s if deadline_s is None else deadline_s
         if self.lost.is_set():
             raise ExchangeUnreachable("there is no connection to the exchange")
+        wait = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds):
-                yield seconds
+            async with wait:
+                self._waits.add(wait)
+                try:
+                    yield seconds
+                finally:
+                    self._waits.discard(wait)
         except (nats.errors.NoRespondersError, nats.js.errors.NoStreamResponseError) as error:
             raise NobodyThere("nobody serves this") from error
         except nats.js.errors.APIError as error:
@@ -275,7 +273,8 @@ class Exchange:
         """How often a connection was made."""
 
     def attach(self, name: str, work: Callable[[Connection], Awaitable[None]]) -> None:
-        """Have `work` run on every connection for as long as it lives. A failure of it is logged, and it begins again."""
+        """Have `work` run on every connection for as long as it lives. A failure of it is logged, and it begins again.
+        Have `work` run on every connection for as long as it lives. A failure of it is logged, and it begins again."""
         self._attached.append((name, work))
 
     @property
@@ -314,17 +313,17 @@ class Exchange:
     async def _one_connection(self) -> None:
         """Connect, and work until the connection is lost. Raises `ExchangeError` when there was none."""
         settings = self._settings
-        lost = asyncio.Event()
+        client = Client()
+        connection = Connection(client, settings)
 
         async def closed() -> None:
-            lost.set()
+            connection.end()
 
         async def erred(error: Exception) -> None:
-            self._log.warning("the exchange reports an error", reason=str(error) or type(error).__name__)
+            if self._connection is not None:
+                self._log.warning("the exchange reports an error", reason=str(error) or type(error).__name__)
 
-        client = Client()
         try:
-            connection = Connection(client, settings, asyncio.Event())
             async with connection._within(settings.connect_s):
                 await client.connect(
                     list(settings.urls),
@@ -333,28 +332,31 @@ class Exchange:
                     password=settings.password,
                     connect_timeout=max(1, int(settings.connect_s)),
                     allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
                     ping_interval=settings.ping_s,  # type: ignore[arg-type]
                     max_outstanding_pings=2,
                     closed_cb=closed,
                     disconnected_cb=closed,
                     error_cb=erred,
                 )
-            connection.lost = lost
             await connection.prepare()
             self._connection = connection
             self.connections += 1
             self._connected.set()
-            self._log.info("connected to the exchange", server=str(client.connected_url and client.connected_url.netloc))
+            self._log.info(
+                "connected to the exchange", server=str(client.connected_url and client.connected_url.netloc)
+            )
             async with asyncio.TaskGroup() as tasks:
                 working = [tasks.create_task(self._keep(name, work, connection)) for name, work in self._attached]
-                await lost.wait()
+                await connection.lost.wait()
                 self._forget(connection)
                 for task in working:
                     task.cancel()
             self._log.error("the exchange is lost; calls go on", alarm="exchange")
         finally:
             self._forget(None)
-            lost.set()
+            connection.end()
             await _close(client)
 
     def _forget(self, connection: Connection | None) -> None:
@@ -371,22 +373,10 @@ class Exchange:
             except ExchangeError as error:
                 if not connection.lost.is_set():
                     self._log.warning("work at the exchange is begun again", work=name, reason=str(error))
-            except Exception:
+            except Exception:  # noqa: BLE001 - the supervisor of a task
                 if not connection.lost.is_set():
                     self._log.exception("work at the exchange failed", work=name)
             await asyncio.sleep(_AGAIN_S)
-
-
-def _bucket(name: str) -> dict[str, object]:
-    """A bucket of keys is a stream of this form (ADR-8 of NATS)."""
-    return {
-        "subjects": [f"$KV.{name}.>"],
-        "max_msgs_per_subject": 1,
-        "allow_rollup_hdrs": True,
-        "allow_direct": True,
-        "deny_delete": True,
-        "discard": api.DiscardPolicy.NEW,
-    }
 
 
 async def _close(client: Client) -> None:
