@@ -23,7 +23,13 @@ class Nats(EmbeddedNats):
         """How it is reached; impatient, for tests."""
         address = self.address
         return ExchangeSettings(
-            (address.url,), address.user, address.password, request_s=1.0, retry_s=(0.02, 0.1), lookup_s=1.0, order_s=1.0
+            (address.url,),
+            address.user,
+            address.password,
+            request_s=1.0,
+            retry_s=(0.02, 0.1),
+            lookup_s=1.0,
+            order_s=1.0,
         )
 
     def kill(self) -> None:

@@ -1,6 +1,6 @@
 """A ledger in SQLite: what the ledger writer writes to in these tests. As a program, a desk that does nothing else.
 
-    python -m tests.exchange.ledger FOLDER_OF_NATS FILE
+python -m tests.exchange.ledger FOLDER_OF_NATS FILE
 """
 
 import asyncio

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
 import outcome
 import structlog
@@ -17,6 +18,7 @@ import trio
 
 from kommutator.errors import ExchangeTimeout, ExchangeUnreachable
 from kommutator.exchange.nats.client import Connection, Exchange
+from kommutator.exchange.nats.feeds import Asked, follow_into, serve_into, watch_into
 from kommutator.exchange.nats.thread import ExchangeThread
 from kommutator.exchange.settings import ExchangeSettings
 
@@ -38,6 +40,7 @@ class Bridge:
         self._failure: BaseException | None = None
         self._thread = ExchangeThread(settings, name, self._on_end)
         self._under_way = 0
+        self._served: list[tuple[Callable[[bytes], Awaitable[bytes | None]], Inbox[Asked]]] = []
         self._log = structlog.get_logger().bind(exchange=name)
 
     @property
@@ -50,7 +53,11 @@ class Bridge:
         self._token = trio.lowlevel.current_trio_token()
         self._thread.start()
         try:
-            await self._ended.wait()
+            async with trio.open_nursery() as nursery:
+                for handler, inbox in self._served:
+                    nursery.start_soon(self._answer_all, handler, inbox)
+                await self._ended.wait()
+                nursery.cancel_scope.cancel()
         finally:
             self._token = None
             with trio.CancelScope(shield=True):
@@ -78,13 +85,70 @@ class Bridge:
             self._under_way -= 1
         raise ExchangeTimeout(f"no answer within {deadline_s:g} s")
 
-    def attach(self, name: str, work: Callable[[Connection], Awaitable[None]]) -> None:
-        """Have `work` run in the helper thread on every connection. Before `run`."""
-        self._thread.exchange.attach(name, work)
+    async def request(self, subject: str, payload: bytes, deadline_s: float) -> bytes:
+        """Ask whoever serves the subject. Raises as `call`, and `NobodyThere` at once when nobody does."""
+        return await self.call(lambda connection: connection.request(subject, payload, deadline_s), deadline_s)
 
-    def inbox(self, most: int) -> Inbox[Any]:
-        """A queue out of the helper thread."""
-        return Inbox(self._wake, most)
+    async def request_all(self, asked: Mapping[str, bytes], deadline_s: float) -> dict[str, bytes]:
+        """Ask several subjects at once; who does not answer in time is not in the answer. Raises as `call`."""
+        return await self.call(lambda connection: connection.request_all(asked, deadline_s), deadline_s)
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        """Tell whoever listens now. Raises as `call`."""
+        await self.call(lambda connection: connection.publish(subject, payload), self.settings.request_s)
+
+    async def put_all(self, bucket: str, values: Mapping[str, bytes]) -> None:
+        """Set keys. Raises as `call`; some may be set then."""
+        await self.call(lambda connection: connection.put_all(bucket, values), self.settings.request_s)
+
+    # --- what lives on every connection; to be said before `run`
+
+    def serve(self, subject: str, handler: Callable[[bytes], Awaitable[bytes | None]], at_once: int = 64) -> None:
+        """Answer what is asked on a subject. At most so many at a time; others, and what fails, get no answer."""
+        inbox: Inbox[Asked] = Inbox(self._wake, at_once)
+        self._served.append((handler, inbox))
+        seconds = self.settings.order_s
+        self._thread.exchange.attach(f"serving {subject}", lambda c: serve_into(c, subject, inbox, at_once, seconds))
+
+    def watch(self, bucket: str) -> Latest:
+        """A bucket's keys and values, as they are."""
+        latest = Latest(self._wake)
+        self._thread.exchange.attach(f"watching {bucket}", lambda c: watch_into(c, bucket, latest))
+        return latest
+
+    def listen(self, subject: str, most: int) -> Inbox[bytes]:
+        """What is told on a subject from now on; what does not fit is not heard."""
+        inbox: Inbox[bytes] = Inbox(self._wake, most)
+
+        async def hear(payload: bytes) -> bytes | None:
+            inbox.put(payload)
+            return None
+
+        self._thread.exchange.attach(f"listening to {subject}", lambda c: c.serve(subject, hear, at_once=1))
+        return inbox
+
+    def follow(self, stream: str, subject: str, most: int) -> Inbox[bytes | None]:
+        """What is added to a stream from now on, without gaps over connections; None says that there may be a gap after
+        all."""
+        inbox: Inbox[bytes | None] = Inbox(self._wake, most)
+        place: list[int] = []
+        self._thread.exchange.attach(f"following {stream}", lambda c: follow_into(c, stream, subject, inbox, place))
+        return inbox
+
+    async def _answer_all(self, handler: Callable[[bytes], Awaitable[bytes | None]], inbox: Inbox[Asked]) -> None:
+        async def answer(asked: Asked) -> None:
+            """The supervisor of one answer."""
+            try:
+                asked.answer(await handler(asked.payload))
+            except Exception:  # noqa: BLE001 - nobody else sees it
+                self._log.exception("a request could not be answered")
+                asked.answer(None)
+
+        async with trio.open_nursery() as nursery:
+            while True:
+                nursery.start_soon(answer, await inbox.get())
+
+    # --- inside
 
     async def _await(self, operation: Callable[[Exchange], Awaitable[_T]]) -> _T:
         task = trio.lowlevel.current_task()
@@ -160,3 +224,59 @@ class Inbox(Generic[_T]):
 
     def _set(self) -> None:
         self._filled.set()
+
+
+class Latest:
+    """The keys of a bucket as they reach trio: of each key the latest value only, so that it is bounded by their
+    number."""
+
+    def __init__(self, wake: Callable[[Callable[[], None]], None]) -> None:
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._changed: dict[str, bytes | None] = {}
+        self._all = False
+        self._lost = False
+        self._filled = trio.Event()
+
+    def replace(self, values: Mapping[str, bytes]) -> None:
+        """In the helper thread: these are all keys there are."""
+        with self._lock:
+            self._changed, self._all = dict(values), True
+        self._wake(self._set)
+
+    def update(self, key: str, value: bytes | None) -> None:
+        """In the helper thread: a key has changed."""
+        with self._lock:
+            self._changed[key] = value
+        self._wake(self._set)
+
+    def lose(self) -> None:
+        """In the helper thread: from now on nothing is known."""
+        with self._lock:
+            self._changed, self._all, self._lost = {}, False, True
+        self._wake(self._set)
+
+    async def get(self) -> Keys:
+        """In trio: what has happened since the last time."""
+        while True:
+            with self._lock:
+                if self._lost:
+                    self._lost = False
+                    return Keys("lost", {})
+                if self._all or self._changed:
+                    keys = Keys("all" if self._all else "some", self._changed)
+                    self._changed, self._all = {}, False
+                    return keys
+                self._filled = trio.Event()
+            await self._filled.wait()
+
+    def _set(self) -> None:
+        self._filled.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys of a bucket: `all` there are, `some` that changed, or `lost`: the exchange is, and nothing is known."""
+
+    which: Literal["all", "some", "lost"]
+    values: Mapping[str, bytes | None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -73,7 +73,7 @@ class Connection:
     def end(self) -> None:
         """The connection is no more: whatever waits on it fails now."""
         self.lost.set()
-        for wait in self._waits:
+        for wait in tuple(self._waits):
             if not wait.expired():
                 wait.reschedule(0)
 
@@ -84,6 +84,18 @@ class Connection:
         async with self._within(deadline_s) as seconds:
             answer = await self._client.request(subject, payload, timeout=seconds)
             return answer.data
+
+    async def request_all(self, asked: Mapping[str, bytes], deadline_s: float) -> dict[str, bytes]:
+        """Ask several subjects at once; who does not answer in time is not in the answer."""
+
+        async def one(subject: str, payload: bytes) -> tuple[str, bytes | None]:
+            try:
+                return subject, await self.request(subject, payload, deadline_s)
+            except ExchangeError:
+                return subject, None
+
+        answers = await asyncio.gather(*(one(subject, payload) for subject, payload in asked.items()))
+        return {subject: answer for subject, answer in answers if answer is not None}
 
     async def publish(self, subject: str, payload: bytes) -> None:
         """Tell whoever listens now; nothing is kept."""
@@ -147,6 +159,10 @@ class Connection:
     async def put(self, bucket: str, key: str, value: bytes) -> int:
         """Set a key, and return its revision."""
         return await self.append(f"$KV.{bucket}.{key}", value)
+
+    async def put_all(self, bucket: str, values: Mapping[str, bytes]) -> None:
+        """Set keys, in no order."""
+        await asyncio.gather(*(self.put(bucket, key, value) for key, value in values.items()))
 
     async def get(self, bucket: str, key: str) -> KeyUpdate | None:
         """A key's value; None when it has none."""
