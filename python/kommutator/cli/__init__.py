@@ -12,6 +12,7 @@ COMMANDS: Final[dict[str, str]] = {
     "trace": "kommutator.cli.trace",
     "compile": "kommutator.cli.compile",
     "route": "kommutator.cli.route",
+    "nats": "kommutator.cli.nats",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""
