@@ -64,8 +64,12 @@ package: build ## a wheel, installed and run where nothing else is
 
 test: check package telephony ## everything that CI runs
 
-bench: build ## figures, with peers in the same run
-	$(BIN)/python bench/run.py
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -m pip install -q --group bench
+	@touch $@
+
+bench: build $(VENV)/.bench ## figures, with peers in the same run
+	$(BIN)/python -m bench.run $(BENCH)
 
 clean: ## removes what was built, not what was fetched
-	rm -rf target $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf target bench/peers/target $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,7 +15,9 @@ A folder holds `company.yaml`, the same as the engine reads it in `company.json`
   caller does, an entry for each action of the type named in `during`, in order; he is silent and waits otherwise.
   `phones` is what the phones do (`answer`, `busy`, `decline`, `silent`, `unreachable`; a list: one for each time they
   are rung; default silent), `lookups` what is answered to `find_owner` (`owner`) and `find_history` (`history`);
-  default: they fail.
+  `never` is no answer, and by default they fail. `at` is a moment in place of the arrival's. Who is `ringing` or in
+  `wrap_up` on the floor is rung by a call from inside the house; `freed` says how many seconds after the arrival that
+  call ends (default: never).
 """
 
 from __future__ import annotations
@@ -85,6 +87,27 @@ def scenarios() -> Iterator[Scenario]:
     for folder in folders():
         for place, data in enumerate(read_yaml(folder / "scenarios.yaml"), 1):
             yield Scenario(folder, place, data)
+
+
+def inside_calls_of(scenario: Scenario) -> dict[str, str]:
+    """Whose phone rings because of a call from inside the house when the real call arrives, with that phone."""
+    employees = read_yaml(scenario.folder / "company.yaml")["employees"]
+    return {
+        employee: employees[employee]["endpoint"]
+        for employee, facts in scenario.data.get("floor", {}).items()
+        if facts.get("line") in ("ringing", "wrap_up")
+    }
+
+
+def phone_plans_of(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
+    """What each phone does each time it is rung, a call from inside the house being the first."""
+    plans = {
+        endpoint: [plan] if isinstance(plan, dict) else list(plan)
+        for endpoint, plan in scenario.data["real"].get("phones", {}).items()
+    }
+    for endpoint in inside_calls_of(scenario).values():
+        plans[endpoint] = [{"does": "silent"}, *plans.get(endpoint, [{"does": "silent"}])]
+    return plans
 
 
 def moment_ms(text: str) -> int:

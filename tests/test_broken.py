@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import orjson
 import pytest
-from tests.scenario_files import moment_ms, read_yaml
 
 import kommutator.company
 from kommutator.company import check
 from kommutator.company.findings import READER_CODES
+from tests.scenario_files import moment_ms, read_yaml
 
 FOLDER: Final = Path(__file__).parent / "broken"
 EXPECTED: Final[dict[str, list[dict[str, Any]]]] = read_yaml(FOLDER / "expected.yaml")

@@ -70,6 +70,7 @@ def test_nothing_but_the_house_at_the_top() -> None:
     assert {line.split("/")[0] for line in listed.splitlines()} <= TOP_LEVEL
 
 
-def test_lock_files_name_no_private_registry() -> None:
-    sources = set(re.findall(r'^source = "(.+)"$', (ROOT / "Cargo.lock").read_text(), re.MULTILINE))
+@pytest.mark.parametrize("lock", ["Cargo.lock", "bench/peers/Cargo.lock"])
+def test_lock_files_name_no_private_registry(lock: str) -> None:
+    sources = set(re.findall(r'^source = "(.+)"$', (ROOT / lock).read_text(), re.MULTILINE))
     assert sources == {"registry+https://github.com/rust-lang/crates.io-index"}

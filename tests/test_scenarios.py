@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.scenario_files import Scenario, folders, moment_ms, read_yaml, scenarios
 
 from kommutator import Engine
 from kommutator.company import check, load
+from tests.scenario_files import Scenario, folders, moment_ms, read_yaml, scenarios
 
 SCENARIOS = list(scenarios())
 LONGEST_S = {

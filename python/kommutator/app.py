@@ -20,6 +20,7 @@ from kommutator.errors import DataFolderBusy, KommutatorError
 from kommutator.pbx.ari.adapter import AriPbx, AriSettings
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
+from kommutator.routing.ports import Clock, Lookups
 from kommutator.routing.prompts import PromptLibrary
 from kommutator.routing.turn import Event
 
@@ -35,21 +36,30 @@ class SystemClock:
 class NoLookups:
     """Nobody can be asked: there is no desk."""
 
-    async def owner(self, caller: str) -> Event:
+    async def owner(self, _caller: str, /) -> Event:
         """`failed`, always."""
         return {"type": "failed"}
 
-    async def history(self, caller: str, days: int | None) -> Event:
+    async def history(self, _caller: str, _days: int | None, /) -> Event:
         """`failed`, always."""
         return {"type": "failed"}
 
 
-async def route(config: RouterConfig, company: LoadedCompany) -> None:
+async def route(
+    config: RouterConfig,
+    company: LoadedCompany,
+    *,
+    engine: Engine | None = None,
+    lookups: Lookups | None = None,
+    clock: Clock | None = None,
+) -> None:
     """Route calls until SIGTERM or SIGINT; the calls that go on then stay in the PBX, for the next router.
+
+    `engine` is the company's, when it has been told facts already.
 
     Raises `CompanyInvalid`, `PromptNotMade`, `DataFolderBusy`, and `PbxRefused` when Asterisk refuses the credentials.
     """
-    engine = Engine.of(company)
+    engine = engine or Engine.of(company)
     prompts = PromptLibrary(config.prompts, config.tts)
     await prompts.prepare(company.prompts)
     settings = AriSettings(
@@ -70,7 +80,7 @@ async def route(config: RouterConfig, company: LoadedCompany) -> None:
                 nursery.start_soon(_until_told_to_stop, nursery.cancel_scope)
                 nursery.start_soon(journal.run)
                 try:
-                    await Router(engine, pbx, journal, NoLookups(), SystemClock()).run()
+                    await Router(engine, pbx, journal, lookups or NoLookups(), clock or SystemClock()).run()
                 except* KommutatorError as group:
                     failures.extend(_leaves(group))
                     nursery.cancel_scope.cancel()

@@ -15,11 +15,13 @@ class RouterConfig:
     company: Path
     """The company document: a YAML file, or a folder of them."""
     ari_url: str
-    """Where Asterisk's REST interface is, such as `http://127.0.0.1:8088/ari`."""
+    """Where Asterisk's REST interface is, such as `http://127.0.0.1:8088`."""
     ari_user: str
     ari_password: str
     data: Path
-    """The folder of the spool, the ledger, the fetched recordings and the prompts made; the PBX must be able to read its `prompts`."""
+    """The folder of the spool, the ledger, the fetched recordings and the prompts made; the PBX must be able to read
+    its `prompts`.
+    """
     application: str = "kommutator"
     """The name in the dialplan's `Stasis(…)`."""
     trunk: str = "PJSIP/{number}@trunk"

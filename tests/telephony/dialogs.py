@@ -119,13 +119,13 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
     """
     blocks: list[str] = []
     choice: list[str] = []
-    label = 100
+    label = 100 + len(plans)
     for line, (number, behaviours) in enumerate(plans.items()):
         if number is not None:
             choice.append(_nop(actions=f'<strcmp assign_to="differs" variable="number" value={quoteattr(number)}/>'))
             choice.append(
                 _nop(
-                    next=10 * (line + 1) + 1,
+                    next=100 + line,
                     test="other",
                     actions='<test assign_to="other" variable="differs" compare="not_equal" value="0"/>',
                 )
@@ -143,7 +143,7 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
             )
             blocks.append(_behaviour(behaviour, label, _sdp(media_address, media_port)))
             label += 10
-        choice.append(_label(10 * (line + 1) + 1))
+        choice.append(_label(100 + line))
     keep = "".join(
         f'<ereg regexp=".*" search_in="hdr" header="{header}:" check_it="true" assign_to="{variable}"/>'
         for header, variable in (("Via", "via"), ("From", "from"), ("To", "to"), ("CSeq", "cseq_line"))
@@ -177,7 +177,8 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
     )
     counters = ",".join(f"rung{line}" for line in range(len(plans)))
     unused = '<Reference variables="uri,via,from,to,cseq_line,number"/>\n'
-    return _scenario(body, head=f'<Global variables="{counters}"/>\n', tail=unused)
+    head = f'<Global variables="{counters}"/>\n' if counters else ""
+    return _scenario(body, head=head, tail=unused)
 
 
 _REFUSALS = ("400", "403", "404", "408", "480", "484", "486", "487", "488", "500", "502", "503", "504", "600", "603")

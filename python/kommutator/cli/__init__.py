@@ -10,6 +10,8 @@ import click
 COMMANDS: Final[dict[str, str]] = {
     "check": "kommutator.cli.check",
     "trace": "kommutator.cli.trace",
+    "call": "kommutator.cli.call",
+    "demo": "kommutator.cli.demo",
     "compile": "kommutator.cli.compile",
     "route": "kommutator.cli.route",
     "nats": "kommutator.cli.nats",

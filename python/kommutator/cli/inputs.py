@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import click
 import orjson
+import structlog
 
 from kommutator.company import LoadedCompany, load
 from kommutator.errors import CompanyUnreadable
@@ -28,6 +33,21 @@ def fail(message: str, exit_code: int) -> NoReturn:
     """Ends the command with a message on standard error."""
     click.echo(f"Error: {message}", err=True)
     raise SystemExit(exit_code)
+
+
+@contextmanager
+def only_errors_logged() -> Iterator[None]:
+    """Keeps the router's log, less its errors, out of a command that tells people itself what happens."""
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def now_ms() -> int:

@@ -25,7 +25,7 @@ _STABLE_S = 30.0
               help="The data folder; the server keeps its own in DATA/nats.")  # fmt: skip
 @click.option("--port", default=0, type=click.IntRange(0, 65535), metavar="N",
               help="The server's port on 127.0.0.1; without it, one is chosen at the first start and kept.")  # fmt: skip
-@click.option("--server", type=click.Path(exists=True, dir_okay=False, path_type=Path), envvar="KOMMUTATOR_NATS_SERVER",
+@click.option("--server", envvar="KOMMUTATOR_NATS_SERVER", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="The nats-server program; default: the one that is installed with Kommutator.")  # fmt: skip
 def command(data: Path, port: int, server: Path | None) -> None:
     """Run the exchange's server, and start it again when it dies.

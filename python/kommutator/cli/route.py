@@ -25,12 +25,12 @@ EXIT_BUSY = 5
 @click.command("route")
 @click.argument("company")
 @click.option("--ari", "ari_url", required=True, metavar="URL", envvar="KOMMUTATOR_ARI_URL",
-              help="Asterisk's REST interface, such as http://127.0.0.1:8088/ari.")  # fmt: skip
+              help="Asterisk's REST interface, such as http://127.0.0.1:8088.")  # fmt: skip
 @click.option("--user", required=True, envvar="KOMMUTATOR_ARI_USER", help="The user of ari.conf.")
 @click.option("--password", required=True, envvar="KOMMUTATOR_ARI_PASSWORD",
               help="The user's password; better given as KOMMUTATOR_ARI_PASSWORD.")  # fmt: skip
 @click.option("--data", default="kommutator-data", show_default=True, type=click.Path(file_okay=False, path_type=Path),
-              help="Where the ledger, the spool, messages and prompts are kept. Asterisk must be able to read its prompts folder.")  # fmt: skip
+              help="Where ledger, spool, messages and prompts are; Asterisk must be able to read it.")  # fmt: skip
 @click.option("--application", default="kommutator", show_default=True, help="The name in the dialplan's Stasis().")
 @click.option("--trunk", default="PJSIP/{number}@trunk", show_default=True, help="How a telephone number is dialled.")
 @click.option("--silence", "silence_s", default=5, show_default=True, type=click.IntRange(1, 60),
@@ -55,12 +55,12 @@ def command(
 
     COMPANY is a YAML file, or a folder whose *.yaml and *.yml files are merged.
 
-    The router connects to Asterisk and stays connected. It stops on SIGTERM; calls that go on then stay in Asterisk, and the next
-    router takes them over where they are. One line a call is written to DATA/ledger.jsonl.
+    The router connects to Asterisk and stays connected. It stops on SIGTERM; calls that go on then stay in Asterisk,
+    and the next router takes them over where they are. One line a call is written to DATA/ledger.jsonl.
 
     \b
     Example:
-      KOMMUTATOR_ARI_PASSWORD=… kommutator route company.yaml --ari http://127.0.0.1:8088/ari --user kommutator
+      KOMMUTATOR_ARI_PASSWORD=… kommutator route company.yaml --ari http://127.0.0.1:8088 --user kommutator
 
     Exit code: 0 told to stop, 1 errors in the document, 2 it cannot be read, 3 a prompt cannot be made, 4 Asterisk
     refuses the user or the password, 5 another router uses the data folder.

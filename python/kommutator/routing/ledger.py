@@ -1,7 +1,7 @@
 """The journal of calls: a spool of everything that happens, and a ledger of exactly one line a call.
 
-The spool is what a restarted router learns from; the ledger is what the company reads. The line of a call is written after the
-spool knows that it ended, and after a restart only if it is not there yet.
+The spool is what a restarted router learns from; the ledger is what the company reads. The line of a call is written
+after the spool knows that it ended, and after a restart only if it is not there yet.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class MemoryJournal:
         """A call arrived."""
         self._records.began(call_id, did, caller, at_ms)
 
-    def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn) -> None:
+    def turned(self, call_id: str, _at_ms: int, event: Event | None, turn: Turn, /) -> None:
         """A turn was decided."""
         self._records.turned(call_id, event, turn)
         self.turns.setdefault(call_id, []).append((event, turn))
@@ -142,7 +142,7 @@ class FileJournal:
         if self._records.began(call_id, did, caller, at_ms):
             self._put(_Began(call_id, did, caller, at_ms))
 
-    def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn) -> None:
+    def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn, /) -> None:
         """A turn was decided."""
         self._put(_Turned(call_id, at_ms, dict(event) if event is not None else None, turn))
         self._records.turned(call_id, event, turn)
@@ -170,8 +170,8 @@ class FileJournal:
     def _recover(self) -> None:
         """Learn from the spool which calls go on; complete the ledger; begin a compact spool.
 
-        The lines of the calls that ended since the spool was last compacted are no longer than that spool, give or take their frames,
-        so the last part of the ledger is enough to know which of them are there.
+        The lines of the calls that ended since the spool was last compacted are no longer than that spool, give or take
+        their frames, so the last part of the ledger is enough to know which of them are there.
         """
         lines = self._spool.read()
         for raw in self._ledger.read(2 * self._spool.size + 1024 * 1024):

@@ -1,17 +1,18 @@
 """The routing loop: one task a call, which asks the engine, keeps the answer, has the PBX perform it, and asks again.
 
-Order of each turn: journal → save with the channel → perform → engine. A router that dies anywhere in it leaves enough for the next:
-the state with the channel, or the newer one in its own spool, and an action that may be performed again.
+Order of each turn: journal → save with the channel → perform → engine. A router that dies anywhere in it leaves enough
+for the next: the state with the channel, or the newer one in its own spool, and an action that may be performed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 import trio
 
-from kommutator.errors import BadState, CallGone, EngineError, UnexpectedEvent
+from kommutator.errors import BadState, CallGone, EngineError, PbxError, UnexpectedEvent
 from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
 from kommutator.routing.turn import (
     CallWebhook,
@@ -29,6 +30,7 @@ from kommutator.routing.turn import (
 _UNEXPECTED_IN_A_ROW = 5
 """An adapter that keeps answering an action with events that do not fit it ends the call."""
 _HUNG_UP: Event = {"type": "caller_hung_up"}
+_PBX_FAILED: Event = {"type": "fault", "whose": "pbx"}
 
 
 class Router:
@@ -41,8 +43,9 @@ class Router:
         self._lookups = lookups
         self._clock = clock
         self._lost = dict(journal.unfinished())
+        self._taken_over = {call_id: (0, place) for place, call_id in enumerate(self._lost)}
         self._waiting: dict[str, _Waiter] = {}
-        self._waiting_since: dict[str, int] = {}
+        self._waiting_since: dict[str, tuple[int, int]] = {}
         self._somebody_free = trio.Event()
         self._log = structlog.get_logger()
 
@@ -58,6 +61,7 @@ class Router:
 
     def line(self, employee: str, line: str) -> None:
         """A live fact from the PBX."""
+        self._log.info("line", employee=employee, line=line)
         self._tell_engine(lambda: self._engine.line(employee, line), employee)
         if line == "idle":
             self._somebody_free.set()
@@ -100,6 +104,9 @@ class Router:
                 answer = await self._perform(call, turn)
             except CallGone:
                 answer = _HUNG_UP
+            except PbxError as error:
+                log.error("the pbx failed the call", code=error.code, reason=str(error))
+                answer = _PBX_FAILED
             if isinstance(answer, Turn):
                 event, following = {"type": "employee_free"}, answer
             else:
@@ -166,17 +173,29 @@ class Router:
             case Wait():
                 return await self._wait(call, turn)
             case FindOwner(caller=caller, timeout_ms=timeout_ms):
-                with trio.move_on_after(timeout_ms / 1000):
-                    return await self._lookups.owner(caller)
-                return {"type": "failed"}
+                return await self._look_up(call, turn, timeout_ms, partial(self._lookups.owner, caller))
             case FindHistory(caller=caller, timeout_ms=timeout_ms, days=days):
-                with trio.move_on_after(timeout_ms / 1000):
-                    return await self._lookups.history(caller, days)
-                return {"type": "failed"}
+                return await self._look_up(call, turn, timeout_ms, partial(self._lookups.history, caller, days))
             case CallWebhook():
                 return {"type": "failed"}
             case _:
                 return await call.perform(turn)
+
+    async def _look_up(self, call: Call, turn: Turn, timeout_ms: int, ask: Callable[[], Awaitable[Event]]) -> Event:
+        """Ask the desk, with the deadline around it, unless the caller hangs up meanwhile."""
+        event: Event = {"type": "failed"}
+        async with trio.open_nursery() as nursery:
+
+            async def watch_the_caller() -> None:
+                nonlocal event
+                event = await call.perform(turn)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch_the_caller)
+            with trio.move_on_after(timeout_ms / 1000):
+                event = await ask()
+            nursery.cancel_scope.cancel()
+        return event
 
     def _end(self, call_id: str, action: End, log: structlog.stdlib.BoundLogger) -> None:
         self._journal.ended(call_id, self._clock.now_ms(), action.disposition, action.fault)
@@ -212,7 +231,10 @@ class Router:
     # --- calls that wait for somebody to come free
 
     async def _wait(self, call: Call, turn: Turn) -> Event | Turn:
-        since = self._waiting_since.setdefault(call.call_id, self._clock.now_ms())
+        # Since when a call of an earlier router has waited is not known; they go first, in the order in which they came.
+        since = self._waiting_since.setdefault(
+            call.call_id, self._taken_over.get(call.call_id, (1, self._clock.now_ms()))
+        )
         waiter = self._waiting[call.call_id] = _Waiter(turn, since)
         try:
             with waiter.scope:
@@ -225,7 +247,9 @@ class Router:
         return waiter.freed
 
     async def _offer_the_free(self) -> None:
-        """Whenever the floor or a claim may have freed somebody, let the engine look at the waiting calls, the oldest first."""
+        """Whenever the floor or a claim may have freed somebody, let the engine look at the waiting calls, the oldest
+        first.
+        """
         while True:
             await self._somebody_free.wait()
             self._somebody_free = trio.Event()
@@ -278,7 +302,7 @@ class _Waiter:
 
     __slots__ = ("freed", "scope", "since", "turn")
 
-    def __init__(self, turn: Turn, since: int) -> None:
+    def __init__(self, turn: Turn, since: tuple[int, int]) -> None:
         self.turn = turn
         self.since = since
         self.scope = trio.CancelScope()

@@ -11,8 +11,8 @@ from kommutator.routing.turn import EngineTurn, Event, Turn
 class Call(Protocol):
     """One live call at a PBX.
 
-    Legs persist between the `perform`s of one call: a `ring` action means "make exactly this set ring", a `talk` keeps the
-    leg that answered, and any other action ends them all.
+    Legs persist between the `perform`s of one call: a `ring` action means "make exactly this set ring", a `talk` keeps
+    the leg that answered, and any other action ends them all.
     """
 
     @property
@@ -36,11 +36,15 @@ class Call(Protocol):
         ...
 
     async def save(self, turn: Turn) -> None:
-        """Keep the turn's state with the channel, before its action is performed. Raises `CallGone` when the channel is gone."""
+        """Keep the turn's state with the channel, before its action is performed. Raises `CallGone` when the channel is
+        gone.
+        """
         ...
 
     async def perform(self, turn: Turn) -> Event:
         """Perform exactly one action and return the event that answers it; `caller_hung_up` when the caller has gone.
+
+        A lookup is none of the PBX: performing one is watching the caller until he hangs up.
 
         Performing the same turn again, in this process or after a restart, continues where the PBX is. When it is
         cancelled, legs and music stay as they are.
@@ -68,17 +72,19 @@ class Pbx(Protocol):
     """A PBX and the calls it sends."""
 
     async def run(self, on_call: Callable[[Call], Awaitable[None]], floor: FloorSink) -> None:
-        """Serve until cancelled. `on_call` runs in a task of its own for every new call and for every call found alive with a
-        saved state; on cancellation the calls stay in the PBX as they are, for the next router."""
+        """Serve until cancelled. `on_call` runs in a task of its own for every new call and for every call found alive
+        with a saved state; on cancellation the calls stay in the PBX as they are, for the next router."""
         ...
 
     async def found_calls(self) -> frozenset[str]:
-        """Wait for the PBX to be reached for the first time, and return the ids of the calls that were alive there then."""
+        """Wait for the PBX to be reached for the first time, and return the ids of the calls that were alive there
+        then.
+        """
         ...
 
     async def epitaph(self, call_id: str, turn: Turn) -> Event:
-        """How a call ended whose channel is gone while nobody watched: `caller_hung_up`, with the `seconds` of a message that was
-        being recorded."""
+        """How a call ended whose channel is gone while nobody watched: `caller_hung_up`, with the `seconds` of a
+        message that was being recorded."""
         ...
 
 
@@ -93,11 +99,11 @@ class Clock(Protocol):
 class Lookups(Protocol):
     """Questions that only the desk's database can answer. The loop puts the deadline around them."""
 
-    async def owner(self, caller: str) -> Event:
+    async def owner(self, caller: str, /) -> Event:
         """`owner {employee}`, `no_owner` or `failed`."""
         ...
 
-    async def history(self, caller: str, days: int | None) -> Event:
+    async def history(self, caller: str, days: int | None, /) -> Event:
         """`called_before`, `never_called` or `failed`."""
         ...
 
@@ -109,7 +115,7 @@ class Journal(Protocol):
         """A call arrived."""
         ...
 
-    def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn) -> None:
+    def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn, /) -> None:
         """A turn was decided; `event` is what led to it, None for an arrival or a resumption."""
         ...
 
@@ -118,7 +124,7 @@ class Journal(Protocol):
         ...
 
     def unfinished(self) -> Mapping[str, Turn | None]:
-        """The calls that have begun and not ended, with their last turn (None: there was none yet): read once at start."""
+        """The calls that have begun and not ended, with their last turn (None: there was none yet); read at start."""
         ...
 
 

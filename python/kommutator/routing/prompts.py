@@ -1,7 +1,7 @@
 """Prompts as a PBX plays them: WAV, 8 kHz, mono, 16 bit, in a folder that it can read, named by their content.
 
-Decoding and resampling is miniaudio's: one small wheel without dependencies of its own beyond cffi, filtered, and it reads FLAC, MP3
-and Vorbis too. Texts are spoken by a command, espeak-ng by default.
+Decoding and resampling is miniaudio's: one small wheel without dependencies of its own beyond cffi, filtered, and it
+reads FLAC, MP3 and Vorbis too. Texts are spoken by a command, espeak-ng by default.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import wave
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import miniaudio  # type: ignore[import-untyped]
+import miniaudio
 import trio
 
 from kommutator.company.prompts import PromptSource
@@ -31,7 +31,8 @@ _AT_ONCE = 4
 class PromptLibrary:
     """The prompts of a company, made once and found again by their content.
 
-    `folder` must be absolute and readable by the PBX. `tts` is the command that speaks, with `{language}` and `{output}`.
+    `folder` must be absolute and readable by the PBX. `tts` is the command that speaks, with `{language}` and
+    `{output}`.
     """
 
     def __init__(self, folder: Path, tts: Sequence[str] = DEFAULT_TTS) -> None:

@@ -36,10 +36,12 @@ class CallRecord(msgspec.Struct):
     legs: list[LegRung] = []
 
     def take(self, event: Event | None, turn: Turn) -> None:
-        """Add a turn. A resumption repeats a sequence that is known already, and adds nothing but the rounds it forms."""
-        again = self.turn is not None and turn.sequence <= self.turn.sequence
+        """Add a turn. A resumption repeats the last sequence, and adds nothing; an older turn is passed over."""
+        last = -1 if self.turn is None else self.turn.sequence
+        if turn.sequence < last:
+            return
         self._settle(event, turn)
-        if not again:
+        if turn.sequence > last:
             self.trace.extend(turn.trace)
             self.effects.extend(turn.effects)
             self.rounds.extend(turn.rounds)
@@ -72,7 +74,7 @@ class CallRecord(msgspec.Struct):
         told = {str(each["endpoint"]): str(each["cause"]) for each in (event or {}).get("ended") or ()}
         kind = (event or {}).get("type")
         for leg in ringing:
-            if kind == "answered" and (event or {}).get("endpoint") == leg.endpoint or kind == "transferred":
+            if kind == "transferred" or (kind == "answered" and (event or {}).get("endpoint") == leg.endpoint):
                 leg.outcome = "answered"
             elif leg.endpoint in told:
                 leg.outcome = told[leg.endpoint]

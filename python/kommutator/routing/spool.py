@@ -1,7 +1,8 @@
 """An append-only file of lines that outlives the process, and the machine where it can.
 
-A line is handed to the operating system at once, so that a killed process loses nothing; the disk is told to keep it (`fsync`)
-in batches of at most 10 ms. When the disk is full, lines wait in memory, bounded, and an alarm is logged; nobody is held up.
+A line is handed to the operating system at once, so that a killed process loses nothing; the disk is told to keep it
+(`fsync`) in batches of at most 10 ms. When the disk is full, lines wait in memory, bounded, and an alarm is logged;
+nobody is held up.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ class Turn(msgspec.Struct, frozen=True):
     @property
     def kind(self) -> str:
         """The action's type in the contract."""
-        return str(self.action.__struct_config__.tag)
+        return action_type(self.action)
 
     @classmethod
     def of(cls, turn: EngineTurn) -> Turn:

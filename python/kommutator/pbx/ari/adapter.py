@@ -1,4 +1,4 @@
-"""The `Pbx` port over ARI: new calls, calls found alive, line states, and what is left behind by calls that are over."""
+"""The `Pbx` port over ARI: new calls, calls found alive, line states, and what is left by calls that are over."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from kommutator.routing.turn import Event as CallEvent
 from kommutator.routing.turn import Record, Turn
 
 _TIDY_AT_ONCE = 4096
+_FETCH_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class AriSettings:
     """How to reach Asterisk, and how it is used."""
 
     url: str
-    """`http://host:8088/ari`."""
+    """`http://host:8088`, with or without `/ari`."""
     user: str
     password: str
     recordings: Path
@@ -58,7 +59,7 @@ class AriPbx:
         self._found: frozenset[str] = frozenset()
         self._looked = trio.Event()
         self._tidy_in, self._tidy_out = trio.open_memory_channel[Request](_TIDY_AT_ONCE)
-        self._begin: Callable[[AriCall], None] = lambda call: None
+        self._begin: Callable[[AriCall], None] = lambda _: None
         self._floor: FloorSink | None = None
         self._log = structlog.get_logger().bind(pbx=settings.url)
 
@@ -85,6 +86,7 @@ class AriPbx:
 
             self._begin = begin
             nursery.start_soon(self._tidy)
+            nursery.start_soon(self._fetch_left)
             await self._session.run()
 
     async def found_calls(self) -> frozenset[str]:
@@ -179,7 +181,7 @@ class AriPbx:
     # --- after a connection is made
 
     async def _reconcile(self) -> None:
-        """Bring what we believe and what Asterisk has together; runs after every connect, before the session is ready."""
+        """Bring what we believe and what Asterisk has together, after every connect, before the session is ready."""
         application = self._settings.application
         await self._ask(requests.filter_events(application, codec.EVENT_TYPES))
         await self._watch_lines()
@@ -208,7 +210,9 @@ class AriPbx:
         self._log.info("pbx reconciled", calls=len(self._calls), legs=sum(map(len, legs.values())))
 
     async def _take_over(self, channel: Channel, legs: Sequence[Channel]) -> None:
-        """A channel in our application that this router does not know: a call of an earlier router, or one that has just come."""
+        """A channel in our application that this router does not know: a call of an earlier router, or one that has
+        just come.
+        """
         await self._ask(requests.subscribe(self._settings.application, [f"channel:{channel.id}"]))
         given = await self._variable(channel.id, GIVEN)
         if given is not None:
@@ -258,6 +262,16 @@ class AriPbx:
         return await self._session.request(request)
 
     # --- what is over
+
+    async def _fetch_left(self) -> None:
+        """Bring the recordings that could not be fetched when they were made, or that nobody was there to fetch."""
+        while True:
+            await self._session.ready()
+            try:
+                await self._recordings.fetch_left()
+            except PbxError as error:
+                self._log.warning("recordings could not be fetched", reason=str(error))
+            await trio.sleep(_FETCH_EVERY_S)
 
     def _give_away(self, caller: str, leg: str) -> None:
         """The caller was transferred to this leg: end one when the other ends."""

@@ -1,7 +1,7 @@
 """One live call at Asterisk: each action of the engine translated into what the PBX must do, and back into one event.
 
-Every action can be performed again for the same turn and continues where the PBX is. That one path serves a router that was
-killed and started again, another router, and a connection that broke and was restored.
+Every action can be performed again for the same turn and continues where the PBX is. That one path serves a router that
+was killed and started again, another router, and a connection that broke and was restored.
 """
 
 from __future__ import annotations
@@ -16,17 +16,36 @@ from kommutator.errors import CallGone, PbxRefused, PbxTimeout, PbxUnreachable
 from kommutator.pbx.ari import codec, requests
 from kommutator.pbx.ari.codec import Channel
 from kommutator.pbx.ari.inbox import Inbox, Resync
-from kommutator.pbx.ari.legs import DialStrings, Leg, Legs, causes
+from kommutator.pbx.ari.legs import DialStrings, Leg, Legs
 from kommutator.pbx.ari.line import CallerLine, Sounds
 from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, playback_id, recording_name
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
-from kommutator.routing.turn import End, Event, HangUp, Menu, Play, Record, Ring, Talk, Transfer, Turn, Wait
+from kommutator.routing.answers import ended_of, is_complete, outcome_of
+from kommutator.routing.turn import (
+    End,
+    Event,
+    FindHistory,
+    FindOwner,
+    HangUp,
+    Menu,
+    Play,
+    Record,
+    Ring,
+    Talk,
+    Transfer,
+    Turn,
+    Wait,
+)
 
 _TRIES = 4
 """How often an action is begun again because Asterisk did not answer a request in time."""
+_ANNOUNCE_EVERY_S = 30.0
+"""How long a waiting caller hears music between two announcements."""
 _LAST_WORDS_S = 2.0
 """How long to wait for a recording to be closed after its caller has hung up."""
+_WITHHELD = frozenset({"", "anonymous"})
+"""What Asterisk has for a caller's number that is withheld (RFC 3323, 4.1.1.3)."""
 _HANG_UP_REASONS = frozenset({"normal", "busy", "congestion", "no_answer", "rejected", "unallocated"})
 
 
@@ -48,7 +67,7 @@ class AriCall:
     ) -> None:
         self.call_id = channel.id
         self.did = did
-        self.caller: str | None = channel.caller.number or None
+        self.caller = None if channel.caller.number.lower() in _WITHHELD else channel.caller.number
         self.saved_state = saved_state
         self.inbox = Inbox()
         self._session = session
@@ -88,7 +107,8 @@ class AriCall:
     async def _is_saved(self, turn: Turn) -> bool:
         """Whether the channel of a call just taken over keeps this turn already.
 
-        Setting a variable would wait for the end of what plays or records there, and stop every other call's requests meanwhile.
+        Setting a variable would wait for the end of what plays or records there, and stop every other call's requests
+        meanwhile.
         """
         if self.saved_state is None or self._found is None:
             return False
@@ -164,6 +184,9 @@ class AriCall:
                 return await self._transfer(turn, action, resumed)
             case HangUp():
                 return await self._hang_up(turn, action, resumed)
+            case FindOwner() | FindHistory():
+                while True:
+                    await self.inbox.get()
             case _:
                 raise PbxRefused(f"the action {type(action).__name__} is none of the PBX")
 
@@ -230,9 +253,9 @@ class AriCall:
             await self._line.tell(self._line.mark_started(turn.sequence))
         winner = await self._answer_of_legs(action.music)
         if winner is not None:
-            return {"type": "answered", "endpoint": winner.endpoint, "ended": causes(legs.ended)}
+            return {"type": "answered", "endpoint": winner.endpoint, "ended": ended_of(legs.ended)}
         ended = {each.endpoint: legs.ended[each.endpoint] for each in action.endpoints if each.endpoint in legs.ended}
-        return {"type": outcome_of(ended, len(action.endpoints)), "ended": causes(ended)}
+        return {"type": outcome_of(ended, len(action.endpoints)), "ended": ended_of(ended)}
 
     async def _answer_of_legs(self, music: str | None) -> Leg | None:
         """Let the legs ring until one answers (the others are cancelled), all have ended, or the time is up."""
@@ -251,14 +274,20 @@ class AriCall:
             await self._legs.take(event)
 
     async def _wait(self, turn: Turn, action: Wait, resumed: bool) -> Event:
-        announced = action.announce is None or not await self._begin_play(turn, [action.announce], resumed)
+        announce = [] if action.announce is None else [action.announce]
+        announcing = bool(announce) and await self._begin_play(turn, announce, resumed)
+        announce_at = trio.current_time() + _ANNOUNCE_EVERY_S if announce else math.inf
         while True:
-            if announced:
+            if not announcing:
                 await self._line.hear_music(action.music)
-            event = await self.inbox.get(self._deadline)
-            if event is None:
+            event = await self.inbox.get(min(self._deadline, math.inf if announcing else announce_at))
+            if announcing and self._is_end_of_play(event, turn):
+                announcing = False
+                announce_at = trio.current_time() + _ANNOUNCE_EVERY_S
+            elif event is None and trio.current_time() >= self._deadline:
                 return {"type": "waited"}
-            announced = announced or self._is_end_of_play(event, turn)
+            elif event is None:
+                announcing = await self._begin_play(turn, announce, resumed=False)
 
     async def _record(self, turn: Turn, action: Record, resumed: bool) -> Event:
         name = recording_name(action.recording)
@@ -310,7 +339,7 @@ class AriCall:
         winner = await self._answer_of_legs(None)
         if winner is None:
             await self._legs.cancel_all("normal")
-            return {"type": "failed", "ended": causes(self._legs.ended)}
+            return {"type": "failed", "ended": ended_of(self._legs.ended)}
         await self._legs.connect(winner)
         return {"type": "transferred"}
 
@@ -355,7 +384,9 @@ class AriCall:
         self._given_away(self.call_id, leg.channel)
 
     async def _best_effort(self, part: Callable[[], Awaitable[None]]) -> None:
-        """What must not fail a call that is over; whatever is missed here is found again as an orphan on the next connection."""
+        """What must not fail a call that is over; whatever is missed here is found again as an orphan on the next
+        connection.
+        """
         try:
             await part()
         except (PbxUnreachable, PbxTimeout, CallGone) as error:
@@ -378,16 +409,3 @@ class AriCall:
             self.inbox.resynced()
             self._line.taken_over(up)
             await self._legs.adopt(legs)
-
-
-def is_complete(entered: str, options: Sequence[str]) -> bool:
-    """Whether nothing more can be awaited: an option is matched that is no proper prefix of another, or none can be any more."""
-    longer = any(option.startswith(entered) and option != entered for option in options)
-    return not longer
-
-
-def outcome_of(ended: dict[str, str], endpoints: int) -> str:
-    """The event that a round ends with: `busy` or `unavailable` only when no phone was left ringing."""
-    if len(ended) < endpoints or "no_answer" in ended.values():
-        return "no_answer"
-    return "busy" if "busy" in ended.values() else "unavailable"

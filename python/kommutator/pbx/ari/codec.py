@@ -1,7 +1,7 @@
 """ARI as bytes: requests for both transports, responses and events as frozen objects. No I/O.
 
-Source: the Asterisk REST Interface of Asterisk 22 (`rest-api/*.json` in its data directory). Requests may travel over the event
-websocket since 20.14, 21.9 and 22.4; older servers take them over HTTP.
+Source: the Asterisk REST Interface of Asterisk 22 (`rest-api/*.json` in its data directory). Requests may travel over
+the event websocket since 20.14, 21.9 and 22.4; older servers take them over HTTP.
 """
 
 from __future__ import annotations
@@ -291,6 +291,12 @@ def encode_http(request: Request, base: str) -> tuple[str, str, bytes | None]:
 def websocket_response(message: RestResponse) -> Response:
     """The response inside a websocket message."""
     return Response(message.status_code, message.reason_phrase, message.message_body.encode())
+
+
+def base_of(url: str) -> str:
+    """The base of all resources: the server's address with `/ari`, whether or not it was given with it."""
+    base = url.rstrip("/")
+    return base if base.endswith("/ari") else f"{base}/ari"
 
 
 def events_path(application: str) -> str:

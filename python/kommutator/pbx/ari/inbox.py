@@ -57,7 +57,8 @@ class Inbox:
     async def get(self, until: float | None = None, *, even_gone: bool = False) -> Event | None:
         """The next event; None when trio's clock has reached `until`.
 
-        Raises `CallGone` when the caller is gone (with `even_gone`, only None at `until`), `Resync` when events were lost.
+        Raises `CallGone` when the caller is gone (with `even_gone`, only None at `until`), `Resync` when events were
+        lost.
         """
         with trio.CancelScope(deadline=float("inf") if until is None else until):
             while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum, auto
 from functools import partial
 
@@ -108,8 +108,8 @@ class Legs:
     async def ring_exactly(self, endpoints: Iterable[str], sequence: int, *, already_begun: bool) -> None:
         """Cancel the legs that are not wanted, keep those that ring, start the missing.
 
-        `already_begun` says that this very round was begun before the PBX was looked at again: a leg that is missing then has ended
-        meanwhile, and is not rung again.
+        `already_begun` says that this very round was begun before the PBX was looked at again: a leg that is missing
+        then has ended meanwhile, and is not rung again.
         """
         wanted = list(endpoints)
         parts = [partial(self.cancel, leg, "normal") for leg in self._legs.values() if leg.endpoint not in wanted]
@@ -154,7 +154,7 @@ class Legs:
                 leg = self._find(channel.id)
                 if leg is not None:
                     del self._legs[leg.endpoint]
-                    self.ended[leg.endpoint] = _end_of(event)
+                    self.ended[leg.endpoint] = end_of(event)
                     if self._bridged == leg.channel:
                         await self._unbridge()
 
@@ -196,13 +196,15 @@ class Legs:
             self.ended[endpoint] = "unavailable"
 
     async def _dial(self, leg: Leg) -> None:
-        leg.state = LegState.DIALLED
-        # `caller` passes the caller's id on to the phone.
-        _, response = await self._line.ask_in_order(
-            requests.set_variable(leg.channel, DIALLED, "1"),
+        # Marked after it was dialled: a leg that is found without the mark is made anew, and one too many is better
+        # than none. `caller` passes the caller's id on to the phone.
+        response, _ = await self._line.ask_in_order(
             requests.dial(leg.channel, self._line.channel, LONGEST_RING_S),
+            requests.set_variable(leg.channel, DIALLED, "1"),
         )
-        if not response.ok and response.status != 404:
+        if response.ok:
+            leg.state = LegState.DIALLED
+        elif response.status != 404:
             self._log.warning("leg could not be dialled", endpoint=leg.endpoint, status=response.status)
             await self.cancel(leg, "normal")
             self.ended[leg.endpoint] = "unavailable"
@@ -238,7 +240,9 @@ class DialStrings:
         self._trunk = trunk
 
     def of(self, endpoint: str) -> str:
-        """`PJSIP/101` → itself; `+79161230001` → `PJSIP/+79161230001@trunk` for the trunk pattern `PJSIP/{number}@trunk`."""
+        """`PJSIP/101` → itself; `+79161230001` → `PJSIP/+79161230001@trunk` for the trunk pattern
+        `PJSIP/{number}@trunk`.
+        """
         return self._trunk.replace("{number}", endpoint) if endpoint.startswith("+") else endpoint
 
 
@@ -247,15 +251,10 @@ _DECLINED = frozenset({21})
 _NO_ANSWER = frozenset({16, 18, 19, 26})
 
 
-def _end_of(event: ChannelDestroyed) -> str:
+def end_of(event: ChannelDestroyed) -> str:
     """The contract's word for a leg's end, by Q.850 cause (Asterisk's `hangup.h`, and its map from SIP)."""
     if event.cause in _BUSY or event.tech_cause in (486, 600):
         return "busy"
     if event.cause in _DECLINED or event.tech_cause == 603:
         return "declined"
     return "no_answer" if event.cause in _NO_ANSWER else "unavailable"
-
-
-def causes(ended: Mapping[str, str]) -> list[dict[str, str]]:
-    """`ended` in the form of the contract's events."""
-    return [{"endpoint": endpoint, "cause": cause} for endpoint, cause in ended.items()]

@@ -66,7 +66,9 @@ class CallerLine:
         return await self._session.in_order(wanted)
 
     async def tell(self, *wanted: Request) -> list[Response]:
-        """Make requests about the caller's channel, in this order, that must succeed. Raises `CallGone` or `PbxRefused`."""
+        """Make requests about the caller's channel, in this order, that must succeed. Raises `CallGone` or
+        `PbxRefused`.
+        """
         responses = await self._session.in_order(wanted)
         for request, response in zip(wanted, responses, strict=True):
             if not response.ok:

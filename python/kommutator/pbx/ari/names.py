@@ -1,20 +1,22 @@
 """The names under which a call's parts live in Asterisk. All derive from the call, so that any router finds them again.
 
-A caller's channel keeps the id that Asterisk gave it, which is the call's id. A leg is `kt~<call>~<sequence>~<endpoint>`, with the
-sequence of the turn that began to ring it and the endpoint in base64url; a playback is `kt~<call>~<sequence>~play`; a bridge is
-`kt~<call>`.
+A caller's channel keeps the id that Asterisk gave it, which is the call's id. A leg is
+`kt~<call>~<sequence>~<endpoint>`, with the sequence of the turn that began to ring it and the endpoint in base64url; a
+playback is `kt~<call>~<sequence>~play`; a bridge is `kt~<call>`.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 
 STATE = "KOMMUTATOR_STATE"
 """Channel variable: the engine's state of the call."""
 STARTED = "KOMMUTATOR_STARTED"
-"""Channel variable: the sequence of the last turn whose action was begun; tells "finished meanwhile" from "never begun"."""
+"""Channel variable: the sequence of the last turn whose action was begun; tells "finished meanwhile" from "never
+begun".
+"""
 GIVEN = "KOMMUTATOR_GIVEN"
 """Channel variable: the leg to which the caller was given away by a transfer; the call itself is over."""
 DIALLED = "KOMMUTATOR_DIALLED"
@@ -37,10 +39,10 @@ def parse_leg(channel: str) -> tuple[str, str] | None:
     if len(parts) != 4 or parts[0] != "kt":
         return None
     try:
-        endpoint = urlsafe_b64decode(parts[3] + "=" * (-len(parts[3]) % 4)).decode()
+        endpoint = b64decode(parts[3] + "=" * (-len(parts[3]) % 4), altchars=b"-_", validate=True).decode()
     except (Base64Error, UnicodeDecodeError):
         return None
-    return parts[1], endpoint
+    return (parts[1], endpoint) if endpoint else None
 
 
 def playback_id(call: str, sequence: int) -> str:

@@ -39,7 +39,8 @@ class Recordings:
     async def fetch(self, name: str, told_s: float | None = None) -> float:
         """Bring a stored recording here, and return its length in seconds.
 
-        When that fails now, the length that the PBX told is returned and the file stays at the PBX, from where `fetch_left` brings it.
+        When that fails now, the length that the PBX told is returned and the file stays at the PBX, from where
+        `fetch_left` brings it.
         """
         here = self.seconds(name)
         if here is not None:
@@ -53,7 +54,7 @@ class Recordings:
             await self._session.request(requests.delete_stored_recording(name))
         except (PbxUnreachable, PbxTimeout, OSError) as error:
             self._log.warning("a recording could not be fetched yet", recording=name, reason=str(error))
-            return told_s or 0.0
+            return self.seconds(name) or told_s or 0.0
         return length
 
     async def fetch_left(self) -> None:

@@ -1,12 +1,13 @@
-"""One connection to Asterisk: the event websocket with requests over it, or over HTTP where the server is too old for that.
+"""One connection to Asterisk: the event websocket with requests over it, or over HTTP where the server is too old for
+that.
 
 The session reconnects for ever, with back-off and jitter. Every request has a deadline; one that was under way when the
-connection broke fails with `PbxUnreachable`, and whether it was carried out is unknown: callers use ids of their own choice
-and ask again.
+connection broke fails with `PbxUnreachable`, and whether it was carried out is unknown: callers use ids of their own
+choice and ask again.
 
-Asterisk (22.10) carries out the requests of one websocket one after another, and some wait for the channel's own thread: setting a
-variable waits until the playback or recording on that channel has ended, and every other request with it. So nothing here sets a
-variable of a channel that plays or records.
+Asterisk (22.10) carries out the requests of one websocket one after another, and some wait for the channel's own
+thread: setting a variable waits until the playback or recording on that channel has ended, and every other request with
+it. So nothing here sets a variable of a channel that plays or records.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import random
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 import structlog
 import trio
-from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from kommutator.errors import PbxError, PbxProtocolError, PbxRefused, PbxTimeout, PbxUnreachable
 from kommutator.pbx.ari import codec, requests
@@ -29,8 +31,7 @@ _LONGEST_MESSAGE = 4 * 1024 * 1024
 _REQUESTS_AT_ONCE = 256
 _DEADLINE_S = 5.0
 _PROBE_DEADLINE_S = 2.0
-_CONNECT_DEADLINE_S = 10.0
-_DISCONNECT_DEADLINE_S = 1.0
+_CONNECT_DEADLINE_S = 3.0
 _PING_EVERY_S = 10.0
 _PING_DEADLINE_S = 5.0
 _FIRST_DELAY_S = 0.2
@@ -42,7 +43,7 @@ class Account(Protocol):
 
     @property
     def url(self) -> str:
-        """`http://host:8088/ari`, or `https://…`."""
+        """`http://host:8088`, or `https://…`, with or without `/ari`."""
         ...
 
     @property
@@ -56,9 +57,9 @@ class Account(Protocol):
 class Session:
     """A connection that heals itself.
 
-    `on_event` is called for each event, in order, and must not block. `on_connected` runs once a connection, while events
-    are already arriving; only after it has returned is the session *ready*. If it raises a `PbxError` the connection is given up
-    and made again.
+    `on_event` is called for each event, in order, and must not block. `on_connected` runs once a connection, while
+    events are already arriving; only after it has returned is the session *ready*. If it raises a `PbxError` the
+    connection is given up and made again.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class Session:
             await self._ready.wait()
 
     async def run(self) -> None:
-        """Stay connected until cancelled. Raises `PbxRefused` when the very first connection is refused for its credentials."""
+        """Stay connected until cancelled. Raises `PbxRefused` when the very first connection is refused for its
+        credentials.
+        """
         ever = False
         failures = 0
         limits = httpx.Limits(max_connections=32, max_keepalive_connections=8)
@@ -101,7 +104,7 @@ class Session:
                     if error.status_code in (401, 403) and not ever:
                         raise PbxRefused(f"{self._account.url}: the user or the password is wrong") from error
                     self._log.warning("pbx refused the connection", status=error.status_code)
-                except (HandshakeError, ConnectionClosed, PbxError) as error:
+                except (HandshakeError, ConnectionClosed, OSError, PbxError) as error:
                     self._log.warning("pbx connection lost", reason=str(error) or type(error).__name__)
                 finally:
                     was_ready = self._ready.is_set()
@@ -123,7 +126,8 @@ class Session:
     async def in_order(self, wanted: Sequence[Request], deadline_s: float = _DEADLINE_S) -> list[Response]:
         """Make several requests, each sent without waiting for the answer to the one before where the transport allows.
 
-        Asterisk carries them out in this order. A router that dies between two of them has microseconds to do so. Raises as `request`.
+        Asterisk carries them out in this order. A router that dies between two of them has microseconds to do so.
+        Raises as `request`.
         """
         with trio.move_on_after(deadline_s):
             async with self._slots:
@@ -144,18 +148,31 @@ class Session:
     # --- one connection
 
     async def _one_connection(self) -> None:
-        base = self._account.url.rstrip("/")
+        """Connect, and serve until something fails; raises that."""
+        base = urlsplit(codec.base_of(self._account.url))
         secret = b64encode(f"{self._account.user}:{self._account.password}".encode())
-        connection = open_websocket_url(
-            "ws" + base.removeprefix("http") + codec.events_path(self._account.application),
-            extra_headers=[(b"Authorization", b"Basic " + secret)],
-            max_message_size=_LONGEST_MESSAGE,
-            receive_buffer_size=65536,
-            connect_timeout=_CONNECT_DEADLINE_S,
-            disconnect_timeout=_DISCONNECT_DEADLINE_S,
-        )
-        async with connection as socket:
-            failure = await self._serve(socket)
+        failure: Exception = PbxTimeout("the PBX does not open the event stream")
+        # The stream is ours: trio-websocket 0.12 leaves it open when the server refuses, and waits for ever for a
+        # handshake whose connection was closed.
+        async with await _open_stream(base) as stream:
+            try:
+                async with trio.open_nursery() as nursery:
+                    socket: WebSocketConnection | None = None
+                    with trio.move_on_after(_CONNECT_DEADLINE_S):
+                        socket = await wrap_client_stream(
+                            nursery,
+                            stream,
+                            base.netloc,
+                            base.path + codec.events_path(self._account.application),
+                            extra_headers=[(b"Authorization", b"Basic " + secret)],
+                            max_message_size=_LONGEST_MESSAGE,
+                            receive_buffer_size=65536,
+                        )
+                    if socket is not None:
+                        failure = await self._serve(socket)
+                    nursery.cancel_scope.cancel()
+            except* HandshakeError as group:
+                failure = group.exceptions[0]
         raise failure
 
     async def _serve(self, socket: WebSocketConnection) -> Exception:
@@ -179,8 +196,9 @@ class Session:
 
     async def _begin(self, socket: WebSocketConnection) -> None:
         self._over_websocket = await self._probe(socket)
+        self._log.info("pbx reached", requests="websocket" if self._over_websocket else "http")
         await self._on_connected()
-        self._log.info("pbx connected", requests="websocket" if self._over_websocket else "http")
+        self._log.info("pbx connected")
         self._ready.set()
 
     async def _probe(self, socket: WebSocketConnection) -> bool:
@@ -248,13 +266,23 @@ class Session:
     async def _by_http(self, request: Request) -> Response:
         if self._http is None:
             raise PbxUnreachable("the session does not run")
-        method, url, body = codec.encode_http(request, self._account.url.rstrip("/"))
+        method, url, body = codec.encode_http(request, codec.base_of(self._account.url))
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             answer = await self._http.request(method, url, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise PbxUnreachable(f"{request.method} {request.uri}: {error or type(error).__name__}") from error
         return Response(answer.status_code, answer.reason_phrase, answer.content)
+
+
+async def _open_stream(base: SplitResult) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+    """A connection to the server, by TLS for `https`. Raises `OSError` or `PbxTimeout`."""
+    host = base.hostname or "localhost"
+    with trio.move_on_after(_CONNECT_DEADLINE_S):
+        if base.scheme == "https":
+            return await trio.open_ssl_over_tcp_stream(host, base.port or 443, https_compatible=True)
+        return await trio.open_tcp_stream(host, base.port or 80)
+    raise PbxTimeout(f"{host} does not answer")
 
 
 class _Pending:

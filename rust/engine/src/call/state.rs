@@ -18,7 +18,7 @@ use super::{Disposition, EngineError, Fault};
 pub const MAX_STATE: usize = 512;
 /// The most bytes a call id has.
 pub const MAX_CALL_ID: usize = 64;
-/// The most bytes an endpoint's address has where a call is passed to it.
+/// The most bytes an endpoint's address has: the phone that answers travels with the call.
 pub const MAX_ENDPOINT: usize = 128;
 /// What is left of a state for `repeat` counters (4 bytes each) and tags (2 bytes each) of the schemes one call can see.
 pub const MAX_MEMORY: usize = 112;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::call::state::MAX_MEMORY;
+use crate::call::state::{MAX_ENDPOINT, MAX_MEMORY};
 use crate::directory::{List, Lists, RegionConflict, RegionExtent, Regions};
 use crate::finding::Finding;
 use crate::number::{Country, Number, Prefix};
@@ -118,6 +118,10 @@ fn employees(names: &mut Names<'_>, country: Country) -> Vec<Employee> {
             .and_then(|department| names.department(department, &["employees", id, "department"]));
         let mobile =
             employee.mobile.as_deref().and_then(|mobile| number(names, country, mobile, &["employees", id, "mobile"]));
+        if employee.endpoint.as_ref().is_some_and(|endpoint| endpoint.is_empty() || endpoint.len() > MAX_ENDPOINT) {
+            let message = format!("an endpoint has 1 to {MAX_ENDPOINT} bytes: it travels with the call it answers");
+            names.error("out_of_range", &["employees", id, "endpoint"], message);
+        }
         if document.departments.contains_key(id) || document.groups.contains_key(id) {
             let message = format!("`{id}` also names a department or a group; among members it is the employee");
             names.warning("ambiguous_id", &["employees", id], message);
