@@ -1,15 +1,21 @@
 """A real nats-server for each test, and the processes around it."""
 
+import concurrent.futures
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from kommutator.exchange.embedded import EmbeddedNats
+from kommutator.exchange.nats.client import Exchange
+from kommutator.exchange.nats.thread import ExchangeThread
 from kommutator.exchange.settings import ExchangeSettings
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +72,60 @@ class Child:
         self.process.wait(20)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+class Desk:
+    """A desk's exchange, in a thread of its own as it would be in a process."""
+
+    def __init__(self, settings: ExchangeSettings) -> None:
+        self._thread = ExchangeThread(settings, "desk", lambda failure: None)
+        self.exchange = self._thread.exchange
+
+    def start(self) -> None:
+        """Begin, once everything is attached."""
+        self._thread.start()
+        self.do(lambda exchange: exchange.ready())
+
+    def do(self, operation: Callable[[Exchange], Awaitable[Any]]) -> Any:
+        """Do something in its loop. Blocks."""
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def done(value: Any, error: BaseException | None) -> None:
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+
+        self._thread.begin(operation, done)
+        return future.result(20)
+
+    def stop(self) -> None:
+        """End."""
+        self._thread.stop(5)
+
+
+@pytest.fixture
+def desk(nats: Nats) -> Iterator[Desk]:
+    made = Desk(nats.settings)
+    yield made
+    made.stop()
+
+
+class TestClock:
+    """The machine's clock."""
+
+    __test__ = False
+
+    def now_ms(self) -> int:
+        """Milliseconds of UTC since the epoch."""
+        return time.time_ns() // 1_000_000
+
+
+PATIENCE_S = 60.0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that must come true."""
+    with trio.fail_after(PATIENCE_S):
+        while not condition():
+            await trio.sleep(0.02)

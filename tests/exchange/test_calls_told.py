@@ -1,6 +1,5 @@
 """What happened to calls: spool → stream → ledger. Nothing lost, nothing doubled by identity, each call in order."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,10 @@ from kommutator.exchange.shipper import Shipper
 from kommutator.routing.ledger import MemoryJournal
 
 from .calls import tell
-from .conftest import Child, Nats
+from .conftest import Child, Nats, until
 from .ledger import SqliteLedger
 
 pytestmark = pytest.mark.trio
-PATIENCE_S = 60.0
 
 
 def in_order(entries: list[tuple[str, str, int, int]], calls: int, turns: int) -> None:
@@ -29,12 +27,6 @@ def in_order(entries: list[tuple[str, str, int, int]], calls: int, turns: int) -
     assert len(by_call) == calls
     for told in by_call.values():
         assert told == [("began", 0), *(("turned", sequence) for sequence in range(turns)), ("ended", 0)]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(PATIENCE_S):
-        while not condition():
-            await trio.sleep(0.02)
 
 
 class RouterParts:
