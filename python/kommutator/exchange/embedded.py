@@ -96,8 +96,8 @@ class EmbeddedNats:
 
     def alive(self) -> bool:
         """Whether the server's process lives."""
-        if self._child is not None and self._child.poll() is not None:
-            return False
+        if self._child is not None:
+            return self._child.poll() is None
         kept = self._kept
         return kept.pid > 0 and _started(kept.pid) == kept.started and _runs(kept.pid, self._folder)
 
