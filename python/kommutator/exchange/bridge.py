@@ -124,7 +124,9 @@ class Bridge:
             inbox.put(payload)
             return None
 
-        self._thread.exchange.attach(f"listening to {subject}", lambda c: c.serve(subject, hear, at_once=1))
+        self._thread.exchange.attach(
+            f"listening to {subject}", lambda c: c.serve(subject, hear, at_once=1, waiting=most)
+        )
         return inbox
 
     def follow(self, stream: str, subject: str, most: int) -> Inbox[bytes | None]:

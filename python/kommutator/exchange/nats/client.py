@@ -125,20 +125,24 @@ class Connection:
                 return None
             return Stored(message.seq or 0, message.data or b"")
 
-    async def serve(self, subject: str, handler: Handler, group: str = "", at_once: int = 64) -> None:
-        """Answer requests until the connection is lost; at most `at_once` at a time, and as many waiting. Others get no
-        answer."""
-        waiting: asyncio.Queue[Msg] = asyncio.Queue(at_once)
+    async def serve(
+        self, subject: str, handler: Handler, group: str = "", at_once: int = 64, waiting: int | None = None
+    ) -> None:
+        """Answer requests until the connection is lost.
+
+        At most `at_once` at a time, and so many `waiting` (by default as many). The others get no answer.
+        """
+        queue: asyncio.Queue[Msg] = asyncio.Queue(at_once if waiting is None else waiting)
 
         async def received(message: Msg) -> None:
             try:
-                waiting.put_nowait(message)
+                queue.put_nowait(message)
             except asyncio.QueueFull:
-                structlog.get_logger().error("a request was dropped: too many at once", subject=subject)
+                structlog.get_logger().error("a message was dropped: too many at once", subject=subject)
 
         async def work() -> None:
             while True:
-                message = await waiting.get()
+                message = await queue.get()
                 answer = await handler(message.data)
                 if answer is not None and message.reply:
                     await self.publish(message.reply, answer)

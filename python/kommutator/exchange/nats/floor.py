@@ -15,6 +15,7 @@ from kommutator.exchange.messages import FLOOR, Alive, Fact, alive_subject, deco
 from kommutator.exchange.nats.client import Connection, Exchange
 
 _SILENT_S = 7.0
+_HEARTBEATS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,9 @@ class DeskFloor:
         async with asyncio.TaskGroup() as tasks:
             silence = tasks.create_task(self._find_silent())
             try:
-                await connection.serve(alive_subject("*").replace(token("*"), "*"), alive, at_once=1)
+                await connection.serve(
+                    alive_subject("*").replace(token("*"), "*"), alive, at_once=1, waiting=_HEARTBEATS
+                )
             finally:
                 silence.cancel()
 
