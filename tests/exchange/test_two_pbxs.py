@@ -1,5 +1,6 @@
 """Two routers, two PBXs, one group: nobody is rung twice, also while the exchange is cut; then others are unreachable."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -115,16 +116,16 @@ async def test_nobody_is_rung_twice_also_while_the_exchange_is_cut(nats: Nats, c
         for pbx in ("west", "east")
     ]
     west, east = houses
-    came = 0
+    chance, came = random.Random(7), 0
 
     async def callers(count: int) -> None:
         nonlocal came
         for _ in range(count):
-            for house in houses:
-                acts = CallerScript([CallerAct("record", speak=0.1, end="hash")])
-                house.simulated.come(f"{house.pbx}-{came}", "+74951112233", "89161230099", acts)
+            house = chance.choice(houses)
+            acts = CallerScript([CallerAct("record", speak=1.2, end="hash")])
+            house.simulated.come(f"{house.pbx}-{came}", "+74951112233", "89161230099", acts)
             came += 1
-            await trio.sleep(0.1)
+            await trio.sleep(chance.uniform(0, 0.4))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(agenda.live)
@@ -132,30 +133,27 @@ async def test_nobody_is_rung_twice_also_while_the_exchange_is_cut(nats: Nats, c
             nursery.start_soon(house.run)
         await until(lambda: west.floor._told_lines.get("boris") == "idle" == east.floor._told_lines.get("anna"))
 
-        await callers(20)
+        await callers(30)
         await until(lambda: rung(west, "PJSIP/102") > 0 and rung(east, "PJSIP/101") > 0)
 
         await trio.to_thread.run_sync(nats.kill)
         await until(lambda: west.floor._told_lines["boris"] == "unreachable" == east.floor._told_lines["anna"])
         before = rung(west, "PJSIP/102"), rung(east, "PJSIP/101")
         own = rung(west, "PJSIP/101"), rung(east, "PJSIP/102")
-        await callers(10)
+        await callers(20)
         await until(lambda: rung(west, "PJSIP/101") > own[0] and rung(east, "PJSIP/102") > own[1])
         assert (rung(west, "PJSIP/102"), rung(east, "PJSIP/101")) == before, "an employee of another PBX was rung"
 
         await trio.to_thread.run_sync(nats.start)
-        await callers(10)
+        await callers(20)
         await until(lambda: rung(west, "PJSIP/102") > before[0] and rung(east, "PJSIP/101") > before[1])
-        await until(lambda: all(len(house.journal.lines) == came for house in houses))
+        await until(lambda: sum(len(house.journal.lines) for house in houses) == came)
         await until(lambda: all(house.world.quiet for house in houses))
         await until(lambda: all(house.engine.claims(agenda.now_ms()) == [] for house in houses))
         nursery.cancel_scope.cancel()
     assert overlapping(houses) == []
-    assert {line["disposition"] for house in houses for line in house.journal.lines} <= {
-        "answered",
-        "voicemail",
-        "busy",
-    }
+    ended = {line["disposition"] for house in houses for line in house.journal.lines}
+    assert ended <= {"answered", "voicemail"}, ended
 
 
 async def test_when_a_router_dies_its_employees_become_unreachable_for_the_others(

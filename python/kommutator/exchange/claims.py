@@ -26,9 +26,9 @@ from kommutator.routing.turn import Event, Ring, Talk, Turn
 
 HOLDS_S = 60.0
 """How long the engine keeps a reservation."""
-_RENEW_S = 10.0
+RENEW_S = 10.0
 """How often claims are asked again."""
-_MARGIN_S = 5.0
+MARGIN_S = 5.0
 """So much before it lapses, a claim that could not be asked again is given up."""
 _GIVEN_BACK_AT_ONCE = 1024
 
@@ -47,11 +47,18 @@ class ClaimOwner:
     """
 
     def __init__(
-        self, bridge: Bridge, pbx: str, engine: ClaimEngine, clock: Clock, freed: Callable[[str], None] | None = None
+        self,
+        bridge: Bridge,
+        pbx: str,
+        engine: ClaimEngine,
+        clock: Clock,
+        freed: Callable[[str], None] | None = None,
+        holds_s: float = HOLDS_S,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._freed = freed
+        self._holds_s = holds_s
         self._log = structlog.get_logger()
         bridge.serve(claims_subject(pbx), self._answer)
 
@@ -70,7 +77,7 @@ class ClaimOwner:
             except EngineError as error:
                 self._log.warning("a claim was refused", employee=employee, by=asked.by, code=error.code)
                 taken.append(employee)
-        return encode(ClaimAnswer(tuple(taken), HOLDS_S))
+        return encode(ClaimAnswer(tuple(taken), self._holds_s))
 
 
 class _Held:
@@ -95,7 +102,11 @@ class _Answer(NamedTuple):
 class Claims:
     """The claims that this router's calls hold on employees of other PBXs."""
 
-    def __init__(self, bridge: Bridge, pbx: str, homes: Homes) -> None:
+    def __init__(
+        self, bridge: Bridge, pbx: str, homes: Homes, renew_s: float = RENEW_S, margin_s: float = MARGIN_S
+    ) -> None:
+        self._renew_s = renew_s
+        self._margin_s = margin_s
         self._bridge = bridge
         self._pbx = pbx
         self._homes = homes
@@ -121,7 +132,7 @@ class Claims:
             return frozenset()
         answer = await self._ask(call_id, wanted)
         held = self._held.setdefault(call_id, _Held())
-        sure = trio.current_time() + _MARGIN_S
+        sure = trio.current_time() + self._margin_s
         still = {employee for employee in answer.silent if held.until.get(employee, 0.0) > sure}
         held.until.update(answer.granted)
         self._give_back(call_id, answer.silent - still)
@@ -215,7 +226,7 @@ class Claims:
 
     async def _renew_all(self) -> None:
         while True:
-            await trio.sleep(_RENEW_S)
+            await trio.sleep(self._renew_s)
             for call_id, held in list(self._held.items()):
                 if held.until:
                     await self._renew(call_id, held)
@@ -231,7 +242,7 @@ class Claims:
             else:
                 self._give_back(call_id, frozenset((employee,)))
         # The next asking comes too late for whoever has not been granted again by then.
-        sure = trio.current_time() + _RENEW_S + self._bridge.settings.claim_s + _MARGIN_S
+        sure = trio.current_time() + self._renew_s + self._bridge.settings.claim_s + self._margin_s
         for employee, until in list(held.until.items()):
             if employee in answer.taken or until < sure:
                 self._lose(call_id, held, employee)
