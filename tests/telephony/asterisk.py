@@ -156,6 +156,13 @@ class Asterisk:
                 )
         return found
 
+    def wait_idle(self, seconds: float = 5.0) -> list[Channel]:
+        """Waits until there is no channel any more, and returns those that are there all the same."""
+        deadline = time.monotonic() + seconds
+        while (left := self.channels()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return left
+
     def cdr(self) -> list[dict[str, str]]:
         """The call detail records written so far, oldest first."""
         path = self.folder / "log" / "cdr-csv" / "Master.csv"

@@ -16,7 +16,7 @@ _EVIDENCE = pytest.StashKey[Evidence]()
 
 
 class StartAsterisk(Protocol):
-    """Starts one more Asterisk, with the keyword arguments of `Asterisk`; it runs until the session's end."""
+    """Starts one more Asterisk, with the keyword arguments of `Asterisk`; it runs until the module's end."""
 
     def __call__(self, **options: Any) -> Asterisk: ...
 
@@ -49,7 +49,7 @@ def evidence(pytestconfig: pytest.Config) -> Evidence:
     return pytestconfig.stash[_EVIDENCE]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_asterisk(request: pytest.FixtureRequest) -> Iterator[StartAsterisk]:
     """Makes Asterisks; their folders, with every log and SIP trace, stay when a test of the session fails.
 
@@ -66,9 +66,9 @@ def start_asterisk(request: pytest.FixtureRequest) -> Iterator[StartAsterisk]:
         yield start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def asterisk(start_asterisk: StartAsterisk) -> Asterisk:
-    """The Asterisk that the tests of the session share."""
+    """The Asterisk that the tests of a module share."""
     return start_asterisk()
 
 

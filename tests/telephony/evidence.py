@@ -47,6 +47,17 @@ class Proof:
         }
         return next((words for contradicts, words in wrong[self.disposition] if contradicts), None)
 
+    def lateness_s(self) -> float | None:
+        """How long after the caller had hung up the last phone was told, in seconds; `None` when no phone had to be."""
+        gone = next((event.at for event in self.caller if event.sent and event.name in ("BYE", "CANCEL")), None)
+        told = [
+            event.at
+            for events in self.phones.values()
+            for event in events
+            if gone is not None and event.received and event.name in ("BYE", "CANCEL") and event.at > gone
+        ]
+        return max(told) - gone if gone is not None and told else None
+
     def summary(self) -> str:
         """Everybody's SIP in a line: `caller →INVITE ←200 →ACK ←BYE · 101 ←INVITE →180 →200 ←ACK →BYE`."""
         parts = [f"caller {messages.summary(self.caller)}"]
@@ -79,6 +90,9 @@ class Evidence:
         ]
         branches = {(proof.scheme, proof.branch) for proof in ordered}
         schemes = {proof.scheme for proof in ordered}
+        late = [lateness for proof in ordered if (lateness := proof.lateness_s()) is not None]
+        if late:
+            lines.append(f"callers who left: the last phone was told {max(late) * 1000:.0f} ms after, at the latest")
         return [*lines, f"{len(ordered)} calls showed {len(branches)} branches of {len(schemes)} schemes"]
 
 

@@ -25,7 +25,6 @@ from .sipp import Caller
 SILENCE_S: Final = 2
 """So much silence ends a message."""
 _CALL_LIMIT_S = 90.0
-_GONE_S = 5.0
 _COINS = 24
 """How often a call is placed anew whose id fell to the other side of a split; once in 10⁷ runs that is not enough."""
 
@@ -86,7 +85,7 @@ def place(scenario: Scenario, asterisk: Asterisk, folder: Path) -> Placed:
                 break
         for call in inside.values():
             call.end()
-        left = _channels_left(asterisk)
+        left = [channel.name for channel in asterisk.wait_idle()]
         lines = [line for line in router.ledger() if line["call_id"] == turns[0]["call"]]
         assert router.stop() == 0, router.tail()
         return Placed(
@@ -214,10 +213,3 @@ def _events(people: People, endpoint: str) -> list[SipEvent]:
 def _since(events: Sequence[SipEvent], began: float) -> list[SipEvent]:
     """What belongs to the calls that began after a moment."""
     return [event for call in messages.by_call(events) if call[0].at >= began for event in call]
-
-
-def _channels_left(asterisk: Asterisk) -> list[str]:
-    until = time.monotonic() + _GONE_S
-    while (left := [channel.name for channel in asterisk.channels()]) and time.monotonic() < until:
-        time.sleep(0.02)
-    return left

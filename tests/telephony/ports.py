@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
 
-_FIRST = 20_000
+_FIRST = 10_000
 _PER_SLOT = 2_000
-_SLOTS = 6  # the kernel hands out ports from 32768 on; these lie below
+_SLOTS = 11  # the kernel hands out ports from 32768 on; these lie below
 
 
 class NoPorts(RuntimeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -105,12 +105,15 @@ def fifty(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactor
             for caller in callers:
                 router.wait("call began", caller=caller.number)
             most_at_once = len(asterisk.channels())
-            for _ in pool.map(lambda n: _act(_CALLS[n], callers[n], router, mobiles, _mobile(n)), range(len(_CALLS))):
+            for _ in pool.map(
+                lambda n: _act(_CALLS[n], callers[n], asterisk, router, mobiles, _mobile(n)), range(len(_CALLS))
+            ):
                 pass
         lines = router.wait_ledger(len(_CALLS), seconds=_END_S)
         for caller in callers:
             caller.wait_end()
-        left = _left(asterisk)
+        asterisk.wait_idle(10)
+        left = asterisk.cli("core show channels")
         seen = {_caller(n): caller.events for n, caller in enumerate(callers)}
         rung, desk_events = mobiles.events, {name: desk.events for name, desk in desks.items()}
         cdr = asterisk.cdr()
@@ -172,13 +175,15 @@ def test_no_channel_and_no_claim_is_left(fifty: Fifty) -> None:
     assert len(fifty.after["legs"]) == len(_DESKS) + sum(how.count for how in _KINDS.values() if how.phone)
 
 
-def _act(kind: str, caller: Caller, router: RouterProcess, mobiles: Mobiles, mobile: str) -> None:
+def _act(kind: str, caller: Caller, asterisk: Asterisk, router: RouterProcess, mobiles: Mobiles, mobile: str) -> None:
     """What the caller does of himself."""
     if kind == "abandoned":
         _wait_rung(mobiles, mobile, "180")
         caller.hang_up()
     elif kind == "left talking":
         _wait_rung(mobiles, mobile, "ACK")
+        call = router.wait("call began", caller=caller.number)["call"]
+        _wait_until(lambda: any(channel.uniqueid == call and channel.bridge for channel in asterisk.channels()))
         caller.hang_up()
     elif kind == "message":
         call = router.wait("call began", caller=caller.number)["call"]
@@ -189,25 +194,24 @@ def _act(kind: str, caller: Caller, router: RouterProcess, mobiles: Mobiles, mob
 
 
 def _wait_rung(mobiles: Mobiles, number: str, name: str) -> None:
-    deadline = time.monotonic() + _END_S
-    while time.monotonic() < deadline:
+    def has_seen_it() -> bool:
         calls = [dialog for dialog in messages.by_call(mobiles.events) if dialog[0].number == number]
-        if any(event.name == name for dialog in calls for event in dialog):
-            return
+        return any(event.name == name for dialog in calls for event in dialog)
+
+    _wait_until(has_seen_it)
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _END_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not come to that within {_END_S} s")
         time.sleep(0.1)
-    raise AssertionError(f"{number} saw no {name}")
 
 
 def _ended(dialog: Sequence[SipEvent]) -> float:
     """When a phone was done with a call."""
     return next((e.at for e in dialog if e.name in ("BYE", "CANCEL", "486", "603")), float("inf"))
-
-
-def _left(asterisk: Asterisk) -> str:
-    deadline = time.monotonic() + 10
-    while asterisk.channels() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return asterisk.cli("core show channels")
 
 
 def _caller(number: int) -> str:

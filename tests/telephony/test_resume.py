@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -171,7 +171,7 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
         lines = router.wait_ledger(len(_CALLS), seconds=_END_S)
         for caller in callers.values():
             caller.wait_end()
-        _wait_until(lambda: asterisk.channels() == [])
+        asterisk.wait_idle(10)
         run.left = asterisk.cli("core show channels") + asterisk.cli("bridge show all")
         assert router.stop() == 0
         run.all_lines = len(lines)
@@ -338,11 +338,3 @@ def _essence(line: Mapping[str, Any]) -> dict[str, Any]:
 def _heard(events: Sequence[SipEvent]) -> list[str]:
     """A caller's SIP, where it is all the same how often he is told that it rings."""
     return [word for word, _ in groupby(messages.summary(events).split())]
-
-
-def _wait_until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"it did not come to that within {seconds} s")
-        time.sleep(0.02)

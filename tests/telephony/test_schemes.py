@@ -8,7 +8,6 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from tests.scenario_files import Scenario, read_yaml, scenarios
 
 from . import messages, sound
 from .asterisk import Asterisk
+from .conftest import StartAsterisk
 from .evidence import Evidence
 from .messages import SipEvent
 from .placed import SILENCE_S, Placed, place
@@ -33,7 +33,7 @@ _BEEP_S = 1.0
 
 @pytest.fixture(scope="module")
 def placed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Placed]]]:
     """The calls of the scenarios that this run asks for, all begun, by the scenarios' ids."""
     chosen = {scenario.id for item in request.session.items if (scenario := _scenario_of(item)) is not None}
@@ -46,14 +46,13 @@ def placed(
         finally:
             idle.put(asterisk)
 
-    with ExitStack() as stack:
-        for _ in range(min(AT_ONCE, len(chosen))):
-            idle.put(_running(stack, request))
-        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
-        stack.callback(pool.shutdown, cancel_futures=True)
+    for _ in range(min(AT_ONCE, len(chosen))):
+        idle.put(start_asterisk())
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         # The longest calls first, so that none is left alone at the end.
         ordered = sorted((s for s in PLACED if s.id in chosen), key=_length_s, reverse=True)
         yield {scenario.id: pool.submit(placed_somewhere, scenario) for scenario in ordered}
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("scenario", PLACED, ids=lambda scenario: scenario.id)
@@ -179,13 +178,6 @@ def shown_number(invite: SipEvent) -> str:
     header = invite.header("From") or ""
     user = header.partition("sip:")[2].partition("@")[0]
     return "" if "anonymous" in header.lower() else user
-
-
-def _running(stack: ExitStack, request: pytest.FixtureRequest) -> Asterisk:
-    asterisk = Asterisk()
-    stack.callback(lambda: asterisk.close(keep=request.session.testsfailed > 0))
-    asterisk.start()
-    return asterisk
 
 
 def _scenario_of(item: pytest.Item) -> Scenario | None:

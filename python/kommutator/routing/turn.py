@@ -145,7 +145,7 @@ class Turn(msgspec.Struct, frozen=True):
     @property
     def kind(self) -> str:
         """The action's type in the contract."""
-        return action_type(self.action)
+        return str(self.action.__struct_config__.tag)
 
     @classmethod
     def of(cls, turn: EngineTurn) -> Turn:
