@@ -121,7 +121,7 @@ class TestClock:
         return time.time_ns() // 1_000_000
 
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -129,3 +129,11 @@ async def until(condition: Callable[[], bool]) -> None:
     with trio.fail_after(PATIENCE_S):
         while not condition():
             await trio.sleep(0.02)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; whose parent was killed may be left unburied by whatever process 1 is."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True

@@ -13,7 +13,7 @@ from kommutator.exchange.embedded import EmbeddedNats, read_address
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.settings import ExchangeSettings
 
-from .conftest import Child, Desk, Nats
+from .conftest import Child, Desk, Nats, gone
 
 
 def test_a_server_is_found_again_after_its_supervisor_was_killed(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_server_is_found_again_after_its_supervisor_was_killed(tmp_path: Path)
         assert server.pid == pid
     finally:
         server.stop()
-    assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+    assert gone(pid)
 
 
 def test_a_server_nobody_remembers_is_found_by_its_configuration(nats: Nats, tmp_path: Path) -> None:
