@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from kommutator.exchange.embedded import read_address
-from kommutator.exchange.messages import Turned
+from kommutator.exchange.messages import ToldEntry, Turned
 from kommutator.exchange.nats.client import Exchange
-from kommutator.exchange.nats.ledger_writer import LedgerWriter, ToldEntry
+from kommutator.exchange.nats.ledger_writer import LedgerWriter
 from kommutator.exchange.settings import ExchangeSettings
 
 
@@ -22,7 +22,7 @@ class SqliteLedger:
     """Writes what has the same call, kind and sequence once; counts how often it came."""
 
     def __init__(self, path: Path) -> None:
-        self._base = sqlite3.connect(path, isolation_level=None, timeout=10)
+        self._base = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
         self._base.execute("pragma journal_mode=wal")
         self._base.execute(
             "create table if not exists entry (place integer primary key, call text, kind text, sequence integer,"

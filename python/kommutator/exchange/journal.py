@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from kommutator.exchange.messages import Began, CallEntry, Ended, Found, Turned
+from kommutator.exchange.messages import Began, CallEntry, Ended, Turned
 from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.routing.ports import Journal
-from kommutator.routing.record import CallRecord
 from kommutator.routing.turn import Event, Turn
 
 _encoder = msgspec.json.Encoder()
@@ -49,11 +48,6 @@ class ToldJournal:
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""
         return self._inner.unfinished()
-
-    def tell_found(self, records: Mapping[str, CallRecord]) -> None:
-        """Tell of calls that went on before anything was told: once, when a router is first put to an exchange."""
-        for call_id, record in records.items():
-            self._put(Found(call_id, record))
 
     def _put(self, entry: CallEntry) -> None:
         self._outgoing.append(_encoder.encode(entry))

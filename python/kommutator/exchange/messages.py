@@ -11,7 +11,6 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from kommutator.errors import ExchangeMessageBad
-from kommutator.routing.record import CallRecord
 from kommutator.routing.turn import Turn
 
 CALLS: Final = "CALLS"
@@ -107,14 +106,7 @@ class Ended(msgspec.Struct, frozen=True, tag="ended", tag_field="kind"):
     fault: str
 
 
-class Found(msgspec.Struct, frozen=True, tag="found", tag_field="kind"):
-    """A call that went on already when its router began to tell of its calls: all that was known of it then."""
-
-    call: str
-    record: CallRecord
-
-
-CallEntry = Began | Turned | Ended | Found
+CallEntry = Began | Turned | Ended
 """One thing that happened to one call, in the words of the router's spool."""
 
 
@@ -132,6 +124,17 @@ class CallBatch(msgspec.Struct, frozen=True):
     entries: tuple[msgspec.Raw, ...]
     pbx: str = ""
     """The PBX where the calls are."""
+
+
+class ToldEntry(msgspec.Struct, frozen=True):
+    """An entry with where it came from."""
+
+    router: str
+    """Who holds the call, and takes orders for it."""
+    pbx: str
+    number: int
+    """In the router's spool."""
+    entry: CallEntry
 
 
 _entry_decoder: Final[msgspec.json.Decoder[CallEntry]] = msgspec.json.Decoder(CallEntry)

@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 
 from kommutator.errors import ExchangeError, ExchangeMessageBad
-from kommutator.exchange.messages import CALLS, CallBatch, CallEntry, decode, read_entry, refused_subject
+from kommutator.exchange.messages import CALLS, CallBatch, ToldEntry, decode, read_entry, refused_subject
 from kommutator.exchange.nats.client import Connection, Exchange
 
 _DURABLE: Final = "ledger"
@@ -28,19 +28,9 @@ _ACK_WAIT_S: Final = 6.0
 _STILL_AT_IT_S: Final = 2.0
 _POLL_S: Final = 5.0
 _PAUSES_S: Final = (0.1, 5.0)
-_PURGE_EVERY_S: Final = 30.0
+_PURGE_EVERY_S: Final = 5.0
 _KEEP_MESSAGES: Final = 10_000
 """So many written messages stay in the stream, for whoever follows calls."""
-
-
-class ToldEntry(msgspec.Struct, frozen=True):
-    """An entry with where it came from."""
-
-    router: str
-    pbx: str
-    number: int
-    """In the router's spool."""
-    entry: CallEntry
 
 
 class EntryRefused(ValueError):
@@ -156,18 +146,20 @@ class LedgerWriter:
 
 
 async def purge_written(streams: JetStreamContext, keep: int) -> None:
-    """Purge the messages that the ledger writer has acknowledged, but for the last `keep`, and the last of each router.
-    Purge the messages that the ledger writer has acknowledged, but for the last `keep`, and the last of each router."""
+    """Purge what the ledger writer has acknowledged, but for the last message of each router, by which it knows what it
+    has told, and the last `keep` in all. A stream more than half full keeps only the former.
+    """
     floor = (await streams.consumer_info(CALLS, _DURABLE)).ack_floor
-    state = (await streams.stream_info(CALLS, subjects_filter=">")).state
-    if floor is None or not floor.stream_seq:
+    written = 0 if floor is None else floor.stream_seq
+    stream = await streams.stream_info(CALLS, subjects_filter=">")
+    if 2 * stream.state.bytes > (stream.config.max_bytes or 0) > 0:
+        keep = 0
+    before = written - keep + 1
+    if before <= stream.state.first_seq:
         return
-    upto = floor.stream_seq - keep
-    if upto <= state.first_seq:
-        return
-    for subject in state.subjects or {}:
+    for subject in stream.state.subjects or {}:
         last = await streams.get_last_msg(CALLS, subject)
-        await streams.purge_stream(CALLS, seq=min(upto, last.seq or 0), subject=subject)
+        await streams.purge_stream(CALLS, seq=min(before, last.seq or 0), subject=subject)
 
 
 async def _subscribed(streams: JetStreamContext) -> JetStreamContext.PullSubscription:
