@@ -7,28 +7,46 @@ import sys
 import time
 from pathlib import Path
 
-from kommutator.exchange.embedded import EmbeddedNats, _read_kept
+import msgspec
 
 from .conftest import ROOT, gone
 
 
-def command(folder: Path) -> subprocess.Popen[bytes]:
+def command(folder: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
     program = "from kommutator.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, "nats", "--data", str(folder)],
         env=environment,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+
+
+def serving(process: subprocess.Popen[str]) -> None:
+    """Wait until it says where the exchange is."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("the exchange is at nats://127.0.0.1:"):
+            return
+    raise AssertionError("it does not serve")
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """kill -9, when it has not ended yet."""
+    process.kill()
+    process.wait()
+    assert process.stderr is not None
+    process.stderr.close()
 
 
 def pid_within(folder: Path, other_than: int, deadline_s: float = 20.0) -> int:
     until = time.monotonic() + deadline_s
     while time.monotonic() < until:
-        kept = _read_kept(folder / "nats")
-        if kept is not None and kept.pid not in (0, other_than):
-            return kept.pid
+        kept = msgspec.json.decode((folder / "nats" / "server.json").read_bytes())
+        if kept["pid"] not in (0, other_than):
+            return int(kept["pid"])
         time.sleep(0.05)
     raise AssertionError("no server was started")
 
@@ -36,6 +54,7 @@ def pid_within(folder: Path, other_than: int, deadline_s: float = 20.0) -> int:
 def test_the_command_restarts_a_server_that_dies_and_stops_it_when_told(tmp_path: Path) -> None:
     supervisor = command(tmp_path)
     try:
+        serving(supervisor)
         first = pid_within(tmp_path, 0)
         os.kill(first, signal.SIGKILL)
         second = pid_within(tmp_path, first)
@@ -43,24 +62,21 @@ def test_the_command_restarts_a_server_that_dies_and_stops_it_when_told(tmp_path
         assert supervisor.wait(20) == 0
         assert gone(second)
     finally:
-        supervisor.kill()
-        supervisor.wait()
+        end(supervisor)
 
 
 def test_the_command_takes_over_what_a_killed_one_left_and_refuses_to_run_twice(tmp_path: Path) -> None:
     first = command(tmp_path)
     try:
+        serving(first)
         pid = pid_within(tmp_path, 0)
     finally:
-        first.kill()
-        first.wait()
+        end(first)
     second = command(tmp_path)
-    third: subprocess.Popen[bytes] | None = None
+    third = None
     try:
-        until = time.monotonic() + 20
-        while _is_free(tmp_path):
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        serving(second)
+        assert pid_within(tmp_path, 0) == pid
         third = command(tmp_path)
         assert third.wait(20) == 5
         second.send_signal(signal.SIGTERM)
@@ -69,15 +85,4 @@ def test_the_command_takes_over_what_a_killed_one_left_and_refuses_to_run_twice(
     finally:
         for process in (second, third):
             if process is not None:
-                process.kill()
-                process.wait()
-
-
-def _is_free(folder: Path) -> bool:
-    probe = EmbeddedNats(folder / "nats")
-    try:
-        probe._hold()
-    except Exception:  # noqa: BLE001 - whatever it is, the folder is not free
-        return False
-    probe.leave()
-    return True
+                end(process)

@@ -18,6 +18,8 @@ EXIT_NOT_STARTED = 3
 EXIT_BUSY = 5
 _PAUSES_S = (0.1, 10.0)
 _STABLE_S = 30.0
+_LOOKS_EVERY_S = 0.5
+_VAIN_TRIES = 5
 
 
 @click.command("nats")
@@ -47,24 +49,37 @@ def command(data: Path, port: int, server: Path | None) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    log = structlog.get_logger()
     try:
         address = nats.start()
         click.echo(f"the exchange is at {address.url}", err=True)
-        pause_s = _PAUSES_S[0]
-        while not told:
-            since = time.monotonic()
-            while not told and not nats.wait(0.5):
-                pass
-            if told:
-                break
-            log.error("nats-server died; it is started again", alarm="exchange")
-            pause_s = _PAUSES_S[0] if time.monotonic() - since > _STABLE_S else min(2 * pause_s, _PAUSES_S[1])
-            time.sleep(pause_s)
-            nats.start()
+        _keep(nats, told)
     except ServerNotStarted as error:
         fail(str(error), EXIT_NOT_STARTED)
     except DataFolderBusy as error:
         fail(str(error), EXIT_BUSY)
     finally:
         nats.stop()
+
+
+def _keep(nats: EmbeddedNats, told: list[int]) -> None:
+    """Start the server again whenever it dies, until told to stop. Raises `ServerNotStarted` after a few vain tries in
+    a row."""
+    log = structlog.get_logger()
+    pause_s, vain = _PAUSES_S[0], 0
+    while not told:
+        since = time.monotonic()
+        while not told and not nats.wait(_LOOKS_EVERY_S):
+            pass
+        if told:
+            return
+        log.error("nats-server died; it is started again", alarm="exchange")
+        pause_s = _PAUSES_S[0] if time.monotonic() - since > _STABLE_S else min(2 * pause_s, _PAUSES_S[1])
+        time.sleep(pause_s)
+        try:
+            nats.start()
+            vain = 0
+        except ServerNotStarted as error:
+            vain += 1
+            if vain >= _VAIN_TRIES:
+                raise
+            log.error("nats-server could not be started", alarm="exchange", reason=str(error))
