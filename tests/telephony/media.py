@@ -154,7 +154,12 @@ class Line:
             head = struct.pack("!BBHII", 0x80, kind, sequence & 0xFFFF, at & 0xFFFFFFFF, source)
             remote = self._remote
             if remote is not None:
-                self._socket.sendto(head + frame.payload, remote)
+                try:
+                    self._socket.sendto(head + frame.payload, remote)
+                except OSError:
+                    if self._closed.is_set():
+                        return
+                    raise
             if frame.done is not None:
                 frame.done.set()
             sequence, timestamp = sequence + 1, timestamp + _PACKET_SAMPLES
