@@ -148,6 +148,57 @@ class DataFolderBusy(KommutatorError):
     code = "data_folder_busy"
 
 
+# --- the exchange
+
+
+class ExchangeError(KommutatorError):
+    """Something went wrong between this process and the exchange."""
+
+    code = "exchange_error"
+
+
+class ExchangeUnreachable(ExchangeError):
+    """There is no connection to the exchange at this moment, or it was lost before the answer came."""
+
+    code = "exchange_unreachable"
+
+
+class ExchangeTimeout(ExchangeError):
+    """The exchange, or whoever was asked over it, did not answer within the deadline. Whether it was heard is not known."""
+
+    code = "exchange_timeout"
+
+
+class NobodyThere(ExchangeError):
+    """Nobody at all serves what was asked."""
+
+    code = "nobody_there"
+
+
+class ExchangeRefused(ExchangeError):
+    """The exchange understood, and refused."""
+
+    code = "exchange_refused"
+
+
+class ExchangeMoved(ExchangeRefused):
+    """Something was written there meanwhile, by another or by an earlier try of our own."""
+
+    code = "exchange_moved"
+
+
+class ExchangeMessageBad(ExchangeError):
+    """A message that came over the exchange is not of its form."""
+
+    code = "exchange_message_bad"
+
+
+class ServerNotStarted(KommutatorError):
+    """A server that is embedded in Kommutator could not be started; its own last words are in the text."""
+
+    code = "server_not_started"
+
+
 # --- the PBX
 
 

@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, str]] = {
     "rollback": "kommutator.cli.rollback",
     "postgres": "kommutator.cli.postgres",
     "user": "kommutator.cli.user",
+    "nats": "kommutator.cli.nats",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""
