@@ -14,6 +14,13 @@ from tests.telephony.asterisk import Asterisk
 COMPANY = Path(__file__).with_name("company.yaml")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs an Asterisk."""
+    for item in items:
+        if "asterisk" in getattr(item, "fixturenames", ()):
+            item.add_marker("telephony")
+
+
 @pytest.fixture(scope="session")
 def asterisk() -> Iterator[Asterisk]:
     """One Asterisk for all."""

@@ -1,5 +1,7 @@
 //! Whether every call ends, and how long the longest lasts.
 
+use std::collections::HashSet;
+
 use crate::company::version::{NodeIx, Step};
 
 use super::moves::farewell_ms;
@@ -60,12 +62,12 @@ impl Components {
     }
 }
 
-/// A way into a cycle and once round: the moves, and the state where it began and ends.
+/// A cycle and the way there.
 pub struct Round {
-    /// The moves.
-    pub way: Vec<(usize, u16)>,
-    /// The state to which the call comes back.
-    pub back: usize,
+    /// The moves before the cycle.
+    pub into: Vec<(usize, u16)>,
+    /// The moves once round; at least one.
+    pub cycle: Vec<(usize, u16)>,
 }
 
 /// How calls of a scheme end.
@@ -93,11 +95,10 @@ impl Course {
         let mut rounds = Vec::new();
         for members in looping {
             let Some(round) = round(space, members) else { continue };
-            let own: Vec<NodeIx> = round.1.iter().map(|&(at, _)| space.state(at).node).collect();
+            let own: Vec<NodeIx> = round.cycle.iter().map(|&(at, _)| space.state(at).node).collect();
             if !own.iter().any(|node| nodes.contains(node)) {
                 nodes.extend(own);
-                let way = space.way_to(round.0).into_iter().chain(round.1).collect();
-                rounds.push(Round { way, back: round.0 });
+                rounds.push(round);
             }
         }
         Self { rounds, longest_ms: None, longest_run: None }
@@ -108,12 +109,23 @@ fn is_cycle(space: &Space<'_, '_>, members: &[usize]) -> bool {
     members.len() > 1 || space.edges(members[0]).iter().any(|edge| edge.to as usize == members[0])
 }
 
-/// The state nearest to the start, and the shortest way from it back to it.
-fn round(space: &Space<'_, '_>, members: &[usize]) -> Option<(usize, Vec<(usize, u16)>)> {
-    let inside: std::collections::HashSet<usize> = members.iter().copied().collect();
+/// The way into a cycle by its state nearest to the start, and the shortest way once round.
+fn round(space: &Space<'_, '_>, members: &[usize]) -> Option<Round> {
+    let inside: HashSet<usize> = members.iter().copied().collect();
     let entry = members.iter().copied().min()?;
-    let (way, _) = space.onward(entry, |at| inside.contains(&at), |at| at == entry)?;
-    Some((entry, way))
+    let (mut cycle, _) = space.onward(entry, |at| inside.contains(&at), |at| at == entry)?;
+    let mut into = space.way_to(entry);
+    // What was learnt on the first round makes its states others than those of all later ones. The round is the same.
+    let alike = |&(one, exit): &(usize, u16), &(other, same): &(usize, u16)| {
+        space.state(one).node == space.state(other).node && exit == same
+    };
+    while let (Some(last), Some(end)) = (into.last(), cycle.last())
+        && alike(last, end)
+    {
+        into.pop();
+        cycle.rotate_right(1);
+    }
+    Some(Round { into, cycle })
 }
 
 /// The longest time from the first state, and the longest run of nodes without an action.

@@ -18,13 +18,15 @@ mod say;
 mod space;
 mod state;
 
+use std::collections::HashMap;
+
 use indexmap::IndexMap;
 use serde::{Serialize, Serializer};
 
 use crate::call::MAX_NODES_A_TURN;
-use crate::company::version::{Company, SchemeIx};
+use crate::company::version::{Company, NodeIx, SchemeIx};
 use crate::company::{Compiled, Document, compile};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, PathStep, Severity};
 
 use cycles::Course;
 use reach::Taken;
@@ -76,7 +78,8 @@ pub fn check(document: &Document, from_ms: i64) -> Report {
     let Compiled { company, findings } = compile(document);
     let until_ms = coverage::twelve_months(&company, from_ms);
     let world = World::new(document, &company, from_ms, until_ms);
-    let mut proof = Proof { document, world: &world, taken: Taken::new(&company), proven: Vec::new(), findings };
+    let (taken, proven, cycles) = (Taken::new(&company), Vec::new(), Vec::new());
+    let mut proof = Proof { document, world: &world, taken, proven, cycles, findings };
     let mut schemes = IndexMap::new();
     let mut left = MOST_STATES_IN_ALL;
     let mut losses = Losses::new();
@@ -92,7 +95,7 @@ pub fn check(document: &Document, from_ms: i64) -> Report {
 }
 
 /// The shortest way of a call that ends with the loss that a node allows, by node.
-type Losses = std::collections::HashMap<crate::company::version::NodeIx, Vec<crate::finding::PathStep>>;
+type Losses = HashMap<NodeIx, Vec<PathStep>>;
 
 /// A check at work.
 struct Proof<'a, 'c> {
@@ -101,6 +104,8 @@ struct Proof<'a, 'c> {
     taken: Taken,
     /// By scheme: every call of it was followed.
     proven: Vec<bool>,
+    /// Cycles reported, each once round.
+    cycles: Vec<Vec<PathStep>>,
     findings: Vec<Finding>,
 }
 
@@ -145,19 +150,14 @@ impl<'c> Proof<'_, 'c> {
     /// Reports cycles of which no node is on a cycle reported already.
     fn endless(&mut self, space: &Space<'_, '_>, course: &Course) {
         for round in &course.rounds {
-            let steps = space.steps(&round.way, round.back);
-            let Some((last, before)) = steps.split_last() else { continue };
-            let entry = before.iter().position(|step| (&step.scheme, &step.node) == (&last.scheme, &last.node));
-            let cycle = &before[entry.unwrap_or(0)..];
-            let told = self.findings.iter().filter(|finding| finding.code == "unbounded_cycle").any(|finding| {
-                finding.steps.iter().any(|step| {
-                    finding.node.as_ref().is_some_and(|_| on_cycle(finding, step))
-                        && cycle.iter().any(|own| (&own.scheme, &own.node) == (&step.scheme, &step.node))
-                })
-            });
-            if told {
+            let way: Vec<_> = round.into.iter().chain(&round.cycle).copied().collect();
+            let steps = space.steps(&way, round.cycle[0].0);
+            let Some(last) = steps.last() else { continue };
+            let cycle = &steps[round.into.len()..];
+            if self.cycles.iter().flatten().any(|known| cycle.iter().any(|step| same_node(step, known))) {
                 continue;
             }
+            self.cycles.push(cycle.to_vec());
             let message = format!("a call can go round for ever: {}; no `repeat` ends it", say::way(&steps));
             let at = ["schemes", &*last.scheme, "nodes", &*last.node];
             self.findings.push(Finding::error("unbounded_cycle", &at, message).along(steps));
@@ -198,7 +198,7 @@ impl<'c> Proof<'_, 'c> {
                 let Some(reason) = written.and_then(|node| node.allow_lost.as_ref()).filter(|_| scheme.sound) else {
                     continue;
                 };
-                let steps = losses.get(&crate::company::version::NodeIx(ix)).cloned().unwrap_or_default();
+                let steps = losses.get(&NodeIx(ix)).cloned().unwrap_or_default();
                 self.findings.push(lost::allowed_loss(&scheme.id, &node.id, reason).along(steps));
             }
         }
@@ -226,13 +226,8 @@ impl<'c> Proof<'_, 'c> {
     }
 }
 
-/// True when a step of the finding's way is on its cycle: at or after the first visit of the node blamed.
-fn on_cycle(finding: &Finding, step: &crate::finding::PathStep) -> bool {
-    let blamed = |step: &crate::finding::PathStep| {
-        Some(&step.scheme) == finding.scheme.as_ref() && Some(&step.node) == finding.node.as_ref()
-    };
-    let entry = finding.steps.iter().position(blamed).unwrap_or(0);
-    finding.steps[entry..].contains(step)
+fn same_node(one: &PathStep, other: &PathStep) -> bool {
+    (&one.scheme, &one.node) == (&other.scheme, &other.node)
 }
 
 /// Findings by their place in the document; those of one place as they were found.

@@ -1,5 +1,6 @@
 //! The moves of a call: from a state through each exit that it can take there, and how long that lasts at most.
 
+use crate::company::document::Strategy;
 use crate::company::version::{Hunt, Leg, NodeIx, PromptIx, Step, exit};
 
 use super::callers::{WITHHELD, of_region};
@@ -60,8 +61,12 @@ fn can_ring(world: &World<'_>, hunt: &Hunt, found: bool) -> bool {
 /// The longest a hunt can last, milliseconds: rounds in which nobody can be rung are passed over.
 fn hunt_ms(hunt: &Hunt, owner_rings: bool) -> u64 {
     let rings = |leg: &&Leg| owner_rings || **leg != Leg::Owner;
+    let can_be_waited_for = |leg: &Leg| rings(&leg) && !matches!(leg, Leg::Phone(_));
     if hunt.one_by_one() {
-        hunt.rounds.first().map_or(0, |round| round.ms * hunt.legs.iter().filter(rings).count() as u64)
+        // Who chooses may wait out the round of a leg that cannot be rung, and ring another in the next.
+        let waits = hunt.strategy != Strategy::Linear && hunt.legs.iter().any(can_be_waited_for);
+        let rounds = hunt.legs.iter().filter(|leg| waits || rings(leg)).count();
+        hunt.rounds.first().map_or(0, |round| round.ms * rounds as u64)
     } else {
         let rounds = hunt.rounds.iter();
         rounds.filter(|round| hunt.legs[..usize::from(round.legs)].iter().any(|leg| rings(&leg))).map(|r| r.ms).sum()

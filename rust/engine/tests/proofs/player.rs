@@ -1,0 +1,319 @@
+//! Plays the path of a finding through the engine: looks for a caller, a call id, worlds and events that lead along it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+
+use kommutator_engine::call::Disposition;
+use kommutator_engine::company::document::Kind;
+use kommutator_engine::company::{Company, Document, compile};
+use kommutator_engine::finding::{Finding, PathStep, Severity};
+use kommutator_engine::trace::Reason;
+use kommutator_engine::{Action, Engine, EngineError, Event, Turn};
+use serde_json::json;
+
+use super::documents::{CALLERS, LISTS, did};
+use super::walker::{answers, tells};
+use super::worlds::{Cache, Call, FROM_MS, Floor, World, arrive, handle, telling_hours};
+
+/// How often a cycle is gone round.
+const ROUNDS: usize = 4;
+/// Call ids to choose from where a path passes a `split`.
+const IDS: usize = 3_000;
+/// More events than one node can want.
+const PATIENCE: usize = 12;
+
+/// A path of a document, and everything worth trying to get along it.
+struct Player<'d> {
+    document: &'d Document,
+    company: &'d Arc<Company>,
+    worlds: Vec<World>,
+    steps: Vec<PathStep>,
+    at: usize,
+    caller: Option<&'static str>,
+    told: bool,
+    /// The path is a cycle, or ends where a call may go on without end in the same turn.
+    may_run_away: bool,
+    /// The call waits at the last step.
+    waits: bool,
+}
+
+/// Where an attempt got to.
+enum Outcome {
+    /// The last step's action is pending.
+    There(Call, Turn),
+    /// The engine went round and round in one turn.
+    Runaway,
+    /// No event and no world lead on from this step.
+    Stuck(usize),
+}
+
+/// Plays a finding's path, and says how it does not end as claimed. A cycle is gone round several times.
+pub fn play(document: &Document, company: &Arc<Company>, finding: &Finding) -> Result<(), String> {
+    let steps = &finding.steps;
+    if steps[0].node != document.schemes[&steps[0].scheme].start {
+        return Err("the path does not begin at a start".into());
+    }
+    if finding.code != "unbounded_cycle" {
+        return lead(document, company, finding, steps.clone());
+    }
+    let last = steps.last().unwrap();
+    // The node may be passed before the cycle as well.
+    let same = |&at: &usize| (&steps[at].scheme, &steps[at].node) == (&last.scheme, &last.node);
+    let mut failed = "the cycle does not come back".to_owned();
+    for entry in (0..steps.len() - 1).filter(same) {
+        let mut around = steps[..steps.len() - 1].to_vec();
+        (1..ROUNDS).for_each(|_| around.extend_from_slice(&steps[entry..steps.len() - 1]));
+        around.push(last.clone());
+        match lead(document, company, finding, around) {
+            Ok(()) => return Ok(()),
+            Err(what) => failed = what,
+        }
+    }
+    Err(failed)
+}
+
+/// Leads a call along steps, and holds its end against what the finding says.
+fn lead(document: &Document, company: &Arc<Company>, finding: &Finding, steps: Vec<PathStep>) -> Result<(), String> {
+    let start: usize = steps[0].scheme.strip_prefix("scheme").unwrap().parse().unwrap();
+    let id = id(document, &steps)?;
+    let mut furthest = 0;
+    for caller in CALLERS {
+        let mut player = Player {
+            document,
+            company,
+            worlds: worlds(document, &steps),
+            steps: steps.clone(),
+            at: 0,
+            caller,
+            told: false,
+            may_run_away: finding.code == "unbounded_cycle" || finding.severity == Severity::Warning,
+            waits: finding.code == "lost_on_hangup",
+        };
+        match player.play(&id, start) {
+            Outcome::There(call, turn) => return player.ends(finding, &call, &turn),
+            Outcome::Runaway if player.may_run_away => return Ok(()),
+            Outcome::Runaway => {}
+            Outcome::Stuck(at) => furthest = furthest.max(at),
+        }
+    }
+    Err(format!("no call can be led further along the path than step {furthest}: {:?}", steps[furthest]))
+}
+
+/// A call id that takes the exits of all splits on the way.
+fn id(document: &Document, steps: &[PathStep]) -> Result<String, String> {
+    const WHOLE: u64 = 1 << 32;
+    let (mut from, mut to) = (0, WHOLE);
+    for step in steps {
+        if let (Kind::Split { weights }, Some(exit)) = (node(document, step), &step.exit) {
+            let of: u64 = weights.values().map(|&weight| u64::from(weight)).sum();
+            let below: u64 =
+                weights.iter().take_while(|(name, _)| *name != exit).map(|(_, &weight)| u64::from(weight)).sum();
+            // A place on the boundary may fall to either side: it is not tried.
+            from = from.max(below * WHOLE / of + 1);
+            to = to.min((below + u64::from(weights[exit])) * WHOLE / of);
+        }
+    }
+    let mut places = fall().range(from..to.max(from));
+    places.next().map(|(_, id)| id.clone()).ok_or_else(|| format!("no call id falls between {from} and {to}"))
+}
+
+/// Call ids by where they fall, of 2³²: what a split of two exits with that weight in all says of them.
+fn fall() -> &'static BTreeMap<u64, String> {
+    static FALL: LazyLock<BTreeMap<u64, String>> = LazyLock::new(|| {
+        let document: Document = serde_json::from_value(json!({
+            "company": {"name": "Test", "timezone": "Europe/Moscow", "country": "RU"},
+            "departments": {"sales": {}},
+            "numbers": {"default": {"scheme": "coin"}},
+            "schemes": {"coin": {"start": "coin", "responsible": "sales", "nodes": {
+                "coin": {"kind": "split", "weights": {"a": u32::MAX, "b": 1}, "exits": {"a": "bye", "b": "bye"}},
+                "bye": {"kind": "hangup"},
+            }}},
+        }))
+        .unwrap();
+        let mut engine = Engine::new(Arc::new(compile(&document).company));
+        let ids = (0..IDS).map(|id| format!("call-{id}"));
+        ids.map(|id| {
+            let turn = engine.arrive(&id, "+74951112233", None, FROM_MS).unwrap();
+            match turn.trace[0].why {
+                Reason::Chance { weight, .. } => (weight, id),
+                ref why => panic!("{why:?}"),
+            }
+        })
+        .collect()
+    });
+    &FALL
+}
+
+fn node<'d>(document: &'d Document, step: &PathStep) -> &'d Kind {
+    &document.schemes[&step.scheme].nodes[&step.node].kind
+}
+
+impl<'d> Player<'d> {
+    fn play(&mut self, id: &str, start: usize) -> Outcome {
+        let (company, caller) = (self.company, self.caller);
+        let (mut call, mut turn) = match self.try_worlds(&|world| arrive(company, id, &did(start), caller, world)) {
+            Ok(done) => done,
+            Err(outcome) => return outcome,
+        };
+        self.take(&turn);
+        let mut patience = PATIENCE;
+        while self.at + 1 < self.steps.len() {
+            let before = self.at;
+            match self.on(&call, &turn) {
+                Ok(next) => (call, turn) = next,
+                Err(outcome) => return outcome,
+            }
+            patience = if self.at == before { patience - 1 } else { PATIENCE };
+            if patience == 0 {
+                return Outcome::Stuck(self.at);
+            }
+        }
+        Outcome::There(call, turn)
+    }
+
+    /// One event on.
+    fn on(&mut self, call: &Call, turn: &Turn) -> Result<(Call, Turn), Outcome> {
+        let mut failed = Outcome::Stuck(self.at);
+        for event in self.wanted(&turn.action) {
+            let company = self.company;
+            match self.try_worlds(&|world| handle(company, call, &event, world)) {
+                Ok((next, answer)) => {
+                    self.told |= matches!(event, Event::Recorded { .. });
+                    self.take(&answer);
+                    return Ok((next, answer));
+                }
+                Err(Outcome::Stuck(at)) => {
+                    if matches!(failed, Outcome::Stuck(before) if before < at) {
+                        failed = Outcome::Stuck(at);
+                    }
+                }
+                Err(outcome) if self.may_run_away => return Err(outcome),
+                Err(outcome) => failed = outcome,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Takes a step in the first world in which it stays on the path, and tries that world first the next time.
+    fn try_worlds(
+        &mut self,
+        step: &dyn Fn(World) -> Result<(Call, Turn), EngineError>,
+    ) -> Result<(Call, Turn), Outcome> {
+        let (mut furthest, mut runaway) = (None, false);
+        for place in 0..self.worlds.len() {
+            match step(self.worlds[place]) {
+                Ok((call, turn)) => match self.agrees(&turn) {
+                    Ok(()) => {
+                        self.worlds[..=place].rotate_right(1);
+                        return Ok((call, turn));
+                    }
+                    Err(at) => furthest = furthest.max(Some(at)),
+                },
+                Err(EngineError::Runaway(_)) => runaway = true,
+                Err(error) => panic!("the engine fails: {error}"),
+            }
+        }
+        Err(match furthest {
+            Some(at) if !runaway => Outcome::Stuck(at),
+            _ => Outcome::Runaway,
+        })
+    }
+
+    /// Events that may lead to the exit at hand, those most likely to first.
+    fn wanted(&self, action: &Action) -> Vec<Event> {
+        let exit = self.steps[self.at].exit.as_deref().unwrap_or_default();
+        let mut events = answers(action);
+        events.retain(|event| !matches!(event, Event::Answered { .. } | Event::Transferred {} | Event::Taken { .. }));
+        events.sort_by_key(|event| match (event, exit) {
+            (Event::Busy { .. }, "busy")
+            | (Event::Unavailable { .. }, "unavailable")
+            | (Event::NoInput {}, "no_input") => 0,
+            (Event::Digits { digits }, "invalid") if digits == "**9" => 0,
+            (Event::NoInput {}, "invalid") | (Event::Busy { .. } | Event::Unavailable { .. }, _) => 2,
+            _ => 1,
+        });
+        events
+    }
+
+    /// Whether a turn stays on the path: else the step at which it leaves it.
+    fn agrees(&self, turn: &Turn) -> Result<(), usize> {
+        for (at, passed) in (self.at..).zip(&turn.trace) {
+            let step = &self.steps[at];
+            if step.scheme != passed.scheme || step.node != passed.node {
+                return Err(at);
+            }
+            if at + 1 == self.steps.len() {
+                // The path says no more, and the call may go on, unless it must wait here.
+                return if self.waits { Err(at) } else { Ok(()) };
+            }
+            if step.exit.as_ref() != Some(&passed.exit) {
+                return Err(at);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, turn: &Turn) {
+        self.at = (self.at + turn.trace.len()).min(self.steps.len() - 1);
+        self.told |= tells(turn, self.caller);
+    }
+
+    /// Whether the call, standing at the path's last step, is what the finding says.
+    fn ends(&self, finding: &Finding, call: &Call, turn: &Turn) -> Result<(), String> {
+        let world = self.worlds[0];
+        let end = |event: &Event| handle(self.company, call, event, world).map(|(_, turn)| turn);
+        match finding.code {
+            "lost_call" | "allowed_loss" => {
+                if !matches!(turn.action, Action::HangUp { .. }) || self.told {
+                    return Err(format!("no loss: {:?}, told {}", turn.action, self.told));
+                }
+                let end = end(&Event::HungUp {}).map_err(|error| error.to_string())?;
+                let Action::End { disposition, .. } = end.action else { return Err("no end".into()) };
+                let informed = disposition == Disposition::Informed;
+                let lost =
+                    !matches!(disposition, Disposition::Answered | Disposition::Transferred | Disposition::Voicemail);
+                let right = if finding.code == "lost_call" { lost && !informed } else { informed };
+                if right && !tells(&end, self.caller) { Ok(()) } else { Err(format!("ends as {disposition:?}")) }
+            }
+            "lost_on_hangup" => {
+                if matches!(turn.action, Action::HangUp { .. }) || self.told {
+                    return Err(format!("no loss: {:?}, told {}", turn.action, self.told));
+                }
+                let end = end(&Event::CallerHungUp { seconds: None }).map_err(|error| error.to_string())?;
+                if tells(&end, self.caller) { Err("the hang-up tells somebody".into()) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The worlds that differ in what the path asks.
+fn worlds(document: &Document, steps: &[PathStep]) -> Vec<World> {
+    let kinds: Vec<&Kind> = steps.iter().map(|step| node(document, step)).collect();
+    let asked: BTreeSet<usize> = kinds
+        .iter()
+        .flat_map(|kind| match kind {
+            Kind::List { list } => list.as_slice(),
+            _ => &[],
+        })
+        .filter_map(|id| LISTS.iter().position(|list| list == id))
+        .collect();
+    let mut lists: Vec<u8> =
+        (0..8).filter(|bits| (0..3).all(|bit| bits >> bit & 1 == 0 || asked.contains(&bit))).collect();
+    lists.sort_by_key(|bits| bits.count_ones());
+    let schedules = kinds.iter().any(|kind| matches!(kind, Kind::Schedule { .. }));
+    let hours = if schedules { telling_hours(document) } else { vec![0] };
+    // Whatever a cache answers, asking can answer too; but for it, no two answers in one instant differ.
+    let mut worlds = Vec::new();
+    for floor in [Floor::Present, Floor::Away] {
+        for &hour_ms in &hours {
+            for &lists in &lists {
+                worlds.push(World { hour_ms, lists, owner: Cache::Unknown, called_before: false, floor });
+            }
+        }
+    }
+    if !kinds.iter().any(|kind| matches!(kind, Kind::Ring { .. })) {
+        worlds.retain(|world| world.floor == Floor::Present);
+    }
+    worlds
+}
