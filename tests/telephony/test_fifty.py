@@ -48,7 +48,8 @@ _KINDS = {
     "shared": Kind(6, "answered"),
 }
 _CALLS = [kind for kind, how in _KINDS.items() for _ in range(how.count)]
-_DESKS = ("101", "102")
+_DESKS = {"101": 0.2, "102": 0.7}
+"""After how many seconds of ringing each is picked up: never both in one instant, when both would be on the phone."""
 _GREETING_S = 8.0
 """Long enough for all fifty to be there before the first goes on."""
 _RING_S, _SHARED_S = 3.0, 40.0
@@ -95,8 +96,10 @@ def fifty(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactor
     plans = {_mobile(number): [how] for number, kind in enumerate(_CALLS) if (how := _KINDS[kind].phone) is not None}
     with ExitStack() as stack:
         mobiles = stack.enter_context(Mobiles(asterisk, plans))
-        answer = Behaviour("answer", after=0.2, talks=0.3)
-        desks = {name: stack.enter_context(Phone(asterisk, name, answer)) for name in _DESKS}
+        desks = {
+            name: stack.enter_context(Phone(asterisk, name, Behaviour("answer", after=after, talks=0.3)))
+            for name, after in _DESKS.items()
+        }
         stack.enter_context(router)
         callers = [stack.enter_context(Caller(asterisk, _did(n), _caller(n))) for n in range(len(_CALLS))]
         with ThreadPoolExecutor(len(_CALLS)) as pool:

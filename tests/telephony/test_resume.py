@@ -41,6 +41,9 @@ _STAGES = {
 the phone is picked up meanwhile."""
 _LEAVING = ("prompt", "menu", "hunt", "message", "conversation")
 _CALLS = [(stage, False) for stage in _STAGES] + [(stage, True) for stage in _LEAVING]
+_AFTER_TICK: dict[str, dict[str, Any]] = {"play": {"sequence": 1}}
+"""Every call begins with a tick, so that to begin again would be heard."""
+_TICK_S = 0.3
 _PROMPT_S = 12.0
 _SHORT_S = 1.5
 _FIRST_ROUND_S = 1.5
@@ -61,6 +64,10 @@ class Run:
     all_lines: int = 0
     gap: tuple[float, float] = (0.0, 0.0)
     """When the router died, and when the next one was started."""
+    back: float = 0.0
+    """When the next router had found its calls."""
+    menu_again: float = 0.0
+    """How loud the menu was for its caller between then and the phone's ringing."""
     recordings: dict[tuple[str, bool], Path] = field(default_factory=dict)
     left: str = ""
     """What the console says of channels and bridges at the end."""
@@ -111,13 +118,20 @@ def test_phones_of_the_expanding_hunt_have_one_invite_each(broken: Run) -> None:
         assert [event.name for event in events].count("INVITE") == 1
 
 
+def test_nothing_is_said_to_a_caller_twice(broken: Run) -> None:
+    assert broken.menu_again < 100
+    (long,), (over,) = broken.of_phones("prompt", False), broken.of_phones("over", False)
+    heard = messages.first(broken.callers["prompt", False], "200", of="INVITE")
+    assert heard is not None
+    assert _PROMPT_S - 1 < long[0].at - heard.at - _TICK_S < _PROMPT_S + 1.5
+    assert over[0].at - broken.back < 1.0
+
+
 @pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
 def test_message_keeps_what_was_said_while_the_router_was_away(broken: Run, leaves: bool) -> None:
     file = broken.recordings["message", leaves]
-    died, back = broken.gap
     assert sound.loudness(file) > 500
-    if not leaves:
-        assert sound.seconds(file) > back - died
+    assert sound.seconds(file) > (_LAST_WORDS_S if leaves else _SPEECH_S) - 1
     (line,) = broken.lines["message", leaves]
     (effect,) = [effect for effect in line["effects"] if effect["type"] == "voicemail"]
     assert abs(effect["seconds"] - sound.seconds(file)) < 0.1
@@ -164,6 +178,7 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
             _pass_the_gap(stack, asterisk, callers, phones)
             run.gap = (died, time.time())
             router.start()
+            run.back = time.time()
         callers["menu", False].press("1")
         phones["conversation-stays-1"].hang_up()
         speeches["message", False].result()
@@ -181,6 +196,8 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
             file = next((router.data / "recordings").glob(f"*{ids[call]}*.wav"), None)
             if file is not None:
                 run.recordings[call] = file
+        rung = phones["menu-stays-1"].wait_for("INVITE")
+        run.menu_again = sound.rms(callers["menu", False].line.heard(since=run.gap[1], until=rung.at))
         run.phones = {name: [e for e in phone.events if e.of != "OPTIONS"] for name, phone in phones.items()}
     return run
 
@@ -203,22 +220,25 @@ def _bring_to_their_stages(
     for call in early:
         ring(call)
     for call in early:
-        router.wait("turn", call=ids[call], action=_STAGES[call[0]])
+        router.wait("turn", call=ids[call], action=_STAGES[call[0]], **_AFTER_TICK.get(_STAGES[call[0]], {}))
+    there = time.time()
     for stage, leaves in early:
         if stage == "hunt":
             phones[_phones(stage, leaves)[1]].wait_for("180")
         elif stage == "conversation":
             phones[_phones(stage, leaves)[0]].wait_for("ACK")
         elif stage == "message":
-            callers[stage, leaves].line.wait_quiet(since=0.0, seconds=0.3, limit=10)
+            callers[stage, leaves].line.wait_quiet(since=there, seconds=0.3, limit=10)
             speech = sound.murmur(_LAST_WORDS_S if leaves else _SPEECH_S)
             speeches[stage, leaves] = pool.submit(callers[stage, leaves].speak, speech)
         else:
-            callers[stage, leaves].line.wait_sound()
+            callers[stage, leaves].line.wait_sound(since=there)
     for call in (("answered", False), ("over", False)):
         ring(call)
+    router.wait("turn", call=ids["over", False], action="play", sequence=1)
+    there = time.time()
     phones["answered-stays-1"].wait_for("180")
-    callers["over", False].line.wait_sound()
+    callers["over", False].line.wait_sound(since=there)
     return ids, speeches
 
 
@@ -279,6 +299,7 @@ def _did(stage: str, leaves: bool) -> str:
 
 def _company(folder: Path) -> Path:
     """A company with a scheme for each call; nothing in it depends on the hour."""
+    sound.tone(folder / "tick.wav", hertz=500, seconds=_TICK_S)
     sound.tone(folder / "long.wav", hertz=300, seconds=_PROMPT_S)
     sound.tone(folder / "short.wav", hertz=400, seconds=_SHORT_S)
     schemes = {}
@@ -297,14 +318,19 @@ def _company(folder: Path) -> Path:
             nodes["ring"]["ring"] = ring[0]
         else:
             del nodes["ring"]
-        start = {"prompt": "hello", "over": "hello", "menu": "menu", "message": "message"}.get(stage, "ring")
-        if start == "hello":
+        first = {"prompt": "hello", "over": "hello", "menu": "menu", "message": "message"}.get(stage, "ring")
+        if first == "hello":
             prompt = "long" if stage == "prompt" else "short"
             nodes["hello"] = {"kind": "play", "prompt": prompt, "exits": {"done": "ring"}}
-        if start == "menu":
+        if first == "menu":
             exits = {"one": "ring", "no_input": "message", "invalid": "message"}
             nodes["menu"] = {"kind": "menu", "prompt": "short", "options": {"1": "one"}, "seconds": 30, "exits": exits}
-        schemes[f"{stage}-{'leaves' if leaves else 'stays'}"] = {"start": start, "responsible": "house", "nodes": nodes}
+        nodes["tick"] = {"kind": "play", "prompt": "tick", "exits": {"done": first}}
+        schemes[f"{stage}-{'leaves' if leaves else 'stays'}"] = {
+            "start": "tick",
+            "responsible": "house",
+            "nodes": nodes,
+        }
     company = {
         "company": {"name": "Resume", "timezone": "Europe/Moscow", "country": "RU", "language": "en"},
         "departments": {"house": {"name": "House"}},
@@ -313,6 +339,7 @@ def _company(folder: Path) -> Path:
         },
         "prompts": {
             "long": {"file": "long.wav"},
+            "tick": {"file": "tick.wav"},
             "short": {"file": "short.wav"},
             "speak": {"say": "Please speak.", "language": "en"},
         },
