@@ -58,19 +58,29 @@ fn can_ring(world: &World<'_>, hunt: &Hunt, found: bool) -> bool {
     !only_owner(hunt) || found && world.owners_ring
 }
 
-/// The longest a hunt can last, milliseconds: rounds in which nobody can be rung are passed over.
-fn hunt_ms(hunt: &Hunt, owner_rings: bool) -> u64 {
-    let rings = |leg: &&Leg| owner_rings || **leg != Leg::Owner;
-    let can_be_waited_for = |leg: &Leg| rings(&leg) && !matches!(leg, Leg::Phone(_));
+/// The longest a hunt can last before it takes an exit, milliseconds. Rounds in which nobody can be rung or waited for are
+/// passed over.
+fn hunt_ms(hunt: &Hunt, owner_rings: bool, rang_out: bool) -> u64 {
+    let rings = |leg: &Leg| owner_rings || *leg != Leg::Owner;
+    // Who has just come free from another call, say; a phone of no employee is always there.
+    let can_be_waited_for = |leg: &Leg| rings(leg) && !matches!(leg, Leg::Phone(_));
     if hunt.one_by_one() {
         // Who chooses may wait out the round of a leg that cannot be rung, and ring another in the next.
         let waits = hunt.strategy != Strategy::Linear && hunt.legs.iter().any(can_be_waited_for);
         let rounds = hunt.legs.iter().filter(|leg| waits || rings(leg)).count();
-        hunt.rounds.first().map_or(0, |round| round.ms * rounds as u64)
-    } else {
-        let rounds = hunt.rounds.iter();
-        rounds.filter(|round| hunt.legs[..usize::from(round.legs)].iter().any(|leg| rings(&leg))).map(|r| r.ms).sum()
+        return hunt.rounds.first().map_or(0, |round| round.ms * rounds as u64);
     }
+    let mut before = 0;
+    let mut longest_ms = 0;
+    for round in &hunt.rounds {
+        let (legs, new) = (&hunt.legs[..usize::from(round.legs)], &hunt.legs[before..usize::from(round.legs)]);
+        // A phone that does not ring out is out of the hunt when its first round ends.
+        if if rang_out { legs.iter().any(rings) } else { legs.iter().any(can_be_waited_for) || new.iter().any(rings) } {
+            longest_ms += round.ms;
+        }
+        before = usize::from(round.legs);
+    }
+    longest_ms
 }
 
 /// The stretch of seeds that leads to exit `place` of a split, both ends included.
@@ -121,9 +131,10 @@ impl Moves<'_, '_> {
                 let rings = can_ring(self.world, hunt, self.from.found);
                 let mut after = if rings { self.later() } else { self.from };
                 after.informed = false;
-                let ms = hunt_ms(hunt, self.from.found && self.world.owners_ring);
+                let owner_rings = self.from.found && self.world.owners_ring;
+                let ms = hunt_ms(hunt, owner_rings, false);
                 if rings {
-                    self.go(exit::NO_ANSWER, after, ms);
+                    self.go(exit::NO_ANSWER, after, hunt_ms(hunt, owner_rings, true));
                     self.go(exit::BUSY, after, ms);
                 }
                 self.go(exit::UNAVAILABLE, after, ms);

@@ -49,6 +49,8 @@ struct Plan {
     abandoned: Option<Vec<Notice>>,
     /// Exits lead forward, and to a voicemail at last: most such schemes are sound.
     tame: bool,
+    /// Nodes to which no exit leads are left out.
+    pruned: bool,
 }
 
 /// How large documents are.
@@ -85,16 +87,13 @@ pub fn documents(size: Size) -> impl Strategy<Value = Shown> {
 
 fn plan(size: Size) -> impl Strategy<Value = Plan> {
     let abandoned = prop_oneof![
-        8 => Just(None),
+        16 => Just(None),
         1 => Just(Some(vec![])),
         1 => Just(Some(vec![Notice::Sms(to(Recipient::Caller))])),
         2 => Just(Some(vec![Notice::Sms(to(Recipient::Caller)), Notice::Task(task("sales"))])),
     ];
-    (vec(sketch(), 1..=size.nodes), abandoned, prop::bool::weighted(0.6)).prop_map(|(nodes, abandoned, tame)| Plan {
-        nodes,
-        abandoned,
-        tame,
-    })
+    (vec(sketch(), 1..=size.nodes), abandoned, prop::bool::weighted(0.75), prop::bool::weighted(0.8))
+        .prop_map(|(nodes, abandoned, tame, pruned)| Plan { nodes, abandoned, tame, pruned })
 }
 
 fn sketch() -> impl Strategy<Value = Sketch> {
@@ -271,7 +270,20 @@ fn scheme(plan: &Plan, own: usize, schemes: usize, staffed: bool) -> Scheme {
     nodes.insert(format!("n{count}"), Node { kind: voicemail, exits: last, allow_lost: None });
     let hangup = Kind::Hangup { prompt: None, cause: Cause::Normal };
     nodes.insert(format!("n{}", count + 1), Node { kind: hangup, exits: Exits::new(), allow_lost: None });
+    if plan.pruned {
+        prune(&mut nodes);
+    }
     Scheme { start: "n0".into(), responsible: "sales".into(), abandoned: plan.abandoned.clone(), nodes, broken: false }
+}
+
+/// Leaves out nodes to which no exit leads.
+fn prune(nodes: &mut Ids<Node>) {
+    let mut wired = std::collections::BTreeSet::from(["n0".to_owned()]);
+    let mut open = vec!["n0".to_owned()];
+    while let Some(id) = open.pop() {
+        open.extend(nodes[&id].exits.values().filter(|to| wired.insert((*to).clone())).cloned());
+    }
+    nodes.retain(|id, _| wired.contains(id));
 }
 
 /// Only phones and owners can be rung where nobody works.

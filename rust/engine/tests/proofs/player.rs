@@ -24,7 +24,6 @@ const PATIENCE: usize = 12;
 
 /// A path of a document, and everything worth trying to get along it.
 struct Player<'d> {
-    document: &'d Document,
     company: &'d Arc<Company>,
     worlds: Vec<World>,
     steps: Vec<PathStep>,
@@ -79,7 +78,6 @@ fn lead(document: &Document, company: &Arc<Company>, finding: &Finding, steps: V
     let mut furthest = 0;
     for caller in CALLERS {
         let mut player = Player {
-            document,
             company,
             worlds: worlds(document, &steps),
             steps: steps.clone(),
@@ -115,6 +113,26 @@ fn id(document: &Document, steps: &[PathStep]) -> Result<String, String> {
     }
     let mut places = fall().range(from..to.max(from));
     places.next().map(|(_, id)| id.clone()).ok_or_else(|| format!("no call id falls between {from} and {to}"))
+}
+
+/// Call ids of which one at least falls to each combination of exits of the document's splits, if there is one such id.
+pub fn ids_of_all_falls(document: &Document) -> Vec<String> {
+    let nodes = document.schemes.values().flat_map(|scheme| scheme.nodes.values());
+    let mut bounds = BTreeSet::from([0]);
+    for node in nodes {
+        if let Kind::Split { weights } = &node.kind {
+            let of: u64 = weights.values().map(|&weight| u64::from(weight)).sum();
+            let mut below = 0;
+            for &weight in weights.values() {
+                below += u64::from(weight);
+                bounds.insert(below * (1 << 32) / of + 1);
+            }
+        }
+    }
+    let mut ids: Vec<String> =
+        bounds.iter().filter_map(|&from| fall().range(from..).next()).map(|(_, id)| id.clone()).collect();
+    ids.dedup();
+    ids
 }
 
 /// Call ids by where they fall, of 2³²: what a split of two exits with that weight in all says of them.

@@ -161,14 +161,15 @@ pub fn standing<'d>(document: &'d Document, place: &mut (String, String), turn: 
     &document.schemes[&place.0].nodes[&place.1].kind
 }
 
-/// Walks one call of scheme `scheme` to its end, at random, and says what it did that the report denies.
+/// Walks one call of scheme `scheme` to its end, at random, and says what it did that the report denies. False when it
+/// went round for ever in one turn, as the report says it can.
 pub fn walk(
     document: &Document,
     company: &Arc<Company>,
     claims: &Claims<'_>,
     scheme: usize,
     dice: &mut Dice,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let hours = telling_hours(document);
     let caller = dice.one(&CALLERS);
     let id = format!("call-{}", dice.below(1_000));
@@ -182,7 +183,7 @@ pub fn walk(
     for _ in 0..ENDLESS {
         let (call, turn) = match step {
             Ok(done) => done,
-            Err(EngineError::Runaway(_)) if claims.has("unbounded_cycle") => return Ok(()),
+            Err(EngineError::Runaway(_)) if claims.has("unbounded_cycle") => return Ok(false),
             Err(error) => return fail(&log, format!("the engine fails: {error}")),
         };
         for passed in &turn.trace {
@@ -228,11 +229,15 @@ pub fn walk(
             if !fine && !said {
                 return fail(&log, format!("{disposition:?} at {place:?} is a loss not foreseen"));
             }
-            return Ok(());
+            return Ok(true);
         }
         step = next;
     }
-    if claims.has("unbounded_cycle") { Ok(()) } else { fail(&log[..100.min(log.len())], "the call never ends".into()) }
+    if claims.has("unbounded_cycle") {
+        Ok(true)
+    } else {
+        fail(&log[..100.min(log.len())], "the call never ends".into())
+    }
 }
 
 fn any_world(dice: &mut Dice, hours: &[i64]) -> World {

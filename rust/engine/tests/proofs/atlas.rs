@@ -1,0 +1,168 @@
+//! Everything calls of a small scheme can do: every event in every world, from every state the engine comes to.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use kommutator_engine::call::state::CallState;
+use kommutator_engine::company::document::Kind;
+use kommutator_engine::company::{Company, Document};
+use kommutator_engine::trace::Passed;
+use kommutator_engine::{Action, EngineError, Event, Turn};
+
+use super::documents::{CALLERS, LISTS, did};
+use super::walker::{answers, seconds};
+use super::worlds::{Cache, Call, Floor, World, arrive, handle, telling_hours};
+
+/// What calls of a scheme did.
+#[derive(Debug, Default)]
+pub struct Atlas {
+    /// Exits taken: scheme, node, exit.
+    pub exits: BTreeSet<(String, String, String)>,
+    /// The longest until the call ended or was answered, milliseconds; `None` when it can go round for ever.
+    pub longest_ms: Option<u64>,
+    /// A turn never ended, and what it passed is not known: the exits are not all there.
+    pub ran_away: bool,
+}
+
+/// States by what decides about their future, with the longest time from there; `None` while on the way.
+type Known = HashMap<Vec<u8>, Option<u64>>;
+
+struct Explorer<'d> {
+    document: &'d Document,
+    company: &'d Arc<Company>,
+    worlds: Vec<World>,
+    exits: BTreeSet<(String, String, String)>,
+    known: Known,
+    left: usize,
+    endless: bool,
+    ran_away: bool,
+}
+
+/// Follows every call of scheme `scheme`, with as many engine steps as `left`; `None` when they do not suffice.
+///
+/// `ids` are call ids, one at least of each way in which the scheme's splits can fall.
+pub fn explore(
+    document: &Document,
+    company: &Arc<Company>,
+    scheme: usize,
+    ids: &[String],
+    left: usize,
+) -> Option<Atlas> {
+    let mut explorer = Explorer {
+        document,
+        company,
+        worlds: worlds(document),
+        exits: BTreeSet::new(),
+        known: HashMap::new(),
+        left,
+        endless: false,
+        ran_away: false,
+    };
+    let mut longest_ms = 0;
+    for caller in CALLERS {
+        for id in ids {
+            for world in explorer.worlds.clone() {
+                let step = arrive(company, id, &did(scheme), caller, world);
+                longest_ms = longest_ms.max(explorer.after(step)?);
+            }
+        }
+    }
+    let longest_ms = (!explorer.endless).then_some(longest_ms);
+    Some(Atlas { exits: explorer.exits, longest_ms, ran_away: explorer.ran_away })
+}
+
+impl Explorer<'_> {
+    /// The longest time from the turn on.
+    fn after(&mut self, step: Result<(Call, Turn), EngineError>) -> Option<u64> {
+        if self.ran_away {
+            return Some(0);
+        }
+        self.left = self.left.checked_sub(1)?;
+        let (call, turn) = match step {
+            Ok(done) => done,
+            Err(EngineError::Runaway(_)) => {
+                (self.endless, self.ran_away) = (true, true);
+                return Some(0);
+            }
+            Err(error) => panic!("the engine fails: {error}"),
+        };
+        for Passed { scheme, node, exit, .. } in turn.trace {
+            self.exits.insert((scheme, node, exit));
+        }
+        let ms = (seconds(self.document, &turn.action) * 1000.0).round() as u64;
+        match turn.action {
+            Action::End { .. } | Action::Talk { .. } => return Some(0),
+            Action::HangUp { .. } => return Some(ms),
+            _ => {}
+        }
+        let key = key(&call);
+        match self.known.get(&key) {
+            Some(Some(known)) => return Some(*known),
+            Some(None) => {
+                self.endless = true;
+                return Some(0);
+            }
+            None => {}
+        }
+        self.known.insert(key.clone(), None);
+        let mut longest = ms;
+        for event in answers(&turn.action) {
+            // What comes in the middle of a round is followed by the rest of it: see the walker.
+            if matches!(event, Event::Taken { .. } | Event::EmployeeFree {}) {
+                continue;
+            }
+            for world in self.worlds.clone() {
+                let next = handle(self.company, &call, &event, world);
+                longest = longest.max(ms + self.after(next)?);
+            }
+        }
+        self.known.insert(key, Some(longest));
+        Some(longest)
+    }
+}
+
+/// What of a call's state decides about its future; its own clock stands still meanwhile.
+fn key(call: &Call) -> Vec<u8> {
+    let mut state = CallState::decode(&call.state).unwrap();
+    state.sequence = 0;
+    state.effects = 0;
+    state.recorded = None;
+    state.last_rung = None;
+    state.tags.clear();
+    state.passes.sort();
+    if let Some(hunt) = &mut state.hunt {
+        hunt.until_ms = 0;
+        hunt.start = 0;
+    }
+    state.encode().unwrap()
+}
+
+/// Every world that differs in what the document asks.
+fn worlds(document: &Document) -> Vec<World> {
+    let kinds = || document.schemes.values().flat_map(|scheme| scheme.nodes.values()).map(|node| &node.kind);
+    let asks = |list: &str| {
+        kinds().any(|kind| matches!(kind, Kind::List { list: asked } if asked.iter().any(|id| id == list)))
+    };
+    let asked: Vec<bool> = LISTS.iter().map(|list| asks(list)).collect();
+    let lists: Vec<u8> = (0..8).filter(|bits| (0..3).all(|bit| bits >> bit & 1 == 0 || asked[bit])).collect();
+    let hours =
+        if kinds().any(|kind| matches!(kind, Kind::Schedule { .. })) { telling_hours(document) } else { vec![0] };
+    let owners = kinds().any(|kind| matches!(kind, Kind::Owner { .. }));
+    let owners = if owners { vec![Cache::Unknown, Cache::Anna, Cache::Nobody] } else { vec![Cache::Unknown] };
+    let histories = kinds().any(|kind| matches!(kind, Kind::History { .. }));
+    let rings = kinds().any(|kind| matches!(kind, Kind::Ring { .. }));
+    let floors = if rings { vec![Floor::Present, Floor::Away, Floor::WrapUp] } else { vec![Floor::Present] };
+    let mut worlds = Vec::new();
+    for &hour_ms in &hours {
+        for &lists in &lists {
+            for &owner in &owners {
+                for called_before in if histories { vec![false, true] } else { vec![false] } {
+                    for &floor in &floors {
+                        worlds.push(World { hour_ms, lists, owner, called_before, floor });
+                    }
+                }
+            }
+        }
+    }
+    worlds
+}
