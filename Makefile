@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUST := $(shell find rust -name '*.rs' -not -path '*/target/*' 2>/dev/null) $(wildcard rust/*/Cargo.toml) Cargo.toml Cargo.lock
 export KOMMUTATOR_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help build demo test check format lint types unit package asterisk telephony bench clean
+.PHONY: help build demo test check format lint types unit services package asterisk telephony bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -47,7 +47,10 @@ types: build
 
 unit: build
 	cargo test -q -p kommutator-engine
-	$(BIN)/pytest -q -m 'not telephony' tests
+	$(BIN)/pytest -q -m 'not telephony and not services' tests
+
+services: build ## PostgreSQL, NATS, SMSC and mail servers, started and killed
+	$(BIN)/pytest -q -m services tests
 
 asterisk: build ## fetches a real Asterisk and SIPp into the cache
 	$(BIN)/python -m tests.telephony.packages
@@ -62,7 +65,7 @@ package: build ## a wheel, installed and run where nothing else is
 	$(KOMMUTATOR_CACHE)/package/bin/pip install -q dist/*.whl
 	cd $(KOMMUTATOR_CACHE) && package/bin/kommutator check $(CURDIR)/tests/scenarios/1-office-hours/company.yaml
 
-test: check package telephony ## everything that CI runs
+test: check package services telephony ## everything that CI runs
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install -q --group bench

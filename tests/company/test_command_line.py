@@ -19,7 +19,7 @@ def run(*arguments: str | Path) -> Result:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_teaches_with_an_example(name: str) -> None:
-    group = [name, "import"] if name == "numbering-plan" else [name]
+    group = [name, {"numbering-plan": "import", "user": "add"}[name]] if name in {"numbering-plan", "user"} else [name]
     result = run(*group, "--help")
     assert result.exit_code == 0
     assert "Example" in result.output

@@ -27,6 +27,10 @@ def command(version: int, comment: str, author: str, data: Path, dsn: str | None
 
     Calls that go on finish on the version they began on.
 
+    \b
+    Example:
+      kommutator activate 12 --comment "new hours"
+
     Exit code: 0 activated; 1 refused: its check has errors, it is active already, or there is no such version; 6 the
     database cannot be had.
     """

@@ -25,6 +25,10 @@ def command(data: Path) -> None:
     The server listens on a Unix socket in the data folder only. A server whose launcher was killed is found again and
     taken over. Its address is printed when it is ready.
 
+    \b
+    Example:
+      kommutator postgres --data /var/lib/kommutator
+
     Exit code: 0 told to stop, 1 another launcher holds the folder, 6 the server cannot be started, or has ended by
     itself.
     """

@@ -20,6 +20,10 @@ from kommutator.crm.versions import Activation
 def command(comment: str, author: str, data: Path, dsn: str | None) -> None:
     """Go back to the version that was active before the present one; again, and it goes back further.
 
+    \b
+    Example:
+      kommutator rollback --comment "the new menu was worse"
+
     Exit code: 0; 1 there is nothing to go back to, or that version's check has errors by now; 6 the database cannot
     be had.
     """

@@ -22,6 +22,10 @@ from kommutator.crm.versions import Version
 def command(limit: int, as_json: bool, data: Path, dsn: str | None) -> None:
     """List the versions of the company, the newest first.
 
+    \b
+    Example:
+      kommutator versions --json
+
     Exit code: 0; 6 the database cannot be had.
     """
     found = with_database(data, dsn, lambda database: _read(database, limit))
