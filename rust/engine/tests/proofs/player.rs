@@ -39,7 +39,7 @@ struct Player<'d> {
 /// Where an attempt got to.
 enum Outcome {
     /// The last step's action is pending.
-    There(Call, Turn),
+    There(Call, Box<Turn>),
     /// The engine went round and round in one turn.
     Runaway,
     /// No event and no world lead on from this step.
@@ -186,7 +186,7 @@ impl<'d> Player<'d> {
                 return Outcome::Stuck(self.at);
             }
         }
-        Outcome::There(call, turn)
+        Outcome::There(call, Box::new(turn))
     }
 
     /// One event on.
