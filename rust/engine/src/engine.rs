@@ -7,7 +7,7 @@ use crate::call::state::{CallState, MAX_CALL_ID, Pending};
 use crate::call::{EngineError, Event, Ground, Run, Turn};
 use crate::company::version::{Company, NodeIx, VersionId};
 use crate::facts::Facts;
-use crate::floor::{ClaimKind, Floor, Line, Presence, RESERVE_MS, Slot};
+use crate::floor::{Floor, Line, Presence, RESERVE_MS, Slot};
 use crate::number::Number;
 
 /// A version that calls can run on.
@@ -139,16 +139,18 @@ impl Engine {
         if self.facts.set_listed(list, number, listed) { Ok(()) } else { Err(EngineError::TooManyListChanges) }
     }
 
-    /// Claims a manager for a consultation of the call. False when another call holds him.
+    /// Claims a manager for a consultation of the call. False when another call holds him. Whom the call itself rings or
+    /// talks with stays claimed as he is.
     pub fn reserve(&mut self, employee: &str, call_id: &str, now_ms: i64) -> Result<bool, EngineError> {
         let slot = self.slot(employee)?;
-        Ok(self.floor.claim(slot, call_id, ClaimKind::Reserved, now_ms.saturating_add(RESERVE_MS), now_ms))
+        Ok(self.floor.reserve(slot, call_id, now_ms.saturating_add(RESERVE_MS), now_ms))
     }
 
-    /// Releases a manager whom the call holds.
+    /// Releases a manager reserved for the call. One who rings or talks is the call's own to release: a late `release`
+    /// cannot free him under it.
     pub fn release(&mut self, employee: &str, call_id: &str) -> Result<(), EngineError> {
         let slot = self.slot(employee)?;
-        self.floor.release(slot, call_id);
+        self.floor.unreserve(slot, call_id);
         Ok(())
     }
 

@@ -50,7 +50,7 @@ pub enum ClaimKind {
 }
 
 /// Whether a person can be rung for a call, and if not, why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Can be rung.
@@ -105,9 +105,24 @@ struct Person {
     id: Box<str>,
     presence: Presence,
     line: Line,
-    claim: Option<Claim>,
+    /// One, but where a phone was answered while another call rang it: that call's claim stays beside the conversation's.
+    claims: Vec<Claim>,
     talked_until_ms: i64,
     answered: u32,
+}
+
+impl Person {
+    /// What other calls hold him for at `now_ms`: a conversation before all else.
+    fn held_by_others(&self, call: &str, now_ms: i64) -> Option<ClaimKind> {
+        let others = self.claims.iter().filter(|claim| &*claim.call != call && claim.until_ms > now_ms);
+        others.map(|claim| claim.kind).max_by_key(|&kind| kind == ClaimKind::Talking)
+    }
+
+    fn drop_claim(&mut self, call: &str) -> bool {
+        let before = self.claims.len();
+        self.claims.retain(|claim| &*claim.call != call);
+        self.claims.len() < before
+    }
 }
 
 /// The live picture of everybody.
@@ -131,7 +146,7 @@ impl Floor {
             id: id.into(),
             presence: Presence::default(),
             line: Line::default(),
-            claim: None,
+            claims: Vec::new(),
             talked_until_ms: i64::MIN,
             answered: 0,
         });
@@ -175,42 +190,46 @@ impl Floor {
     #[must_use]
     pub fn standing(&self, slot: Slot, call: &str, mobile: bool, now_ms: i64) -> Standing {
         let person = &self.people[slot.0 as usize];
-        let claim = person.claim.as_ref().filter(|claim| claim.until_ms > now_ms);
-        let ours = claim.is_some_and(|claim| &*claim.call == call);
+        let others = person.held_by_others(call, now_ms);
+        // Our own claim stays ours past its deadline, as long as nobody has taken it over: the phone may still ring for us.
+        let ours = person.claims.iter().any(|claim| &*claim.call == call);
         match (person.presence, person.line) {
             (Presence::Away, _) if !mobile => Standing::Away,
             (Presence::Offline, _) if !mobile => Standing::Offline,
             (_, Line::Unreachable) if !mobile => Standing::Unreachable,
             (_, Line::Busy) => Standing::OnThePhone,
-            _ => match claim {
-                Some(claim) if !ours && claim.kind == ClaimKind::Talking => Standing::OnThePhone,
-                Some(_) if !ours => Standing::RungByAnother,
-                None if person.line == Line::Ringing => Standing::RungByAnother,
-                _ if person.line == Line::WrapUp => Standing::WrapUp,
-                _ => Standing::Free,
+            _ => match others {
+                Some(ClaimKind::Talking) => Standing::OnThePhone,
+                Some(_) => Standing::RungByAnother,
+                None if person.line == Line::Ringing && !ours => Standing::RungByAnother,
+                None if person.line == Line::WrapUp => Standing::WrapUp,
+                None => Standing::Free,
             },
         }
     }
 
     /// Claims a person for a call. False, and nothing changed, when another call holds him.
     pub fn claim(&mut self, slot: Slot, call: &str, kind: ClaimKind, until_ms: i64, now_ms: i64) -> bool {
-        let held = self.people[slot.0 as usize].claim.as_ref().filter(|claim| &*claim.call != call);
-        if held.is_some_and(|claim| claim.until_ms > now_ms) {
+        if self.person(slot).held_by_others(call, now_ms).is_some() {
             return false;
+        }
+        let expired: Vec<Claim> = self.person(slot).claims.extract_if(.., |claim| &*claim.call != call).collect();
+        for claim in expired {
+            self.forget(&claim.call, slot);
         }
         self.take(slot, call, kind, until_ms);
         true
     }
 
-    /// Claims a person whoever held him: his phone was answered, and that is a fact.
+    /// Claims a person whoever else holds him: his phone was answered, and that is a fact.
     pub fn take(&mut self, slot: Slot, call: &str, kind: ClaimKind, until_ms: i64) {
-        let before = self.person(slot).claim.replace(Claim { call: call.into(), kind, until_ms });
-        match before {
-            Some(claim) if &*claim.call == call => return,
-            Some(claim) => self.forget(&claim.call, slot),
-            None => {}
+        match self.person(slot).claims.iter_mut().find(|claim| &*claim.call == call) {
+            Some(claim) => (claim.kind, claim.until_ms) = (kind, until_ms),
+            None => {
+                self.person(slot).claims.push(Claim { call: call.into(), kind, until_ms });
+                self.claims.entry(call.into()).or_default().push(slot);
+            }
         }
-        self.claims.entry(call.into()).or_default().push(slot);
     }
 
     /// Releases what the call holds, except the people named.
@@ -218,7 +237,7 @@ impl Floor {
         let Some(held) = self.claims.remove(call) else { return };
         let (kept, released): (Vec<Slot>, Vec<Slot>) = held.into_iter().partition(|slot| keep.contains(slot));
         for slot in &released {
-            self.person(*slot).claim = None;
+            self.person(*slot).drop_claim(call);
         }
         self.freed += u64::from(!released.is_empty());
         if !kept.is_empty() {
@@ -231,10 +250,27 @@ impl Floor {
         self.release_except(call, &[]);
     }
 
+    /// Promises a person to a call for a consultation. False, and nothing changed, when another call holds him; whom the
+    /// call rings or talks with already stays so.
+    pub fn reserve(&mut self, slot: Slot, call: &str, until_ms: i64, now_ms: i64) -> bool {
+        let live = self.people[slot.0 as usize].claims.iter().filter(|claim| claim.until_ms > now_ms);
+        if live.into_iter().any(|claim| &*claim.call == call && claim.kind != ClaimKind::Reserved) {
+            return true;
+        }
+        self.claim(slot, call, ClaimKind::Reserved, until_ms, now_ms)
+    }
+
+    /// Takes a promise back. Whom the call rings or talks with is no promise, and stays claimed.
+    pub fn unreserve(&mut self, slot: Slot, call: &str) {
+        let claims = &self.people[slot.0 as usize].claims;
+        if claims.iter().any(|claim| &*claim.call == call && claim.kind == ClaimKind::Reserved) {
+            self.release(slot, call);
+        }
+    }
+
     /// Releases one person, if the call holds him.
     pub fn release(&mut self, slot: Slot, call: &str) {
-        if self.person(slot).claim.as_ref().is_some_and(|claim| &*claim.call == call) {
-            self.person(slot).claim = None;
+        if self.person(slot).drop_claim(call) {
             self.forget(call, slot);
             self.freed += 1;
         }
@@ -242,9 +278,9 @@ impl Floor {
 
     /// Who is claimed at `now_ms`, by which call, and what for.
     pub fn claimed(&self, now_ms: i64) -> impl Iterator<Item = (&str, &str, ClaimKind)> {
-        self.people.iter().filter_map(move |person| {
-            let claim = person.claim.as_ref().filter(|claim| claim.until_ms > now_ms)?;
-            Some((&*person.id, &*claim.call, claim.kind))
+        self.people.iter().flat_map(move |person| {
+            let live = person.claims.iter().filter(move |claim| claim.until_ms > now_ms);
+            live.map(|claim| (&*person.id, &*claim.call, claim.kind))
         })
     }
 

@@ -1,7 +1,7 @@
 //! What the check proves, held against the engine: random documents, walked at random, and every reported path played.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod support;
+mod proofs;
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use kommutator_engine::company::{Company, Document, compile};
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseError};
 
-use support::documents::{Shown, Size, documents};
-use support::walker::{Claims, Dice, walk};
-use support::{atlas, player, worlds};
+use proofs::documents::{Shown, Size, documents};
+use proofs::walker::{Claims, Dice, walk};
+use proofs::{atlas, player, worlds};
 
 /// Documents tried, and calls walked of each scheme.
 const DOCUMENTS: u32 = 10_000;

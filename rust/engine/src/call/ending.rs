@@ -1,6 +1,6 @@
 //! How calls end: recordings, hang-ups, failures, and the one disposition.
 
-use crate::company::version::{Notice, Step};
+use crate::company::version::{NodeIx, Notice, Step};
 
 use super::EngineError;
 use super::event::Whose;
@@ -49,9 +49,18 @@ impl Run<'_> {
         Ok(self.end(Disposition::Abandoned, Fault::Caller))
     }
 
-    /// The PBX or we cannot go on with the call. What it has earned stands.
-    pub(super) fn failed(&mut self, whose: Whose) -> Next {
-        if self.state.answered || self.state.message {
+    /// The PBX or we cannot go on with the call. What it has earned stands; while we hang up, the scheme has ended already,
+    /// unless what it ends by design is the very announcement that could not be played.
+    pub(super) fn failed(&mut self, whose: Whose, pending: &Pending) -> Next {
+        let over = match pending {
+            Pending::HangUp if self.state.node == NodeIx::NOWHERE => true,
+            Pending::HangUp => {
+                let node = self.node();
+                !(node.allow_lost && matches!(node.step, Step::Hangup { prompt: Some(_), .. }))
+            }
+            _ => false,
+        };
+        if over || self.state.answered || self.state.message {
             return self.finish();
         }
         notices::abandoned(self);
@@ -64,7 +73,7 @@ impl Run<'_> {
 
     /// The scheme has ended.
     pub(super) fn finish(&mut self) -> Next {
-        let unallocated = self.state.node == crate::company::version::NodeIx::NOWHERE;
+        let unallocated = self.state.node == NodeIx::NOWHERE;
         let (disposition, fault) = match self.state.outcome {
             _ if self.state.answered => (Disposition::Answered, Fault::None),
             _ if self.state.message => (Disposition::Voicemail, Fault::None),
@@ -84,7 +93,7 @@ impl Run<'_> {
         }
         self.floor.release_all(&self.state.call_id);
         // A number that serves no scheme is nobody's missed call.
-        if disposition.is_missed() && self.state.node != crate::company::version::NodeIx::NOWHERE {
+        if disposition.is_missed() && self.state.node != NodeIx::NOWHERE {
             let effect = Effect::MissedCall {
                 id: self.effect_id(),
                 caller: self.state.caller.map(|caller| caller.to_string()),

@@ -5,6 +5,8 @@
 //! the hunt is over when neither is left. Each round, waited out or rung, uses up at least one leg, so that a hunt of n
 //! legs has at most n rounds.
 
+use std::collections::HashSet;
+
 use crate::company::document::Strategy;
 use crate::company::version::{Hunt, Leg, Node, Step, exit};
 use crate::floor::{ClaimKind, RING_GRACE_MS, Slot, Standing};
@@ -80,10 +82,8 @@ impl<'e> Run<'e> {
             self.state.last_rung = Some(last);
         }
         let legs = hunt.legs.len() as u16;
-        let state = self.hunt_state()?;
-        let first = state.round == 0 && hunt.strategy == Strategy::RoundRobin;
-        state.ringing.clear();
-        formed.rung.iter().for_each(|leg| state.ringing.insert(leg.leg));
+        self.ring_only(&formed.rung)?;
+        let first = !self.hunt_state()?.begun && hunt.strategy == Strategy::RoundRobin;
         if first && let Some(leg) = formed.rung.first() {
             let scheme = self.company.schemes[node.scheme.at()].id.clone();
             self.floor.rotate(&scheme, &node.id, (leg.leg as u16 + 1) % legs);
@@ -103,18 +103,29 @@ impl<'e> Run<'e> {
             Event::NoAnswer { ended } => self.round_over(ended, EndCause::NoAnswer),
             Event::Busy { ended } => self.round_over(ended, EndCause::Busy),
             Event::Unavailable { ended } => self.round_over(ended, EndCause::Unavailable),
-            Event::Taken { employees } => {
-                let until = self.hunt_state()?.until_ms;
-                for id in employees {
-                    if let Some(slot) = self.floor.find(id) {
-                        self.floor.release(slot, &self.state.call_id);
-                        self.floor.claim(slot, ELSEWHERE, ClaimKind::Ringing, until, self.now_ms);
-                    }
-                }
-                self.same_round()
-            }
+            Event::Taken { employees } => self.taken(employees),
             _ => Err(self.unexpected(event)),
         }
+    }
+
+    /// Another router holds these people until the round is over: they do not ring here.
+    fn taken(&mut self, employees: &[String]) -> Result<Next, EngineError> {
+        let until_ms = self.hunt_state()?.until_ms;
+        let mut taken = Vec::with_capacity(employees.len());
+        for id in employees {
+            let Some(slot) = self.floor.find(id) else { continue };
+            self.floor.release(slot, &self.state.call_id);
+            self.floor.claim(slot, ELSEWHERE, ClaimKind::Ringing, until_ms, self.now_ms);
+            taken.push(slot);
+        }
+        self.hunt_state()?.busy |= !taken.is_empty();
+        let mut ringing = self.ringing()?;
+        ringing.retain(|leg| leg.employee.is_none_or(|ix| !taken.contains(&self.slots[ix.at()])));
+        self.ring_only(&ringing)?;
+        if until_ms <= self.now_ms && !ringing.is_empty() {
+            return self.round_over(&[], EndCause::NoAnswer);
+        }
+        self.same_round()
     }
 
     pub(super) fn wait_event(&mut self, event: &Event) -> Result<Next, EngineError> {
@@ -157,21 +168,39 @@ impl<'e> Run<'e> {
     fn round_over(&mut self, ended: &[Ended], rest: EndCause) -> Result<Next, EngineError> {
         let (_, hunt) = self.hunt()?;
         let one_by_one = hunt.one_by_one();
-        let ringing = self.ringing()?;
-        let state = self.hunt_state()?;
-        for leg in ringing {
+        self.hunt_state()?.begun = true;
+        let mut gone = HashSet::new();
+        for leg in self.ringing()? {
             let cause = ended.iter().find(|ended| ended.endpoint == leg.endpoint).map_or(rest, |ended| ended.cause);
+            let state = self.hunt_state()?;
             match cause {
                 EndCause::NoAnswer => state.rang_out = true,
-                // A phone that is declined is reachable and taken by its owner's own choice: PBXs call it busy.
-                EndCause::Busy | EndCause::Declined => state.busy = true,
-                EndCause::Unavailable => {}
+                EndCause::Busy => state.busy = true,
+                // Whoever declines is neither on the phone nor claimed: he is not to be had.
+                EndCause::Declined | EndCause::Unavailable => {}
             }
-            if one_by_one || cause != EndCause::NoAnswer {
+            if one_by_one {
                 state.out.insert(leg.leg);
             }
+            if cause != EndCause::NoAnswer {
+                gone.insert(leg.endpoint);
+            }
+        }
+        if !gone.is_empty() {
+            self.leave_out(hunt, &gone)?;
         }
         self.round_done()
+    }
+
+    /// It is the phone that declined or was busy: it is out of the hunt whomever else it stands for.
+    fn leave_out(&mut self, hunt: &Hunt, phones: &HashSet<String>) -> Result<(), EngineError> {
+        for leg in 0..hunt.legs.len() {
+            let candidate = self.standing_of(hunt, leg)?.0;
+            if candidate.is_some_and(|candidate| phones.contains(&candidate.endpoint)) {
+                self.hunt_state()?.out.insert(leg);
+            }
+        }
+        Ok(())
     }
 
     fn round_done(&mut self) -> Result<Next, EngineError> {
@@ -302,7 +331,8 @@ impl<'e> Run<'e> {
         Ok(ringing)
     }
 
-    /// The pending `ring` again: the phones that rang, less those that another call has claimed meanwhile.
+    /// The pending `ring` again: the phones that rang, less those that another call has claimed meanwhile. With none left
+    /// it has become a `wait` for what is left of the round.
     pub(super) fn ring_again(&mut self) -> Result<Action, EngineError> {
         let until = self.hunt_state()?.until_ms.saturating_add(RING_GRACE_MS);
         let mut ringing = self.ringing()?;
@@ -311,7 +341,19 @@ impl<'e> Run<'e> {
                 self.floor.claim(self.slots[ix.at()], &self.state.call_id, ClaimKind::Ringing, until, self.now_ms)
             })
         });
+        self.ring_only(&ringing)?;
+        if ringing.is_empty() {
+            self.state.pending = Pending::Wait;
+            return self.wait_action();
+        }
         self.ring_action(ringing)
+    }
+
+    fn ring_only(&mut self, legs: &[Candidate]) -> Result<(), EngineError> {
+        let ringing = &mut self.hunt_state()?.ringing;
+        ringing.clear();
+        legs.iter().for_each(|leg| ringing.insert(leg.leg));
+        Ok(())
     }
 
     fn ring_action(&mut self, rung: Vec<Candidate>) -> Result<Action, EngineError> {

@@ -100,7 +100,7 @@ impl<'e> Run<'e> {
         self.state.sequence = self.state.sequence.saturating_add(1);
         let next = match (event, self.state.pending.clone()) {
             (Event::CallerHungUp { seconds }, pending) => self.caller_hung_up(*seconds, &pending)?,
-            (Event::Fault { whose }, _) => self.failed(*whose),
+            (Event::Fault { whose }, pending) => self.failed(*whose, &pending),
             (Event::Played {}, Pending::Play) => self.played(),
             (Event::Digits { digits }, Pending::Menu { failed, .. }) => self.digits(digits, failed)?,
             (Event::NoInput {}, Pending::Menu { failed, .. }) => self.silence(failed)?,
@@ -388,7 +388,7 @@ impl<'e> Run<'e> {
     fn split(&self, upto: &[u64]) -> (usize, Reason) {
         let of = upto.last().copied().unwrap_or(1).max(1);
         // The choice depends on the call id alone, so two splits with the same weights choose alike.
-        let weight = (u128::from(seed(&self.state.call_id, 0)) * u128::from(of) >> 64) as u64;
+        let weight = ((u128::from(seed(&self.state.call_id, 0)) * u128::from(of)) >> 64) as u64;
         let place = upto.partition_point(|&bound| bound <= weight).min(upto.len().saturating_sub(1));
         (place, Reason::Chance { weight, of })
     }

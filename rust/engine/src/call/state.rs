@@ -18,7 +18,7 @@ use super::{Disposition, EngineError, Fault};
 pub const MAX_STATE: usize = 512;
 /// The most bytes a call id has.
 pub const MAX_CALL_ID: usize = 64;
-/// The most bytes an endpoint's address has where a call is passed to it.
+/// The most bytes an endpoint's address has: the phone that answers travels with the call.
 pub const MAX_ENDPOINT: usize = 128;
 /// What is left of a state for `repeat` counters (4 bytes each) and tags (2 bytes each) of the schemes one call can see.
 pub const MAX_MEMORY: usize = 112;
@@ -80,6 +80,8 @@ pub struct HuntState {
     pub rang_out: bool,
     /// Somebody was on the phone or claimed.
     pub busy: bool,
+    /// A round has rung to its end: whom the hunt began with is settled.
+    pub begun: bool,
 }
 
 /// How the last hunt ended.
@@ -197,7 +199,7 @@ impl CallState {
             to.u16(hunt.round);
             to.u16(hunt.start);
             to.i64(hunt.until_ms);
-            to.u8(u8::from(hunt.rang_out) | u8::from(hunt.busy) << 1);
+            to.u8(u8::from(hunt.rang_out) | u8::from(hunt.busy) << 1 | u8::from(hunt.begun) << 2);
             hunt.out.write(&mut to);
             hunt.ringing.write(&mut to);
         }
@@ -283,8 +285,8 @@ impl CallState {
         if from.u8()? == 1 {
             let (round, start, until_ms, flags) = (from.u16()?, from.u16()?, from.i64()?, from.u8()?);
             let (out, ringing) = (Bits::read(from)?, Bits::read(from)?);
-            let (rang_out, busy) = (flags & 1 != 0, flags & 2 != 0);
-            state.hunt = Some(HuntState { round, start, out, ringing, until_ms, rang_out, busy });
+            let (rang_out, busy, begun) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
+            state.hunt = Some(HuntState { round, start, out, ringing, until_ms, rang_out, busy, begun });
         }
         Some(state)
     }

@@ -1,6 +1,6 @@
 //! What the engine answers: one action, its effects, and why.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::company::document::Cause;
 use crate::company::version::EmployeeIx;
@@ -22,13 +22,12 @@ pub struct Turn {
     /// The nodes just passed, and why each exit was taken.
     pub trace: Vec<Passed>,
     /// The rounds formed, with who was left out of each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rounds: Vec<RoundNote>,
 }
 
 /// Seconds of a whole number of milliseconds, written as JSON's shortest number.
 fn seconds<S: Serializer>(ms: &u64, to: S) -> Result<S::Ok, S::Error> {
-    if ms % 1000 == 0 { to.serialize_u64(ms / 1000) } else { to.serialize_f64(*ms as f64 / 1000.0) }
+    if ms.is_multiple_of(1000) { to.serialize_u64(ms / 1000) } else { to.serialize_f64(*ms as f64 / 1000.0) }
 }
 
 /// What the PBX is to do now. Prompts and music are ids that the adapter resolves.
@@ -174,7 +173,7 @@ pub enum Effect {
 }
 
 /// One round as it was formed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoundNote {
     /// Scheme id.
     pub scheme: String,
@@ -189,7 +188,7 @@ pub struct RoundNote {
 }
 
 /// Somebody left out of a round.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// The employee, where it is one.
     pub employee: Option<String>,

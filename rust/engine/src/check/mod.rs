@@ -1,6 +1,6 @@
 //! The check of a company document: faults of shape and reference, and proofs about every call there can be.
 //!
-//! A proof walks the whole finite space of what a call can be at a node (see [`state`]): exactly the calls that the engine
+//! A proof walks the whole finite space of what a call can be at a node (see `state`): exactly the calls that the engine
 //! can be brought to, by the caller, the phones, the clock, changes of lists and what is remembered of callers. Each scheme
 //! is walked from its own start, also one that no number leads to, on through other schemes.
 

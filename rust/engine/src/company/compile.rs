@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::call::state::MAX_MEMORY;
+use crate::call::state::{MAX_ENDPOINT, MAX_MEMORY};
 use crate::directory::{List, Lists, RegionConflict, RegionExtent, Regions};
 use crate::finding::Finding;
 use crate::number::{Country, Number, Prefix};
@@ -12,8 +12,8 @@ use super::document as doc;
 use super::names::{Names, Place};
 use super::nodes::{self, Frame};
 use super::version::{
-    Assignee, Company, CounterIx, Employee, EmployeeIx, Named, NodeIx, Prompt, Scheme, SchemeIx, Template, Text,
-    VersionId,
+    Assignee, Company, CounterIx, DepartmentIx, Employee, EmployeeIx, Named, NodeIx, Prompt, Scheme, SchemeIx,
+    Template, Text, VersionId,
 };
 
 /// A compiled document and what is wrong with it. With an error among the findings the company must not be run; the
@@ -118,8 +118,13 @@ fn employees(names: &mut Names<'_>, country: Country) -> Vec<Employee> {
             .and_then(|department| names.department(department, &["employees", id, "department"]));
         let mobile =
             employee.mobile.as_deref().and_then(|mobile| number(names, country, mobile, &["employees", id, "mobile"]));
+        if employee.endpoint.as_ref().is_some_and(|endpoint| endpoint.is_empty() || endpoint.len() > MAX_ENDPOINT) {
+            let message = format!("an endpoint has 1 to {MAX_ENDPOINT} bytes: it travels with the call it answers");
+            names.error("out_of_range", &["employees", id, "endpoint"], message);
+        }
         if document.departments.contains_key(id) || document.groups.contains_key(id) {
-            names.error("ambiguous_id", &["employees", id], format!("`{id}` also names a department or a group"));
+            let message = format!("`{id}` also names a department or a group; among members it is the employee");
+            names.warning("ambiguous_id", &["employees", id], message);
         }
         all.push(Employee {
             id: id.as_str().into(),
@@ -141,7 +146,8 @@ fn departments(names: &mut Names<'_>) {
             names.service_type(service_type, &["departments", id, "service_types"]);
         }
         if document.groups.contains_key(id) {
-            names.error("ambiguous_id", &["departments", id], format!("`{id}` also names a group"));
+            let message = format!("`{id}` also names a group; among members it is the department");
+            names.warning("ambiguous_id", &["departments", id], message);
         }
     }
 }
@@ -244,12 +250,11 @@ fn numbers(names: &mut Names<'_>, country: Country) -> (HashMap<Number, SchemeIx
         let scheme = names.scheme(&line.scheme, &["numbers", written, "scheme"]);
         if written == "default" {
             default = scheme;
-        } else if let Some(did) = number(names, country, written, &["numbers", written]) {
-            if let Some(scheme) = scheme
-                && numbers.insert(did, scheme).is_some()
-            {
-                names.error("duplicate_number", &["numbers", written], format!("{did} is listed already"));
-            }
+        } else if let Some(did) = number(names, country, written, &["numbers", written])
+            && let Some(scheme) = scheme
+            && numbers.insert(did, scheme).is_some()
+        {
+            names.error("duplicate_number", &["numbers", written], format!("{did} is listed already"));
         }
     }
     (numbers, default)
@@ -278,13 +283,20 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
         return Schemes { schemes, nodes: all, counters };
     }
     for (id, scheme) in &document.schemes {
-        let faults = names.findings.len();
+        let faults = names.errors();
         let begin = all.len() as u16;
-        let responsible = names
-            .assignee(&scheme.responsible, false, &["schemes", id, "responsible"])
-            .unwrap_or(Assignee::Department(super::version::DepartmentIx(0)));
+        // Of a frame that the reader refused, nothing is judged again.
+        let responsible = (!scheme.broken)
+            .then(|| names.assignee(&scheme.responsible, false, &["schemes", id, "responsible"]))
+            .flatten()
+            .unwrap_or(Assignee::Department(DepartmentIx(0)));
+        if !scheme.broken && nobody(names, responsible) {
+            let message =
+                format!("department `{}` has no employees: nobody owns what nobody else owns", scheme.responsible);
+            names.warning("nobody_responsible", &["schemes", id, "responsible"], message);
+        }
         let frame = Frame { id, scheme, country, employees, starts: &starts, begin };
-        let abandoned = nodes::abandoned(names, &frame);
+        let abandoned = if scheme.broken { None } else { nodes::abandoned(names, &frame) };
         if !scheme.broken && !scheme.nodes.contains_key(&scheme.start) {
             let message = format!("there is no node `{}` to start at", scheme.start);
             names.error("unknown_reference", &["schemes", id, "start"], message);
@@ -300,19 +312,27 @@ fn schemes(names: &mut Names<'_>, country: Country, employees: &[Employee]) -> S
         }
         counters += own_counters.len() as u16;
         tags(names, id, scheme);
-        let broken = scheme.broken || scheme.nodes.values().any(|node| matches!(node.kind, doc::Kind::Broken {}));
+        let holes = all[usize::from(begin)..].iter().any(|node| matches!(node.step, super::version::Step::Hole));
         schemes.push(Scheme {
             id: id.as_str().into(),
             start: starts[schemes.len()],
             responsible,
             abandoned,
             nodes: begin..all.len() as u16,
-            sound: names.findings.len() == faults && !broken,
+            sound: names.errors() == faults && !scheme.broken && !holes,
         });
     }
     mark_linked(&mut schemes, &all);
     memory(names, &mut schemes, &all);
     Schemes { schemes, nodes: all, counters }
+}
+
+/// True for a department that has no employees, holes aside.
+fn nobody(names: &Names<'_>, responsible: Assignee) -> bool {
+    let Assignee::Department(ix) = responsible else { return false };
+    let holes = names.document.employees.values().any(|employee| employee.broken);
+    let department = names.document.departments.get_index(ix.at());
+    !holes && department.is_some_and(|(id, _)| names.department_members(id).is_empty())
 }
 
 /// A scheme that leads into an unsound one is not sound either: nothing can be proven of its calls.

@@ -118,8 +118,10 @@ impl Legs {
             },
             doc::Target::Group(id) => {
                 if site.names.document.groups.contains_key(id) {
-                    let members = site.names.group_members(id);
-                    self.desks(site, &members, &format!("group `{id}`"), at);
+                    match site.names.group_members(id) {
+                        Some(members) => self.desks(site, &members, &format!("group `{id}`"), at),
+                        None => self.sound = false,
+                    }
                 } else {
                     site.error("unknown_reference", at, format!("there is no group `{id}`"));
                     self.sound = false;
@@ -148,7 +150,10 @@ impl Legs {
     }
 
     fn desks(&mut self, site: &mut Site<'_, '_>, members: &[EmployeeIx], what: &str, at: Place<'_>) {
-        if members.is_empty() {
+        if members.is_empty() && site.names.document.employees.values().any(|employee| employee.broken) {
+            // A hole may have belonged here.
+            self.sound = false;
+        } else if members.is_empty() {
             site.error("empty_ring", at, format!("{what} has nobody in it"));
             self.sound = false;
         }

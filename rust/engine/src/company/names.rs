@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 
 use super::document as doc;
 use super::version::{
@@ -30,6 +30,16 @@ impl<'d> Names<'d> {
     /// Records an error.
     pub fn error(&mut self, code: &'static str, at: Place<'_>, message: String) {
         self.findings.push(Finding::error(code, at, message));
+    }
+
+    /// Records a warning.
+    pub fn warning(&mut self, code: &'static str, at: Place<'_>, message: String) {
+        self.findings.push(Finding::new(code, Severity::Warning, at, message));
+    }
+
+    /// How many errors there are so far.
+    pub fn errors(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
     }
 
     fn find<T>(&mut self, ids: &doc::Ids<T>, what: &str, id: &str, at: Place<'_>) -> Option<usize> {
@@ -87,7 +97,7 @@ impl<'d> Names<'d> {
         self.find(&self.document.schemes, "scheme", id, at).map(|ix| SchemeIx(ix as u16))
     }
 
-    /// An employee, a department, or (where `owner` is allowed) the owner.
+    /// An employee, a department, or (where `owner` is allowed) the owner. Of an id that names several, in this order.
     pub fn assignee(&mut self, id: &str, owner: bool, at: Place<'_>) -> Option<Assignee> {
         if owner && id == "owner" {
             Some(Assignee::Owner)
@@ -112,14 +122,14 @@ impl<'d> Names<'d> {
             .collect()
     }
 
-    /// Everybody of a group, each once, in order. A group with a fault of its own gives nobody: the fault is reported
-    /// once, by [`Names::check_groups`].
-    pub fn group_members(&mut self, id: &str) -> Vec<EmployeeIx> {
-        self.document
-            .groups
-            .get_key_value(id)
-            .and_then(|(id, _)| self.expand(id, &mut Vec::new()).ok())
-            .unwrap_or_default()
+    /// Everybody of a group, each once, in order. `None` for a group with a fault of its own, which is reported once, by
+    /// [`Names::check_groups`].
+    pub fn group_members(&mut self, id: &str) -> Option<Vec<EmployeeIx>> {
+        let (id, group) = self.document.groups.get_key_value(id)?;
+        if group.broken {
+            return None;
+        }
+        self.expand(id, &mut Vec::new()).ok()
     }
 
     /// Expands every group, so that the faults of groups no scheme uses are known too.
@@ -132,6 +142,7 @@ impl<'d> Names<'d> {
                 if !known {
                     let message = format!("there is no employee, department or group `{member}`");
                     self.error("unknown_reference", &["groups", id, "members"], message);
+                    self.groups.insert(id, Err(()));
                 }
             }
             // A cycle is an error once: where its first group, in document order, stands.

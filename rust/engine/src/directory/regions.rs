@@ -87,9 +87,9 @@ pub enum RegionConflict {
 
 /// The regions of a company.
 ///
-/// The narrowest set that holds a number decides: of prefixes the longest; of ranges the one with the fewest numbers, of
-/// equally wide ones that which begins last; between a prefix and a range that with fewer numbers of this length, and the
-/// prefix where they are equal.
+/// The narrowest set that holds a number decides: of prefixes the longest; of ranges the one with the fewest numbers,
+/// of equally wide ones that which begins last; between a prefix and a range that with fewer numbers of this length,
+/// and the prefix where they are equal.
 #[derive(Clone, Debug, Default)]
 pub struct Regions {
     prefixes: Prefixes<usize>,

@@ -52,8 +52,8 @@ pub struct Number(u64);
 impl Number {
     /// Reads a number in any spelling, as a company in `country` would mean it; see the module for the rule.
     ///
-    /// `None` is a number withheld or unusable: nothing, a word, a host, too few digits or too many. Never allocates; time
-    /// is linear in `raw`.
+    /// `None` is a number withheld or unusable: nothing, a word, a host, too few digits or too many. Never allocates;
+    /// time is linear in `raw`.
     #[must_use]
     pub fn parse(raw: &str, country: Country) -> Option<Self> {
         let spelling = Spelling::read(raw)?;
@@ -145,9 +145,10 @@ impl Prefix {
     ///    in Kazakhstan `727` is `+7727`.
     /// 2. A leading calling code is one: `7812` is `+7812`, and in Russia `749` is `+749`.
     /// 3. A leading trunk prefix is one, if an area code can follow: `8812` and `8 (812)` are `+7812`.
-    /// 4. Else the digits begin a national number: `4951` is `+74951`, and `8121` is `+78121`, as no code begins with 1.
+    /// 4. Else the digits begin a national number: `4951` is `+74951`; `8121` is `+78121`, as no code begins with 1.
     ///
-    /// `None` for anything else: no digits, letters, a trunk or international prefix alone, more digits than a number has.
+    /// `None` for anything else: no digits, letters, a trunk or international prefix alone, more digits than a number
+    /// has.
     #[must_use]
     pub fn parse(raw: &str, country: Country) -> Option<Self> {
         let spelling = Spelling::read(raw)?;
@@ -174,7 +175,7 @@ impl Prefix {
         length(self.0) as u32
     }
 
-    /// The leading `digits` digits of an E.164 number; `None` for an extension, for no digits, and for more than it has.
+    /// The leading `digits` digits of an E.164 number; `None` for an extension, for no digits and for more than it has.
     #[must_use]
     pub fn of(number: Number, digits: u32) -> Option<Self> {
         let value = number.e164()?;
@@ -210,25 +211,26 @@ impl Serialize for Prefix {
 
 /// Reads digits that begin with a calling code.
 fn international(digits: &[u8]) -> Option<Number> {
-    let Some((plan, rest)) = Plan::of_calling_code(digits) else {
-        return ((E164_DIGITS_LEAST..=E164_DIGITS).contains(&digits.len()) && digits.first() != Some(&b'0'))
-            .then(|| Number(value(digits)));
-    };
-    if plan.fits(rest) {
-        return Some(joined(plan, rest));
+    match Plan::of_calling_code(digits) {
+        Some((plan, rest)) => after_calling_code(rest, plan),
+        None if digits.starts_with(b"0") || digits.len() > E164_DIGITS => None,
+        None => Number::from_e164(value(digits)),
     }
-    after_trunk(rest, plan)
 }
 
 fn national(digits: &[u8], plan: &Plan) -> Option<Number> {
     after_trunk(digits, plan)
-        .or_else(|| digits.starts_with(plan.code).then(|| international(digits)).flatten())
+        .or_else(|| after_calling_code(digits.strip_prefix(plan.code)?, plan))
         .or_else(|| plan.fits(digits).then(|| joined(plan, digits)))
 }
 
 fn unmarked(digits: &[u8]) -> Option<Number> {
     let (plan, rest) = Plan::of_calling_code(digits)?;
     (plan.closed && digits.len() >= UNMARKED_DIGITS_LEAST && plan.fits(rest)).then(|| joined(plan, rest))
+}
+
+fn after_calling_code(rest: &[u8], plan: &Plan) -> Option<Number> {
+    plan.fits(rest).then(|| joined(plan, rest)).or_else(|| after_trunk(rest, plan))
 }
 
 fn after_trunk(digits: &[u8], plan: &Plan) -> Option<Number> {
@@ -407,7 +409,10 @@ mod tests {
         }
 
         #[test]
-        fn digits_in_any_dress_never_panic(raw in "(<|\"|sip:|tel:|%2B|\\+)?[0-9 ()+%;:@<>\"\\\\-]{0,40}", country in any_country()) {
+        fn digits_in_any_dress_never_panic(
+            raw in "(<|\"|sip:|tel:|%2B|\\+)?[0-9 ()+%;:@<>\"\\\\-]{0,40}",
+            country in any_country(),
+        ) {
             let _ = Number::parse(&raw, country);
             let _ = Prefix::parse(&raw, country);
         }

@@ -1,7 +1,8 @@
 //! National numbering plans, as far as reading a number needs them: codes, prefixes and lengths, no assigned ranges.
 //!
 //! Sources: ITU-T Operational Bulletin national numbering plans and dialling procedures
-//! (<https://www.itu.int/oth/T0202.aspx?parent=T0202>), compared with libphonenumber's metadata by `tests/test_numbers.py`.
+//! (<https://www.itu.int/oth/T0202.aspx?parent=T0202>), compared with libphonenumber's metadata by
+//! `tests/test_numbers.py`.
 
 use std::ops::RangeInclusive;
 
@@ -75,8 +76,8 @@ pub(super) struct Plan {
     pub(super) closed: bool,
     /// How area and service codes begin, after a trunk prefix.
     codes: &'static [&'static [u8]],
-    /// How three digits begin that people write for an area code alone, although a trunk prefix or the calling code might
-    /// be seen in them.
+    /// How three digits begin that people write for an area code alone, although a trunk prefix or the calling code
+    /// might be seen in them.
     area_codes: &'static [&'static [u8]],
 }
 
@@ -110,7 +111,7 @@ const BELARUS: Plan = Plan {
     trunks: &[b"80", b"8", b"0"],
     international: &[b"810"],
     shapes: &[
-        Shape { begins: NOT_ZERO, digits: 9..=9 },
+        Shape { begins: &[b"1", b"2", b"3", b"4", b"5", b"6", b"7"], digits: 9..=9 },
         Shape { begins: &[b"801", b"803", b"810", b"902"], digits: 10..=10 },
         Shape { begins: &[b"800"], digits: 6..=10 },
         Shape { begins: &[b"820"], digits: 11..=11 },

@@ -11,8 +11,8 @@ pub(super) struct Spelling {
 }
 
 impl Spelling {
-    /// Reads the digits of a number as typed, delivered by a PBX, or in a SIP or telephone URI; `None` if anything else is
-    /// in it, if there are no digits, or too many.
+    /// Reads the digits of a number as typed, delivered by a PBX, or in a SIP or telephone URI; `None` if anything else
+    /// is in it, if there are no digits, or too many.
     pub(super) fn read(raw: &str) -> Option<Self> {
         let mut spelling = Self { digits: [0; DIGITS], length: 0, plus: false };
         let mut text = subscriber(address(raw)?)?.chars();

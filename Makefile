@@ -1,0 +1,75 @@
+# The two commands of the README: `make demo` and `make test`. Developers use `make check` daily, and `make bench`.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST := $(shell find rust -name '*.rs' -not -path '*/target/*' 2>/dev/null) $(wildcard rust/*/Cargo.toml) Cargo.toml Cargo.lock
+export KOMMUTATOR_CACHE ?= $(CURDIR)/.cache
+
+.PHONY: help build demo test check format lint types unit package asterisk telephony bench clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@command -v cargo >/dev/null || { echo "a Rust toolchain is needed: cargo is not on the PATH" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -U pip
+	$(BIN)/python -m pip install -q --group dev
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.installed $(RUST)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release -q >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
+	@$(BIN)/python -c 'import kommutator._engine'
+	@touch $@
+
+build: $(VENV)/.built ## the virtual environment and the compiled engine in it
+
+demo: build ## the product on a sample company
+	@$(BIN)/python -m kommutator demo
+
+check: build format lint types unit ## format, lint, types, unit tests: under three minutes
+
+format: $(VENV)/.installed
+	cargo fmt --check
+	$(BIN)/ruff format --check python tests bench
+
+lint: build
+	cargo clippy -q --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check python tests bench
+	$(BIN)/lint-imports
+
+types: build
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest kommutator._engine
+
+unit: build
+	cargo test -q -p kommutator-engine
+	$(BIN)/pytest -q -m 'not telephony' tests
+
+asterisk: build ## fetches a real Asterisk and SIPp into the cache
+	$(BIN)/python -m tests.telephony.packages
+
+telephony: build asterisk ## real calls through a real Asterisk
+	$(BIN)/pytest -q -m telephony tests
+
+package: build ## a wheel, installed and run where nothing else is
+	rm -rf dist $(KOMMUTATOR_CACHE)/package
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin build --release --quiet --out dist
+	$(PYTHON) -m venv $(KOMMUTATOR_CACHE)/package
+	$(KOMMUTATOR_CACHE)/package/bin/pip install -q dist/*.whl
+	cd $(KOMMUTATOR_CACHE) && package/bin/kommutator check $(CURDIR)/tests/scenarios/1-office-hours/company.yaml
+
+test: check package telephony ## everything that CI runs
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/python -m pip install -q --group bench
+	@touch $@
+
+bench: build $(VENV)/.bench ## figures, with peers in the same run
+	$(BIN)/python -m bench.run $(BENCH)
+
+clean: ## removes what was built, not what was fetched
+	rm -rf target bench/peers/target $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

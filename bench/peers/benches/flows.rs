@@ -1,0 +1,239 @@
+//! The same calls through Kommutator and through wavekat-flow, an interpreter of call flows.
+//!
+//! Two flows, as far as the peer's language can express them: scheme 1 whole, and scheme 2 for a caller who is on no list.
+//! Before anything is timed, both answer a call at every quarter of an hour of 2026, for every outcome that the flow has,
+//! and must say the same to the caller from the greeting to the end.
+//!
+//! What is timed is not the same work. Kommutator answers turn by turn with a state that survives the process, claims whom
+//! it rings, and gives its reasons; the peer runs once through, its position kept in a future. Both are spared all I/O.
+#![allow(clippy::expect_used, clippy::panic, missing_docs)] // a benchmark that cannot go on must say so and stop
+
+#[path = "../../../rust/engine/benches/calls/mod.rs"]
+#[allow(dead_code)] // the companies are wanted here, the calls are not
+mod calls;
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use criterion::Criterion;
+use jiff::Timestamp;
+use kommutator_engine::{Action, Engine, Event};
+use time::OffsetDateTime;
+use wavekat_flow::engine::{BookOutcome, Digit, FlowEffects, RingOutcome, Slot, SlotOffer, SlotQuery, run};
+use wavekat_flow::trace::{FlowOutcome, Trace};
+use wavekat_flow::{Flow, MessageTone, Node, Prompt, hours, validate};
+
+const OFFICE: &str = include_str!("../flows/office.yaml");
+const MENU: &str = include_str!("../flows/menu.yaml");
+
+const MINUTE_MS: i64 = 60_000;
+const RECORDED_S: u32 = 5;
+
+/// What the world does during one call.
+#[derive(Clone, Copy, Debug)]
+struct World {
+    now_ms: i64,
+    digit: Option<Digit>,
+    answers: bool,
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    let noon = instant("2026-11-18T12:00:00+03:00");
+    let night = instant("2026-11-18T23:00:00+03:00");
+
+    let office = Pair::new("1-office-hours", OFFICE);
+    office.agree(&[World { now_ms: 0, digit: None, answers: true }, World { now_ms: 0, digit: None, answers: false }]);
+    office.time(&mut criterion, "office/answered", World { now_ms: noon, digit: None, answers: true });
+    office.time(&mut criterion, "office/voicemail", World { now_ms: night, digit: None, answers: true });
+    office.time_hours(&mut criterion, noon);
+
+    let menu = Pair::new("2-list-and-menu", MENU);
+    let pressed = [Digit::D1, Digit::D2, Digit::D3, Digit::D9].map(Some);
+    menu.agree(&pressed.map(|digit| World { now_ms: 0, digit, answers: true }));
+    menu.time(&mut criterion, "menu/answered", World { now_ms: noon, digit: Some(Digit::D1), answers: true });
+    criterion.final_summary();
+}
+
+fn instant(text: &str) -> i64 {
+    text.parse::<Timestamp>().expect("an ISO 8601 moment").as_millisecond()
+}
+
+/// One flow in both languages.
+struct Pair {
+    scheme: &'static str,
+    flow: Flow,
+}
+
+impl Pair {
+    fn new(scheme: &'static str, yaml: &str) -> Self {
+        let flow = Flow::from_yaml(yaml).expect("a flow");
+        validate::validate(&flow).expect("a sound flow");
+        Self { scheme, flow }
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::new(calls::company(self.scheme))
+    }
+
+    /// Shows that both say the same to the caller, at every quarter of an hour of 2026 in each of these worlds.
+    fn agree(&self, worlds: &[World]) {
+        let mut engine = self.engine();
+        let (from, until) = (instant("2026-01-01T00:00:00+03:00"), instant("2027-01-01T00:00:00+03:00"));
+        for now_ms in (from..until).step_by(15 * MINUTE_MS as usize) {
+            for world in worlds {
+                let world = World { now_ms, ..*world };
+                let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+                ours_call(&mut engine, world, &mut |words| ours.push(words));
+                their_call(&self.flow, world, &mut |words| theirs.push(words));
+                assert_eq!(ours, theirs, "{}: {world:?}", self.scheme);
+            }
+        }
+    }
+
+    /// Times the whole call: to the end of the conversation here, to its beginning there.
+    fn time(&self, criterion: &mut Criterion, name: &str, world: World) {
+        let mut engine = self.engine();
+        let mut group = criterion.benchmark_group(name);
+        group.bench_function("kommutator", |bencher| bencher.iter(|| ours_call(&mut engine, world, &mut |_| {})));
+        group.bench_function("wavekat-flow", |bencher| bencher.iter(|| their_call(&self.flow, world, &mut |_| {})));
+        group.finish();
+    }
+
+    /// Times the question alone: is the office open at this moment?
+    fn time_hours(&self, criterion: &mut Criterion, now_ms: i64) {
+        let company = calls::company(self.scheme);
+        let (_, schedule) = &company.schedules[0];
+        let node = self.flow.nodes.values().find(|node| matches!(node, Node::Hours { .. })).expect("an hours node");
+        let moment = moment(now_ms);
+        assert!(schedule.at(now_ms).open);
+        assert_eq!(hours::evaluate(node, moment), Ok(hours::HoursResult::Open));
+        let mut group = criterion.benchmark_group("office/hours");
+        group.bench_function("kommutator", |bencher| bencher.iter(|| schedule.at(black_box(now_ms)).open));
+        group.bench_function("wavekat-flow", |bencher| bencher.iter(|| hours::evaluate(node, black_box(moment))));
+        group.finish();
+    }
+}
+
+/// A call through Kommutator, told in words as it goes.
+fn ours_call(engine: &mut Engine, world: World, tell: &mut dyn FnMut(Words)) {
+    let mut turn = engine.arrive("bench", "+74951112233", Some("89161230099"), world.now_ms).expect("a call");
+    let mut ending = Words::Ended("informed");
+    loop {
+        let event = match turn.action {
+            Action::Play { prompt } => {
+                tell(Words::Heard(prompt));
+                Event::Played {}
+            }
+            Action::Menu { prompt, .. } => {
+                tell(Words::Heard(prompt));
+                let digit = world.digit.expect("a digit for the menu");
+                Event::Digits { digits: digit.as_key().to_owned() }
+            }
+            Action::Ring { endpoints, ms, .. } => {
+                tell(Words::Rang { seconds: ms / 1000 });
+                if world.answers {
+                    Event::Answered { endpoint: endpoints[0].endpoint.clone() }
+                } else {
+                    Event::NoAnswer { ended: Vec::new() }
+                }
+            }
+            Action::Talk { .. } => {
+                ending = Words::Ended("answered");
+                Event::ConversationEnded {}
+            }
+            Action::Record { prompt, ms, .. } => {
+                tell(Words::Heard(prompt));
+                tell(Words::Recorded { seconds: ms / 1000 });
+                ending = Words::Ended("voicemail");
+                Event::Recorded { seconds: f64::from(RECORDED_S) }
+            }
+            Action::HangUp { .. } => Event::HungUp {},
+            Action::End { .. } => break tell(ending),
+            other => panic!("{other:?} is not of these flows"),
+        };
+        turn = engine.handle(&turn.state, &event, world.now_ms).expect("the event answers the action");
+    }
+}
+
+/// A call through the peer, told in words as it goes.
+fn their_call(flow: &Flow, world: World, tell: &mut (dyn FnMut(Words) + Send)) {
+    let mut trace = Trace::new(&flow.id, 1);
+    let mut effects = Effects { world, tell };
+    let poll = pin!(run(flow, &mut effects, &mut trace)).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(poll, Poll::Ready(())), "no effect here ever waits");
+    tell(Words::Ended(match trace.outcome {
+        FlowOutcome::Answered => "answered",
+        FlowOutcome::MessageLeft => "voicemail",
+        FlowOutcome::HungUp => "informed",
+        other => panic!("{other:?} is not of these flows: {:?}", trace.error),
+    }));
+}
+
+/// What happens to the caller, in words common to both.
+#[derive(Debug, PartialEq)]
+enum Words {
+    Heard(String),
+    Rang { seconds: u64 },
+    Recorded { seconds: u64 },
+    Ended(&'static str),
+}
+
+/// The peer's effects, each at once.
+struct Effects<'a> {
+    world: World,
+    tell: &'a mut (dyn FnMut(Words) + Send),
+}
+
+#[async_trait]
+impl FlowEffects for Effects<'_> {
+    async fn speak(&mut self, prompt: &Prompt) -> anyhow::Result<()> {
+        let Prompt::Text(text) = prompt else { panic!("these flows only say texts") };
+        (self.tell)(Words::Heard(text.clone()));
+        Ok(())
+    }
+
+    async fn collect_digit(&mut self, _timeout: Duration) -> anyhow::Result<Option<Digit>> {
+        Ok(self.world.digit)
+    }
+
+    async fn ring_human(&mut self, timeout: Duration) -> anyhow::Result<RingOutcome> {
+        (self.tell)(Words::Rang { seconds: timeout.as_secs() });
+        Ok(if self.world.answers { RingOutcome::Answered } else { RingOutcome::NoAnswer })
+    }
+
+    async fn record_message(&mut self, _tone: MessageTone, max: Duration) -> anyhow::Result<u32> {
+        (self.tell)(Words::Recorded { seconds: max.as_secs() });
+        Ok(RECORDED_S)
+    }
+
+    async fn transfer(&mut self, target: &str) -> anyhow::Result<()> {
+        panic!("no transfer to {target} in these flows")
+    }
+
+    async fn hangup(&mut self, _prompt: Option<&Prompt>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn fetch_slots(&mut self, _query: &SlotQuery<'_>) -> anyhow::Result<SlotOffer> {
+        panic!("no booking in these flows")
+    }
+
+    async fn book_slot(&mut self, _slot: &Slot) -> anyhow::Result<BookOutcome> {
+        panic!("no booking in these flows")
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        moment(self.world.now_ms)
+    }
+}
+
+fn moment(now_ms: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(now_ms) * 1_000_000).expect("a moment of this century")
+}

@@ -1,0 +1,214 @@
+"""Runs every benchmark with its peers, keeps the figures in `bench/results/`, and prints them, ratios first.
+
+`python -m bench.run [--short]`, or `make bench`. Nothing here judges a figure: only a wrong answer fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from bench.machine import ROOT, commit, machine, versions
+
+INSTRUCTIONS: Final = ROOT / "bench/instructions.json"
+COUNTED: Final = 1000
+"""How many times each decision is made while instructions are counted; the mean is kept."""
+
+PEERS: Final = [
+    ("hours of scheme 1: open now?", "Rust", "wavekat-flow", "office/hours"),
+    ("scheme 1, whole call, answered", "Rust", "wavekat-flow", "office/answered"),
+    ("scheme 1, whole call, voicemail", "Rust", "wavekat-flow", "office/voicemail"),
+    ("scheme 2, whole call, by menu", "Rust", "wavekat-flow", "menu/answered"),
+    ("scheme 2: list, hours → team", "Python", "zen-engine", "test_decision/2-list-and-menu"),
+    ("scheme 4: region, hours → team", "Python", "zen-engine", "test_decision/4-regions"),
+]
+"""What is compared, called from where, with whom, and the names of both figures without the last part."""
+
+CONSOLE: Final = Console()
+
+
+@click.command(help=__doc__)
+@click.option("--short", is_flag=True, help="Measure for a moment only: to see that everything runs. Keeps no figures.")
+def main(short: bool) -> None:
+    """Measures, keeps and prints."""
+    figures: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **commit(),
+        "machine": machine(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "versions": versions(),
+    }
+    medians = rust(short) | python(short)
+    figures["ratios"] = ratios(medians)
+    figures["medians_ns"] = medians
+    figures["instructions"] = instructions()
+    show(figures)
+    if not short:
+        keep(figures)
+
+
+def rust(short: bool) -> dict[str, float]:
+    """Medians of the Rust benchmarks in nanoseconds: the engine's own, and those with peers."""
+    quick = ["--warm-up-time", "0.1", "--measurement-time", "0.3"] if short else []
+    with tempfile.TemporaryDirectory() as home:
+        for place in (
+            ["-p", "kommutator-engine", "--bench", "decisions"],
+            ["--manifest-path", "bench/peers/Cargo.toml"],
+        ):
+            run("cargo", "bench", "--locked", *place, "--", "--noplot", *quick, environment={"CRITERION_HOME": home})
+        medians = {}
+        for path in sorted(Path(home).rglob("new/estimates.json")):
+            name = orjson.loads(path.with_name("benchmark.json").read_bytes())["full_id"]
+            medians[name] = orjson.loads(path.read_bytes())["median"]["point_estimate"]
+        return medians
+
+
+def python(short: bool) -> dict[str, float]:
+    """Medians of the Python benchmarks in nanoseconds."""
+    with tempfile.TemporaryDirectory() as home:
+        kept = Path(home) / "benchmarks.json"
+        seconds = "0.1" if short else "2"
+        options = [
+            f"--benchmark-json={kept}",
+            f"--benchmark-max-time={seconds}",
+            "--benchmark-columns=median,iqr,rounds",
+        ]
+        still = ["--benchmark-warmup=on", "--benchmark-disable-gc"]
+        run(sys.executable, "-m", "pytest", "-q", "bench/test_decisions.py", *options, *still)
+        found = orjson.loads(kept.read_bytes())["benchmarks"]
+    return {python_name(benchmark): benchmark["stats"]["median"] * 1e9 for benchmark in found}
+
+
+def python_name(benchmark: Mapping[str, Any]) -> str:
+    """A benchmark's name: its function, and its parameters in the order in which they vary."""
+    test, *_ = str(benchmark["name"]).split("[")
+    return "/".join([test, *map(str, (benchmark["params"] or {}).values())])
+
+
+def ratios(medians: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Each comparison: how many times the peer's time is ours. Above 1, Kommutator is the faster one."""
+    return [
+        {
+            "what": what,
+            "from": language,
+            "peer": peer,
+            "kommutator_ns": medians[f"{name}/kommutator"],
+            "peer_ns": medians[f"{name}/{peer}"],
+            "ratio": round(medians[f"{name}/{peer}"] / medians[f"{name}/kommutator"], 3),
+        }
+        for what, language, peer, name in PEERS
+    ]
+
+
+def instructions() -> dict[str, dict[str, int]] | None:
+    """Instructions of each scheme's arrival and answered call, or none where valgrind is not installed.
+
+    A busy machine does not disturb these: with the same compiler they repeat from run to run."""
+    if not shutil.which("valgrind"):
+        CONSOLE.print("[yellow]valgrind is not installed: instructions are not counted[/]")
+        return None
+    run("cargo", "build", "-q", "--release", "--locked", "-p", "kommutator-engine", "--example", "decide")
+    calls = orjson.loads((ROOT / "bench/calls.json").read_bytes())
+    return {scheme: {what: count(scheme, what) for what in ("arrival", "answered_call")} for scheme in calls}
+
+
+def count(scheme: str, function: str) -> int:
+    """Instructions of one run of a function of `examples/decide.rs`, with all that it calls."""
+    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--toggle-collect=*::{function}"]
+    told = subprocess.run(
+        [*valgrind, "target/release/examples/decide", scheme, str(COUNTED)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    collected = re.search(r"Collected : (\d+)", told)
+    if collected is None or int(collected[1]) == 0:
+        raise click.ClickException(f"callgrind has not seen {function}:\n{told}")
+    return round(int(collected[1]) / COUNTED)
+
+
+def run(*command: str, environment: Mapping[str, str] | None = None) -> None:
+    """Runs a command, whose output is for the eyes. Its failure ends everything."""
+    CONSOLE.print(f"[dim]{' '.join(command)}[/]", highlight=False, soft_wrap=True)
+    if (
+        code := subprocess.run(command, cwd=ROOT, env={**os.environ, **(environment or {})}, check=False).returncode
+    ) != 0:
+        raise click.ClickException(f"{command[0]} ended with {code}")
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    """Prints the figures: ratios to peers, then the calls."""
+    told = figures["machine"]
+    names = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())
+    CONSOLE.print(f"\n{told['cpu']}, {told['cores']} cores, {told['memory_gib']} GiB; {figures['commit']}; {names}\n")
+    medians = figures["medians_ns"]
+
+    table = Table("what", "from", "peer", "ours µs", "peer µs", "peer ÷ ours", title="Peers, with the same answers")
+    for ratio in figures["ratios"]:
+        ours, theirs = microseconds(ratio["kommutator_ns"]), microseconds(ratio["peer_ns"])
+        table.add_row(ratio["what"], ratio["from"], ratio["peer"], ours, theirs, f"{ratio['ratio']:.2f}")
+    CONSOLE.print(table)
+
+    table = Table(
+        "scheme", "Rust µs", "Python µs", "instructions", title="Medians: the arrival · the whole answered call"
+    )
+    counted = figures["instructions"] or {}
+    before = orjson.loads(INSTRUCTIONS.read_bytes())["instructions"] if INSTRUCTIONS.exists() else counted
+    for scheme in (name.removeprefix("arrival/") for name in medians if name.startswith("arrival/")):
+        both = ("arrival", "answered_call")
+        rust_row = " · ".join(microseconds(medians[f"{what}/{scheme}"]) for what in both)
+        python_row = " · ".join(microseconds(medians[f"test_{what}/{scheme}"]) for what in both)
+        instructions_row = (
+            " · ".join(changed(counted[scheme][what], before[scheme][what]) for what in both) if counted else "–"
+        )
+        table.add_row(scheme, rust_row, python_row, instructions_row)
+    CONSOLE.print(table)
+
+    table = Table("through Python", "median µs", title="One step of scheme 1, and a batch of 1,000 arrivals")
+    for name in (name for name in medians if name.startswith(("test_step/", "test_arrive_many"))):
+        table.add_row(name.removeprefix("test_"), microseconds(medians[name]))
+    CONSOLE.print(table)
+
+
+def changed(now: int, before: int) -> str:
+    """A count, with its change since the one on record where that is more than chance."""
+    change = 100 * (now - before) / before
+    return f"{now:,}" if abs(change) < 0.5 else f"{now:,} ({change:+.1f} %)"
+
+
+def microseconds(nanoseconds: float) -> str:
+    """Microseconds, with as many digits as mean something."""
+    return f"{nanoseconds / 1000:,.2f}"
+
+
+def keep(figures: Mapping[str, Any]) -> None:
+    """Writes the figures to a file of this day and commit, and the instructions to where the next run compares them."""
+    results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}.json"
+    results.parent.mkdir(exist_ok=True)
+    results.write_bytes(pretty(figures))
+    if figures["instructions"] is not None:
+        head = {"commit": figures["commit"], "rustc": figures["versions"]["rustc"]}
+        INSTRUCTIONS.write_bytes(pretty({**head, "instructions": figures["instructions"]}))
+    CONSOLE.print(f"kept in {results.relative_to(ROOT)}")
+
+
+def pretty(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+if __name__ == "__main__":
+    main()

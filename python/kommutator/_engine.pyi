@@ -1,0 +1,205 @@
+"""The compiled engine: decides what a call does next.
+
+A pure function of (state, event, now) over a company version, the floor and facts. It has no clock: `now_ms` is always
+milliseconds of UTC since the epoch, given by the caller. Equal inputs in equal order give equal outputs, byte for byte.
+An engine is used by one thread at a time.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, final
+
+def check(document: bytes, from_ms: int) -> bytes:
+    """Checks an engine document; coverage is looked at for twelve months from `from_ms`.
+
+    The answer is JSON: `{"findings": [...], "schemes": {id: {"longest_seconds": n}}}`. A finding has `at`, the keys
+    from the document's root to the place blamed, where `kommutator check --json` has file and line. Milliseconds to
+    seconds. Raises `BadDocument`.
+    """
+
+def explain(why: Mapping[str, Any], language: str) -> str:
+    """A reason of a trace in words of `language`: `ru`; anything else is English. Raises `BadEvent`."""
+
+def explain_round(round: Mapping[str, Any], language: str) -> str:
+    """A round of a turn in words of `language`: who was left out of it, and why. Raises `BadEvent`."""
+
+def normalize(raw: str, country: str) -> str | None:
+    """A number in E.164, or a short extension as it is, read as a company of `country` (ISO 3166) would write it.
+
+    `None` is a number withheld or unusable. Raises `BadNumber` for a country whose numbers cannot be read.
+    """
+
+@final
+class Event:
+    """An event in its typed form: read once, used as often as needed. The fast form of `handle`'s event."""
+
+    def __new__(cls, event: Mapping[str, Any]) -> Event:
+        """Reads an event's mapping, `{"type": "answered", "endpoint": "PJSIP/101"}`. Raises `BadEvent`."""
+    @property
+    def type(self) -> str:
+        """The event's type in the contract."""
+
+@final
+class Action:
+    """What the PBX is to do now. Fields that an action of this type does not have are `None`."""
+
+    @property
+    def type(
+        self,
+    ) -> Literal[
+        "play",
+        "menu",
+        "ring",
+        "wait",
+        "record",
+        "find_owner",
+        "find_history",
+        "transfer",
+        "talk",
+        "hang_up",
+        "end",
+    ]:
+        """The action's type in the contract."""
+    @property
+    def prompt(self) -> str | None:
+        """`play`, `menu`, `record`, `hang_up`: a prompt's id."""
+    @property
+    def notice(self) -> str | None:
+        """`menu`: a prompt's id, played before `prompt` after a failed attempt."""
+    @property
+    def digits(self) -> list[str] | None:
+        """`menu`: every input that is offered."""
+    @property
+    def seconds(self) -> float | None:
+        """`ring`, `wait`: what is left of the round. `menu`: from the end of the prompt to complete input. `record`:
+        the most
+        that is recorded. `transfer`: until the destination must have answered."""
+    @property
+    def endpoints(self) -> list[dict[str, str | None]] | None:
+        """`ring`: `{"employee": id or None, "endpoint": address or E.164 number}` of exactly the phones that must
+        ring."""
+    @property
+    def music(self) -> str | None:
+        """`ring`, `wait`: what the caller hears; the PBX's ringback where `None`."""
+    @property
+    def round(self) -> int | None:
+        """`ring`: the round, counted from 1."""
+    @property
+    def announce(self) -> str | None:
+        """`wait`: a prompt's id, played from time to time."""
+    @property
+    def recording(self) -> str | None:
+        """`record`: the recording's name, unique to the call and the step."""
+    @property
+    def caller(self) -> str | None:
+        """`find_owner`, `find_history`: the calling party."""
+    @property
+    def timeout_ms(self) -> int | None:
+        """`find_owner`, `find_history`: the deadline."""
+    @property
+    def days(self) -> int | None:
+        """`find_history`: how far back a call counts; without limit where `None`."""
+    @property
+    def to(self) -> str | None:
+        """`transfer`: an address of the PBX, or an E.164 number."""
+    @property
+    def endpoint(self) -> str | None:
+        """`talk`: the phone that the caller speaks with."""
+    @property
+    def cause(self) -> str | None:
+        """`hang_up`: `normal`, `busy`, `no_answer`, `congestion`, `rejected` or `unallocated`."""
+    @property
+    def disposition(self) -> str | None:
+        """`end`: how the call ended."""
+    @property
+    def fault(self) -> str | None:
+        """`end`: whose doing it was: `caller`, `callee`, `pbx`, `ours` or `none`."""
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+
+@final
+class Turn:
+    """The answer to an arrival or an event: a new state, exactly one action, effects, and the trace."""
+
+    @property
+    def state(self) -> bytes:
+        """The call's new state: opaque, at most 512 bytes. It is written to the channel before the action is
+        performed."""
+    @property
+    def state_text(self) -> str:
+        """The state as base64url text without padding, as JSON and channel variables carry it."""
+    @property
+    def sequence(self) -> int:
+        """Events handled so far. Names of playbacks, recordings and legs derive from the call id and this."""
+    @property
+    def action(self) -> Action:
+        """What to do now."""
+    @property
+    def effects(self) -> list[dict[str, Any]]:
+        """What to do besides, at least once each: `{"type", "id", ...}`; the id is the same when an effect comes
+        twice."""
+    @property
+    def trace(self) -> list[dict[str, Any]]:
+        """The nodes just passed: `{"scheme", "node", "exit", "why": {"code", ...}}`."""
+    @property
+    def rounds(self) -> list[dict[str, Any]]:
+        """The rounds formed: `{"scheme", "node", "round", "left_out": [...], "passed_over"}`."""
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, with the state as text."""
+
+class Engine:
+    """A company version or several, the floor, and facts."""
+
+    def __new__(cls, document: bytes) -> Engine:
+        """An engine on an engine document (see `kommutator.company.load`). Raises `BadDocument`, and
+        `CompanyInvalid` where
+        the check finds an error. Milliseconds to seconds."""
+    def arrive(self, call_id: str, did: str, caller: str | None, now_ms: int) -> Turn:
+        """A call has come. `call_id` has 1 to 64 bytes; a live call of the same id is replaced. Numbers come in any
+        spelling.
+
+        Raises `BadCallId`."""
+    def arrive_many(self, arrivals: Sequence[tuple[str, str, str | None, int]]) -> list[Turn]:
+        """`arrive` for each `(call_id, did, caller, now_ms)`, in order."""
+    def handle(self, state: bytes | str, event: Event | Mapping[str, Any], now_ms: int) -> Turn:
+        """An event of a call, whose state comes as bytes or as text.
+
+        Raises `BadState`, `BadEvent`, and `UnexpectedEvent` where the event does not answer the pending action; nothing
+        changes then."""
+    def resume(self, state: bytes | str, now_ms: int) -> Turn:
+        """The pending action again, with its claims, for a router that took the call over. Raises `BadState`."""
+    def presence(self, employee: str, presence: str) -> None:
+        """Sets presence: `present`, `away` or `offline`. Raises `UnknownEmployee`, `ValueError`."""
+    def line(self, employee: str, line: str) -> None:
+        """Sets the line: `idle`, `ringing`, `busy`, `wrap_up` or `unreachable`. Raises `UnknownEmployee`,
+        `ValueError`."""
+    def owner_is(self, number: str, employee: str | None) -> None:
+        """Tells who owns a number; `None` is nobody. Raises `BadNumber`."""
+    def forget_owner(self, number: str) -> None:
+        """Forgets who owns a number: the next call asks. Raises `BadNumber`."""
+    def called(self, number: str, now_ms: int) -> None:
+        """Tells that a number called at that moment. Raises `BadNumber`."""
+    def listed(self, list: str, number: str, listed: bool) -> None:
+        """Puts a number on a list or takes it off, from now on and in every version. Raises `BadNumber`, and
+        `TooManyListChanges` beyond a million changes."""
+    def reserve(self, employee: str, call_id: str, now_ms: int) -> bool:
+        """Claims a manager for a consultation of the call, for a minute; false when another call holds him. Raises
+        `UnknownEmployee`."""
+    def release(self, employee: str, call_id: str) -> None:
+        """Releases a manager whom the call holds. Raises `UnknownEmployee`."""
+    def region_of(self, number: str) -> str | None:
+        """The id of the number's region in the active version."""
+    def claims(self, now_ms: int) -> list[tuple[str, str, str]]:
+        """Who is claimed at that moment: employee, call id, and `ringing`, `talking` or `reserved`."""
+    @property
+    def freed(self) -> int:
+        """Counts the moments at which somebody may have come free: a change is the time to offer `employee_free`."""
+    @property
+    def version(self) -> int:
+        """The active version's identity."""
+    def hold(self, document: bytes) -> int:
+        """Holds another version and answers its identity. Raises as the constructor does."""
+    def activate(self, version: int) -> bool:
+        """Makes a held version the one that new calls begin on; false when it is not held."""
+    def drop_version(self, version: int) -> bool:
+        """Stops holding a version; false for the active one, or one not held. Calls that began on it become
+        `bad_state`."""

@@ -1,0 +1,152 @@
+"""A call of the simulated PBX, told as it goes: what is decided and why, and what people do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from rich.console import Console
+from rich.text import Text
+
+from kommutator import _engine
+from kommutator.cli import words
+from kommutator.cli.inputs import zone_of
+from kommutator.company import LoadedCompany
+from kommutator.pbx.simulated.world import Happening
+from kommutator.routing.ports import Journal
+from kommutator.routing.turn import Event, Turn
+
+GOOD: Final = frozenset({"answered", "transferred", "voicemail", "informed"})
+"""Dispositions that are no missed call."""
+_NODE_WIDTH: Final = 24
+
+
+class Narrator:
+    """Prints a line for everything that happens; `pause` is called after each with the seconds it takes to read."""
+
+    def __init__(
+        self, console: Console, company: LoadedCompany, language: str, pause: Callable[[float], None] | None = None
+    ) -> None:
+        self._console = console
+        self._company = company
+        self._zone = zone_of(company)
+        self._language = language
+        self._pause = pause
+        self._phones = {
+            str(card[key]): str(card["name"])
+            for card in company.document["employees"].values()
+            for key in ("endpoint", "mobile")
+            if card.get(key)
+        }
+        self._began: dict[str, int] = {}
+        self.endings: list[str] = []
+        """The dispositions, in order."""
+
+    def turned(self, at_ms: int, turn: Turn) -> None:
+        """A turn was decided."""
+        for passed in turn.trace:
+            line = Text(f"{passed['node']} → {passed['exit']}".ljust(_NODE_WIDTH), style="cyan")
+            line.append("  " + _engine.explain(passed["why"], self._language), style="dim")
+            self._say(at_ms, line, 0.4)
+        for formed in turn.rounds:
+            if formed["left_out"] or formed["passed_over"]:
+                told = _engine.explain_round(formed, self._language)
+                self._say(at_ms, Text(f"{formed['node']}: {told}", style="dim"), 0.5)
+        for effect in turn.effects:
+            self._say(at_ms, Text("✉ " + words.effect_words(effect, self._language), style="magenta"), 0.5)
+
+    def happened(self, happening: Happening) -> None:
+        """Something happened at the PBX."""
+        self._began.setdefault(happening.call_id, happening.at_ms)
+        sign, style, words_, reading_s = _HAPPENINGS[happening.what]
+        told = words_[self._language].format(
+            phone=self._phone(happening.endpoint or ""), detail=self._detail(happening)
+        )
+        self._say(happening.at_ms, Text(f"{sign} {told}", style=style), reading_s)
+
+    def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
+        """The call is over."""
+        self.endings.append(disposition)
+        took_s = (at_ms - self._began.pop(call_id, at_ms)) / 1000
+        line = Text("■ ").append(disposition, style="bold green" if disposition in GOOD else "bold yellow")
+        if fault != "none":
+            line.append(f" ({_FAULT[self._language]}: {fault})")
+        line.append(f"  {took_s:g} {_SECONDS[self._language]}", style="dim")
+        self._say(at_ms, line, 1.0)
+
+    def _say(self, at_ms: int, line: Text, reading_s: float) -> None:
+        time = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self._zone).strftime("%H:%M:%S")
+        self._console.print(Text.assemble((f"  {time}  ", "dim"), line))
+        if self._pause is not None:
+            self._pause(reading_s)
+
+    def _phone(self, endpoint: str) -> str:
+        name = self._phones.get(endpoint)
+        return f"{name} ({endpoint})" if name else endpoint
+
+    def _detail(self, happening: Happening) -> str:
+        if happening.what == "hears" and happening.detail is not None:
+            source = self._company.prompts.get(happening.detail)
+            return f"«{source.say}»" if source is not None and source.say else happening.detail
+        return happening.detail or ""
+
+
+class Audience(Protocol):
+    """Who is told what a journal is told."""
+
+    def turned(self, at_ms: int, turn: Turn) -> None:
+        """A turn was decided."""
+        ...
+
+    def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
+        """The call is over."""
+        ...
+
+
+class Narrated:
+    """A journal with an audience."""
+
+    def __init__(self, journal: Journal, audience: Audience) -> None:
+        self._journal = journal
+        self._audience = audience
+
+    def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
+        """A call arrived."""
+        self._journal.began(call_id, did, caller, at_ms)
+
+    def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn) -> None:
+        """A turn was decided."""
+        self._journal.turned(call_id, at_ms, event, turn)
+        self._audience.turned(at_ms, turn)
+
+    def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
+        """The call is over."""
+        self._journal.ended(call_id, at_ms, disposition, fault)
+        self._audience.ended(call_id, at_ms, disposition, fault)
+
+    def unfinished(self) -> Mapping[str, Turn | None]:
+        """The calls that go on."""
+        return self._journal.unfinished()
+
+
+_SECONDS: Final = {"en": "s", "ru": "с"}
+_FAULT: Final = {"en": "fault", "ru": "по чьей вине"}
+
+_HAPPENINGS: Final[dict[str, tuple[str, str, dict[str, str], float]]] = {
+    "came": ("☎", "bold", {"en": "a call comes in", "ru": "поступил звонок"}, 0.3),
+    "hears": ("♪", "blue", {"en": "{detail}", "ru": "{detail}"}, 0.6),
+    "pressed": ("#", "yellow", {"en": "the caller presses {detail}", "ru": "звонящий нажал {detail}"}, 0.4),
+    "beep": ("●", "red", {"en": "beep: recording", "ru": "сигнал: идёт запись"}, 0.5),
+    "recorded": ("●", "red", {"en": "{detail} s recorded", "ru": "записано {detail} с"}, 0.4),
+    "rings": ("◌", "yellow", {"en": "{phone} rings", "ru": "{phone}: звонит"}, 0.35),
+    "answered": ("✔", "bold green", {"en": "{phone} answers", "ru": "{phone}: ответ"}, 0.8),
+    "busy": ("✘", "red", {"en": "{phone} is busy", "ru": "{phone}: занято"}, 0.4),
+    "declined": ("✘", "red", {"en": "{phone} declines", "ru": "{phone}: отклонено"}, 0.4),
+    "unavailable": ("✘", "red", {"en": "{phone} cannot be reached", "ru": "{phone}: недоступен"}, 0.4),
+    "cancelled": ("·", "dim", {"en": "{phone} stops ringing", "ru": "{phone}: звонок снят"}, 0.2),
+    "phone_hung_up": ("☎", "", {"en": "{phone} hangs up", "ru": "{phone}: трубка положена"}, 0.3),
+    "hung_up": ("☎", "bold", {"en": "the caller hangs up", "ru": "звонящий положил трубку"}, 0.4),
+    "hung_up_on": ("☎", "", {"en": "the line is closed", "ru": "соединение завершено"}, 0.2),
+}
+"""Of each happening: a sign, a style, words, and the seconds it takes to read."""

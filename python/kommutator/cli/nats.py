@@ -1,0 +1,85 @@
+"""`kommutator nats`: run the exchange's own server."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+import structlog
+
+from kommutator.cli.inputs import fail
+from kommutator.errors import DataFolderBusy, ServerNotStarted
+from kommutator.exchange.embedded import EmbeddedNats
+
+EXIT_NOT_STARTED = 3
+EXIT_BUSY = 5
+_PAUSES_S = (0.1, 10.0)
+_STABLE_S = 30.0
+_LOOKS_EVERY_S = 0.5
+_VAIN_TRIES = 5
+
+
+@click.command("nats")
+@click.option("--data", default="kommutator-data", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+              help="The data folder; the server keeps its own in DATA/nats.")  # fmt: skip
+@click.option("--port", default=0, type=click.IntRange(0, 65535), metavar="N",
+              help="The server's port on 127.0.0.1; without it, one is chosen at the first start and kept.")  # fmt: skip
+@click.option("--server", envvar="KOMMUTATOR_NATS_SERVER", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="The nats-server program; default: the one that is installed with Kommutator.")  # fmt: skip
+def command(data: Path, port: int, server: Path | None) -> None:
+    """Run the exchange's server, and start it again when it dies.
+
+    It listens on 127.0.0.1 only, with a password that is in DATA/nats. A server that was left running by a killed
+    supervisor is taken over. On SIGTERM or SIGINT it is stopped in order.
+
+    \b
+    Example:
+      kommutator nats --data /var/lib/kommutator --port 4222
+
+    Exit code: 0 told to stop, 3 the server cannot be started, 5 another supervisor has the folder.
+    """
+    nats = EmbeddedNats(data / "nats", port, server)
+    told: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        address = nats.start()
+        click.echo(f"the exchange is at {address.url}", err=True)
+        _keep(nats, told)
+    except ServerNotStarted as error:
+        fail(str(error), EXIT_NOT_STARTED)
+    except DataFolderBusy as error:
+        fail(str(error), EXIT_BUSY)
+    finally:
+        nats.stop()
+
+
+def _keep(nats: EmbeddedNats, told: list[int]) -> None:
+    """Start the server again whenever it dies, until told to stop. Raises `ServerNotStarted` after a few vain tries in
+    a row."""
+    log = structlog.get_logger()
+    pause_s, vain = _PAUSES_S[0], 0
+    while not told:
+        since = time.monotonic()
+        while not told and not nats.wait(_LOOKS_EVERY_S):
+            pass
+        if told:
+            return
+        log.error("nats-server died; it is started again", alarm="exchange")
+        pause_s = _PAUSES_S[0] if time.monotonic() - since > _STABLE_S else min(2 * pause_s, _PAUSES_S[1])
+        time.sleep(pause_s)
+        try:
+            nats.start()
+            vain = 0
+        except ServerNotStarted as error:
+            vain += 1
+            if vain >= _VAIN_TRIES:
+                raise
+            log.error("nats-server could not be started", alarm="exchange", reason=str(error))

@@ -1,0 +1,75 @@
+"""What is different between two versions: of their files, and of what the engine decides from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from kommutator.crm import versions
+from kommutator.crm.pool import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that is different."""
+
+    at: tuple[str, ...]
+    """The keys that lead to it in the engine document; items of a list that only grew or shrank are not told one by
+    one."""
+    before: Any
+    """None: it was not there."""
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """From one version to another."""
+
+    text: str
+    """A unified diff of the files of text; of others only that they differ."""
+    changes: list[Change]
+
+
+async def diff(tx: Tx, old: int, new: int) -> Diff:
+    """Compares two versions. Reads all their files. Raises `NotFound`."""
+    text = "".join(_files(await versions.files(tx, old), await versions.files(tx, new), old, new))
+    before = orjson.loads(await versions.engine_document(tx, old))
+    after = orjson.loads(await versions.engine_document(tx, new))
+    return Diff(text, list(_changes(before, after, ())))
+
+
+def _files(before: Mapping[str, bytes], after: Mapping[str, bytes], old: int, new: int) -> Iterator[str]:
+    for path in sorted(before.keys() | after.keys()):
+        one, two = before.get(path), after.get(path)
+        if one == two:
+            continue
+        lines = _lines(one), _lines(two)
+        if lines[0] is None or lines[1] is None:
+            yield f"{path}: {'added' if one is None else 'removed' if two is None else 'changed'}\n"
+            continue
+        for line in difflib.unified_diff(lines[0], lines[1], f"{path} (version {old})", f"{path} (version {new})"):
+            yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _lines(content: bytes | None) -> list[str] | None:
+    """A file's lines; None when it is no text."""
+    if content is None:
+        return []
+    if b"\0" in content:
+        return None
+    try:
+        return content.decode().splitlines(keepends=True)
+    except UnicodeDecodeError:
+        return None
+
+
+def _changes(before: Any, after: Any, at: tuple[str, ...]) -> Iterator[Change]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from _changes(before.get(key), after.get(key), (*at, key))
+    elif before != after:
+        yield Change(at, before, after)

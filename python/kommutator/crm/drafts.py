@@ -1,0 +1,61 @@
+"""Half-filled wizards: kept from the first keystroke until the enquiry is accepted or thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kommutator.crm.pool import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One wizard."""
+
+    id: str
+    user_id: int
+    call_id: str | None
+    content: dict[str, Any]
+    """The desk's own form of what was typed."""
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+async def keep(
+    tx: Tx,
+    id: str,
+    user_id: int,
+    content: Mapping[str, Any],
+    revision: int,
+    now: datetime,
+    *,
+    call_id: str | None = None,
+) -> bool:
+    """Keeps what was typed; False when a newer revision is kept already, or the draft is another user's. One statement."""
+    kept = await tx.run(
+        """insert into drafts (company_id, id, user_id, call_id, content, revision, created_at, updated_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $7)
+           on conflict (company_id, id) do update set content = excluded.content, revision = excluded.revision,
+               call_id = coalesce(excluded.call_id, drafts.call_id), updated_at = excluded.updated_at
+           where drafts.revision < excluded.revision and drafts.user_id = excluded.user_id""",
+        id, user_id, call_id, dict(content), revision, now,
+    )  # fmt: skip
+    return bool(kept)
+
+
+async def of_user(tx: Tx, user_id: int) -> list[Draft]:
+    """A user's open wizards, the oldest first. One index range."""
+    rows = await tx.fetch(
+        """select id, user_id, call_id, content, revision, created_at, updated_at from drafts
+           where company_id = $1 and user_id = $2 order by created_at, id""",
+        user_id,
+    )
+    return [Draft(**dict(row)) for row in rows]
+
+
+async def discard(tx: Tx, id: str, user_id: int) -> bool:
+    """The wizard is closed: accepted, in the same transaction as `enquiries.accept`, or thrown away. False when it is not there."""
+    return bool(await tx.run("delete from drafts where company_id = $1 and id = $2 and user_id = $3", id, user_id))

@@ -1,0 +1,65 @@
+"""What calls leave behind: each effect becomes what the company works with, once by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kommutator.crm import missed, outbox, recordings, tasks
+from kommutator.crm.pool import Tx
+from kommutator.errors import BadEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """The effects of one turn."""
+
+    call_id: str
+    at: datetime
+    effects: tuple[dict[str, Any], ...]
+
+
+async def write(tx: Tx, turns: Sequence[Effects]) -> None:
+    """Writes what does not exist yet. One or two statements each.
+
+    `sms` and `email` go to the outbox; `voicemail` becomes a recording to be fetched, an e-mail to each address, and
+    a task for whom it
+    is assigned to; `task` and `missed_call` wait on a workplace; a `tag` is folded with the call's turns. Raises
+    `BadEntry` for an effect that lacks what it must have.
+    """
+    for turn in turns:
+        for effect in turn.effects:
+            try:
+                await _write(tx, turn.call_id, turn.at, effect)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise BadEntry(f"an effect of call {turn.call_id} is malformed: {error!r}") from error
+
+
+async def _write(tx: Tx, call_id: str, at: datetime, effect: Mapping[str, Any]) -> None:
+    id = str(effect["id"])
+    match effect["type"]:
+        case "sms":
+            payload = {"template": effect["template"], "text": effect["text"]}
+            await outbox.enqueue(tx, id, "sms", effect["to"], payload, at, call_id=call_id)
+        case "email":
+            payload = {key: effect.get(key) for key in ("template", "subject", "text")}
+            await outbox.enqueue(tx, id, "email", effect["to"], payload, at, call_id=call_id)
+        case "voicemail":
+            await recordings.expect(
+                tx, effect["recording"], "voicemail", call_id, float(effect["seconds"]), at, assign=effect.get("assign")
+            )
+            if effect.get("assign"):
+                await tasks.add(tx, id, "voicemail", call_id, effect["assign"], "", at)
+            payload = {"voicemail": effect["recording"], "seconds": effect["seconds"]}
+            for index, address in enumerate(effect["email"], 1):
+                await outbox.enqueue(tx, f"{id}:{index}", "email", address, payload, at, call_id=call_id)
+        case "task":
+            await tasks.add(tx, id, "task", call_id, effect["assign"], effect["title"], at)
+        case "missed_call":
+            await missed.add(tx, id, call_id, effect.get("caller"), effect.get("did"), effect.get("owner") or None, at)
+        case "tag":
+            effect["set"].items()
+        case other:
+            raise BadEntry(f"an effect of call {call_id} is of an unknown type {other}")

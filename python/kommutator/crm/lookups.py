@@ -1,0 +1,56 @@
+"""The two questions of a call that only the memory can answer, and whom to tell when an answer changes.
+
+**Whose client is this?** Of the clients at the number, those count whose owner still works here. When their owners
+differ, the client
+in contact with us last is meant; with none in contact yet, the person before the company, then the one known longest.
+
+**Has this number called before?** When a call from it has *ended*: the call that asks, and others that go on, do not
+count.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from kommutator.crm.pool import Tx
+
+
+async def owner(tx: Tx, number: str) -> str | None:
+    """The employee responsible for a number (E.164); None for nobody. One query by index, two rows a client at the
+    number."""
+    found: str | None = await tx.value(
+        """select c.owner from client_numbers n
+           join clients c on c.company_id = n.company_id and c.id = n.client_id
+           join employees e on e.company_id = c.company_id and e.id = c.owner and e.active
+           where n.company_id = $1 and n.number = $2
+           order by c.last_contact_at desc nulls last, c.kind = 'company', c.id limit 1""",
+        number,
+    )
+    return found
+
+
+async def called_before(tx: Tx, number: str, now: datetime, days: int | None = None) -> bool:
+    """Whether a call from a number has ended, one that began within so many days when they are given. One row by
+    key."""
+    since = None if days is None else now - timedelta(days=days)
+    found: bool = await tx.value(
+        """select exists (select 1 from callers where company_id = $1 and number = $2
+           and ($3::timestamptz is null or last_call_at >= $3))""",
+        number, since,
+    )  # fmt: skip
+    return found
+
+
+async def take_changes(tx: Tx, limit: int = 1_000) -> list[str]:
+    """Takes numbers whose owner may have changed, to tell the routers within this transaction: when it does not
+    commit, they stay.
+
+    Several takers share them. One index range, and a deletion of each.
+    """
+    rows = await tx.fetch(
+        """delete from number_changes where company_id = $1 and id in (
+               select id from number_changes where company_id = $1 order by id limit $2 for update skip locked)
+           returning id, number::text""",
+        limit,
+    )
+    return list(dict.fromkeys(row["number"] for row in sorted(rows, key=lambda row: row["id"])))

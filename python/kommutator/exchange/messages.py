@@ -1,0 +1,305 @@
+"""Everything that travels over the exchange, and the subjects, streams and buckets on which it does.
+
+Messages are JSON, so that `nats` of the command line shows what is said. Fields may be added; readers ignore what they
+do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from kommutator.errors import ExchangeMessageBad
+from kommutator.routing.turn import Turn
+
+CALLS: Final = "CALLS"
+"""The durable stream of what happened to calls; one subject a router."""
+REFUSED: Final = "REFUSED"
+"""Entries of calls that no ledger could take, kept to be looked at."""
+CHANGES: Final = "CHANGES"
+"""What changed in the company's memory that routers may have in their caches."""
+FLOOR: Final = "floor"
+"""The bucket of presence and lines."""
+COMPANY: Final = "company"
+"""The bucket of which version is active, and the object store of the versions themselves."""
+ACTIVE: Final = "active"
+"""The key of the active version."""
+
+
+def calls_subject(router: str) -> str:
+    """Where a router's entries go."""
+    return f"kt.calls.{token(router)}"
+
+
+def refused_subject(router: str) -> str:
+    """Where entries go that no ledger could take."""
+    return f"kt.refused.{token(router)}"
+
+
+def claims_subject(pbx: str) -> str:
+    """Where the router that serves a PBX is asked for its employees."""
+    return f"kt.claims.{token(pbx)}"
+
+
+def orders_subject(router: str) -> str:
+    """Where a router takes orders."""
+    return f"kt.orders.{token(router)}"
+
+
+def alive_subject(pbx: str) -> str:
+    """Where the router of a PBX says that it lives."""
+    return f"kt.alive.{token(pbx)}"
+
+
+OWNER_SUBJECT: Final = "kt.lookup.owner"
+HISTORY_SUBJECT: Final = "kt.lookup.history"
+CHANGED_SUBJECT: Final = "kt.changes.owner"
+DESKS: Final = "desks"
+"""The group of which one member answers a question."""
+
+
+def token(name: str) -> str:
+    """A name as one token of a subject or a key: letters, digits, `_` and `-` stay, every other byte becomes `=XX`."""
+    plain = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+    return "".join(chr(byte) if byte in plain else f"={byte:02X}" for byte in name.encode())
+
+
+def name_of(written: str) -> str:
+    """The name that a token stands for. Raises `ExchangeMessageBad`."""
+    try:
+        parts = written.split("=")
+        return (parts[0].encode() + b"".join(bytes.fromhex(p[:2]) + p[2:].encode() for p in parts[1:])).decode()
+    except ValueError as error:
+        raise ExchangeMessageBad(f"`{written}` is no name") from error
+
+
+# --- what happened to calls
+
+
+class Began(msgspec.Struct, frozen=True, tag="began", tag_field="kind"):
+    """A call arrived."""
+
+    call: str
+    did: str
+    caller: str | None
+    at: int
+    """Milliseconds of UTC since the epoch, as everywhere here."""
+
+
+class Turned(msgspec.Struct, frozen=True, tag="turned", tag_field="kind"):
+    """A turn was decided. (call, turn.sequence) is its identity; a resumption repeats one."""
+
+    call: str
+    at: int
+    event: dict[str, Any] | None
+    """What led to it; None for an arrival or a resumption."""
+    turn: Turn
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended", tag_field="kind"):
+    """The call is over."""
+
+    call: str
+    at: int
+    disposition: str
+    fault: str
+
+
+CallEntry = Began | Turned | Ended
+"""One thing that happened to one call, in the words of the router's spool."""
+
+
+class CallBatch(msgspec.Struct, frozen=True):
+    """Entries of one router, in the order in which they happened.
+
+    `entries[i]` has the number `first + i` in the spool `spool` of that router; the numbers of a spool begin with 1 and
+    have no gaps but for entries that were dropped with an alarm. Batches of a router are in the stream in the order of
+    their numbers, each once.
+    """
+
+    router: str
+    spool: str
+    first: int
+    entries: tuple[msgspec.Raw, ...]
+    pbx: str = ""
+    """The PBX where the calls are."""
+
+
+class ToldEntry(msgspec.Struct, frozen=True):
+    """An entry with where it came from."""
+
+    router: str
+    """Who holds the call, and takes orders for it."""
+    pbx: str
+    number: int
+    """In the router's spool."""
+    entry: CallEntry
+
+
+_entry_decoder: Final[msgspec.json.Decoder[CallEntry]] = msgspec.json.Decoder(CallEntry)
+
+
+def read_entry(raw: bytes | msgspec.Raw) -> CallEntry:
+    """An entry of a batch. Raises `ExchangeMessageBad`."""
+    try:
+        return _entry_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ExchangeMessageBad(f"an entry of a call cannot be read: {error}") from error
+
+
+# --- company versions
+
+
+class SoundFile(msgspec.Struct, frozen=True):
+    """A prompt as it travels: its sound, or the text to be spoken."""
+
+    seconds: float
+    sound: bytes | None = None
+    say: str | None = None
+    language: str | None = None
+
+
+class CompanyVersion(msgspec.Struct, frozen=True):
+    """An immutable version of the company, with all that a router needs to route by it."""
+
+    version: str
+    """Its name in the database; never used twice."""
+    engine_json: bytes
+    """The engine document."""
+    prompts: dict[str, SoundFile]
+
+
+class Activation(msgspec.Struct, frozen=True):
+    """Which version is active."""
+
+    version: str
+    at: int
+    by: str = ""
+
+
+# --- the floor
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """A live fact about an employee: the value of a key of the bucket `floor`."""
+
+    value: str
+    at: int
+    pbx: str = ""
+    """Of a line: the PBX that tells."""
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The router of a PBX lives."""
+
+    pbx: str
+    router: str
+
+
+# --- claims
+
+
+class ClaimAsked(msgspec.Struct, frozen=True):
+    """One round of a hunt wants these employees, for as long as a claim holds. Asked again it is renewed."""
+
+    call: str
+    employees: tuple[str, ...]
+    by: str
+    """The router that asks."""
+    release: bool = False
+    """The employees are no longer wanted."""
+
+
+class ClaimAnswer(msgspec.Struct, frozen=True):
+    """Which of them another call holds. The others are claimed for `holds_s` seconds from when it was asked."""
+
+    taken: tuple[str, ...]
+    holds_s: float
+
+
+# --- questions
+
+
+class OwnerAsked(msgspec.Struct, frozen=True):
+    """Who is responsible for this caller?"""
+
+    caller: str
+
+
+class HistoryAsked(msgspec.Struct, frozen=True):
+    """Has this caller called before, within so many days when they are given?"""
+
+    caller: str
+    days: int | None = None
+
+
+class LookupAnswer(msgspec.Struct, frozen=True):
+    """The answer, in the engine's own words."""
+
+    type: Literal["owner", "no_owner", "called_before", "never_called", "failed"]
+    employee: str | None = None
+
+
+class OwnerChanged(msgspec.Struct, frozen=True):
+    """These numbers may have another owner now; without any, all numbers may."""
+
+    numbers: tuple[str, ...]
+
+
+# --- orders
+
+
+OrderKind = Literal[
+    "answer", "hang_up", "hold", "unhold", "consult", "cancel_consult", "swap", "complete", "transfer", "call_back"
+]
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once.
+    What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once."""
+
+    order: str
+    kind: OrderKind
+    by: str
+    """The employee who orders."""
+    until: int
+    """The order is refused as `too_late` when it is read after this moment."""
+    call: str | None = None
+    """The call; None only for `call_back`."""
+    employee: str | None = None
+    """Of `consult` and `transfer`: to whom."""
+    endpoint: str | None = None
+    """Of `consult` and `transfer`: where, when it is no employee's phone."""
+    number: str | None = None
+    """Of `call_back`: whom."""
+
+
+class OrderDone(msgspec.Struct, frozen=True):
+    """How it went."""
+
+    order: str
+    done: bool
+    reason: str | None = None
+    """Why not: `unknown_call`, `wrong_state`, `busy`, `unreachable`, `too_late`, `too_many`, `failed`, …"""
+    state: dict[str, Any] = {}
+    """What the call is like now, for the desk to show."""
+
+
+# --- forms
+
+_T = TypeVar("_T")
+_encoder: Final = msgspec.json.Encoder()
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """A message as it travels."""
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes, form: type[_T]) -> _T:
+    """A message of a form. Raises `ExchangeMessageBad`."""
+    try:
+        return msgspec.json.decode(payload, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ExchangeMessageBad(f"no {form.__name__}: {error}") from error

@@ -1,0 +1,45 @@
+"""Calls as they happen, for desks: the cards on the screens of those whose phones ring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from kommutator.errors import ExchangeMessageBad
+from kommutator.exchange.messages import CALLS, CallBatch, ToldEntry, decode, read_entry
+from kommutator.exchange.nats.client import Connection, Exchange
+
+
+class CallFeed:
+    """Attached to the exchange, it tells every entry from now on, each call's in order, without gaps over connections.
+
+    Every desk hears all of them, besides the ledger writer and sooner. `on_gap` is called when entries may have been
+    missed after all: whoever keeps something by them reads the ledger again.
+    """
+
+    def __init__(self, exchange: Exchange, on_entry: Callable[[ToldEntry], None], on_gap: Callable[[], None]) -> None:
+        self._on_entry = on_entry
+        self._on_gap = on_gap
+        self._after: int | None = None
+        self._log = structlog.get_logger()
+        exchange.attach("following calls", self._follow)
+
+    async def _follow(self, connection: Connection) -> None:
+        first, last = await connection.last_sequence(CALLS)
+        if self._after is None:
+            self._after = last
+        elif last < self._after or first > self._after + 1:
+            self._after = last
+            self._on_gap()
+        async for stored in connection.follow(CALLS, "kt.calls.*", self._after):
+            self._tell(stored.payload)
+            self._after = stored.sequence
+
+    def _tell(self, payload: bytes) -> None:
+        try:
+            batch = decode(payload, CallBatch)
+            for position, raw in enumerate(batch.entries):
+                self._on_entry(ToldEntry(batch.router, batch.pbx, batch.first + position, read_entry(raw)))
+        except ExchangeMessageBad as error:
+            self._log.error("an entry of a call cannot be read", reason=str(error))

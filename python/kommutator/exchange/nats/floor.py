@@ -1,0 +1,119 @@
+"""The desk's side of the floor: who is at the workplace and whose line is free, live; and presence, told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from kommutator.errors import ExchangeError
+from kommutator.exchange.floor import presence_key
+from kommutator.exchange.messages import FLOOR, Alive, Fact, alive_subject, decode, encode, name_of, token
+from kommutator.exchange.nats.client import Connection, Exchange
+
+_SILENT_S = 7.0
+_HEARTBEATS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class FloorFact:
+    """What is known of one employee."""
+
+    employee: str
+    kind: Literal["presence", "line"]
+    value: str
+    at: int
+    """When it became so, milliseconds of UTC: the fact's age is for the desk to show."""
+
+
+class DeskFloor:
+    """The floor as a desk sees it. `on_fact` is called for every fact at first and for each that changes.
+
+    Without the exchange, and without the router of his PBX, an employee's line is `unreachable`; presence stays as last
+    told.
+    """
+
+    def __init__(self, exchange: Exchange, on_fact: Callable[[FloorFact], None]) -> None:
+        self._exchange = exchange
+        self._on_fact = on_fact
+        self._told: dict[str, Fact] = {}
+        self._shown: dict[tuple[str, str], FloorFact] = {}
+        self._alive: dict[str, float] = {}
+        self._connected = False
+        self._log = structlog.get_logger()
+        exchange.attach("watching the floor", self._watch)
+        exchange.attach("hearing routers", self._hear)
+
+    def facts(self) -> list[FloorFact]:
+        """All that is known now."""
+        return list(self._shown.values())
+
+    async def presence(self, employee: str, presence: str, at_ms: int) -> None:
+        """Tell that an employee is `present`, `away` or `offline`. Raises `ExchangeError`."""
+        await self._exchange.connection.put(FLOOR, presence_key(employee), encode(Fact(presence, at_ms)))
+
+    async def _watch(self, connection: Connection) -> None:
+        self._told = {}
+        try:
+            async for update in connection.watch(FLOOR):
+                if update is None:
+                    self._connected = True
+                    self._show()
+                    continue
+                fact = _fact(update.value)
+                if fact is None:
+                    self._told.pop(update.key, None)
+                else:
+                    self._told[update.key] = fact
+                if self._connected:
+                    self._show()
+        finally:
+            self._connected = False
+            self._show()
+
+    async def _hear(self, connection: Connection) -> None:
+        async def alive(payload: bytes) -> bytes | None:
+            self._alive[decode(payload, Alive).pbx] = asyncio.get_running_loop().time()
+            return None
+
+        async with asyncio.TaskGroup() as tasks:
+            silence = tasks.create_task(self._find_silent())
+            try:
+                await connection.serve(
+                    alive_subject("*").replace(token("*"), "*"), alive, at_once=1, waiting=_HEARTBEATS
+                )
+            finally:
+                silence.cancel()
+
+    async def _find_silent(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._show()
+
+    def _show(self) -> None:
+        """Tell what has changed."""
+        for key, fact in self._told.items():
+            kind, _, written = key.partition(".")
+            if kind not in ("presence", "line"):
+                continue
+            value = fact.value if kind == "presence" or self._reachable(fact.pbx) else "unreachable"
+            employee = name_of(written)
+            shown = FloorFact(employee, "presence" if kind == "presence" else "line", value, fact.at)
+            if self._shown.get((kind, employee)) != shown:
+                self._shown[kind, employee] = shown
+                self._on_fact(shown)
+
+    def _reachable(self, pbx: str) -> bool:
+        heard = self._alive.get(pbx)
+        return self._connected and heard is not None and asyncio.get_running_loop().time() - heard < _SILENT_S
+
+
+def _fact(value: bytes | None) -> Fact | None:
+    try:
+        return decode(value, Fact) if value else None
+    except ExchangeError as error:
+        structlog.get_logger().error("a fact of the floor cannot be read", reason=str(error))
+        return None

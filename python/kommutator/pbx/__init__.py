@@ -1,0 +1,1 @@
+"""Adapters: each translates between the routing ports and one kind of PBX, and decides nothing."""

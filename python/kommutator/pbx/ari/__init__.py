@@ -1,0 +1,1 @@
+"""Asterisk by its REST interface (ARI): full control of every leg."""

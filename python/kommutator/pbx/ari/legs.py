@@ -1,0 +1,260 @@
+"""The outgoing legs of one call: which endpoints ring, which has answered, how the others ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum, auto
+from functools import partial
+
+import structlog
+
+from kommutator.pbx.ari import requests
+from kommutator.pbx.ari.codec import Channel, ChannelDestroyed, ChannelStateChange, Dial, Event, StasisStart
+from kommutator.pbx.ari.line import CallerLine, together
+from kommutator.pbx.ari.names import DIALLED, bridge_id, leg_id, parse_leg
+
+LONGEST_RING_S = 600
+"""A leg is dialled with this limit of Asterisk's own, so that no phone rings for ever when no router comes back."""
+
+
+class LegState(Enum):
+    """How far a leg is."""
+
+    CREATED = auto()
+    DIALLED = auto()
+    EARLY = auto()
+    """It sends early media."""
+    UP = auto()
+
+
+class Leg:
+    """One outgoing channel."""
+
+    __slots__ = ("channel", "endpoint", "state")
+
+    def __init__(self, channel: str, endpoint: str, state: LegState) -> None:
+        self.channel = channel
+        self.endpoint = endpoint
+        self.state = state
+
+
+class Legs:
+    """The legs of one call.
+
+    `ended` collects, until `forget_ended`, how legs ended: endpoint → `busy`, `declined`, `unavailable` or `no_answer`.
+    """
+
+    def __init__(self, line: CallerLine, application: str, dial_strings: DialStrings) -> None:
+        self._line = line
+        self._application = application
+        self._dial_strings = dial_strings
+        self._legs: dict[str, Leg] = {}
+        self._bridged: str | None = None
+        self._never_rang: set[str] = set()
+        self.ended: dict[str, str] = {}
+        self._log = structlog.get_logger().bind(call=line.channel)
+
+    def __len__(self) -> int:
+        return len(self._legs)
+
+    def answered(self, endpoint: str | None = None) -> Leg | None:
+        """The leg that has answered: that endpoint's, or the first."""
+        for leg in self._legs.values():
+            if leg.state is LegState.UP and endpoint in (None, leg.endpoint):
+                return leg
+        return None
+
+    @property
+    def heard(self) -> bool:
+        """Whether the caller hears a leg."""
+        return self._bridged is not None
+
+    def forget_ended(self) -> None:
+        """A new round begins."""
+        self.ended.clear()
+
+    async def adopt(self, found: Iterable[Channel]) -> None:
+        """These are the call's legs that exist at the PBX now, after nobody watched for a while.
+
+        A leg that was created and not yet dialled is given up; it has rung nowhere.
+        """
+        known, self._legs = self._legs, {}
+        self._bridged = None
+        self._never_rang.clear()
+        for channel in found:
+            parsed = parse_leg(channel.id)
+            if parsed is None or parsed[1] in self._legs:
+                await self._line.ask(requests.hang_up(channel.id, "normal"))
+                continue
+            leg = Leg(channel.id, parsed[1], LegState.UP if channel.up else LegState.DIALLED)
+            before = known.get(leg.endpoint)
+            watched = before is not None and before.channel == leg.channel and before.state is not LegState.CREATED
+            if channel.state == "Down" and not watched:
+                dialled = await self._line.ask(requests.get_variable(channel.id, DIALLED))
+                if not dialled.ok or not dialled.decode().get("value"):
+                    self._never_rang.add(leg.endpoint)
+                    await self._line.ask(requests.hang_up(channel.id, "normal"))
+                    continue
+            self._legs[leg.endpoint] = leg
+        if self._legs:
+            bridge = await self._line.ask(requests.get_bridge(bridge_id(self._line.channel)))
+            members = bridge.decode().get("channels", []) if bridge.ok else []
+            if self._line.channel in members:
+                together = [leg.channel for leg in self._legs.values() if leg.channel in members]
+                self._bridged = together[0] if together else None
+                if not together:
+                    await self._unbridge()
+
+    async def ring_exactly(self, endpoints: Iterable[str], sequence: int, *, already_begun: bool) -> None:
+        """Cancel the legs that are not wanted, keep those that ring, start the missing.
+
+        `already_begun` says that this very round was begun before the PBX was looked at again: a leg that is missing
+        then has ended meanwhile, and is not rung again.
+        """
+        wanted = list(endpoints)
+        parts = [partial(self.cancel, leg, "normal") for leg in self._legs.values() if leg.endpoint not in wanted]
+        for endpoint in wanted:
+            if endpoint in self._legs or endpoint in self.ended:
+                continue
+            if already_begun and endpoint not in self._never_rang:
+                self.ended[endpoint] = "no_answer"
+            else:
+                parts.append(partial(self._create, endpoint, sequence))
+        await together(parts)
+
+    async def cancel_all(self, reason: str, keep: Leg | None = None) -> None:
+        """End every leg but `keep`."""
+        await together([partial(self.cancel, leg, reason) for leg in self._legs.values() if leg is not keep])
+
+    async def cancel(self, leg: Leg, reason: str) -> None:
+        """End one leg: CANCEL while it rings, BYE when it has answered."""
+        if self._legs.get(leg.endpoint) is leg:
+            del self._legs[leg.endpoint]
+        if self._bridged == leg.channel:
+            await self._unbridge()
+        await self._line.ask(requests.hang_up(leg.channel, reason))
+
+    async def take(self, event: Event) -> None:
+        """Let an event about a leg have its effect; any other event is ignored."""
+        match event:
+            case StasisStart(channel=channel):
+                leg = self._find(channel.id)
+                if leg is not None and leg.state is LegState.CREATED:
+                    await self._dial(leg)
+            case Dial(peer=channel, dialstatus="PROGRESS"):
+                leg = self._find(channel.id)
+                if leg is not None and leg.state is LegState.DIALLED:
+                    leg.state = LegState.EARLY
+                    await self._pass_early_media(leg)
+            case ChannelStateChange(channel=channel) | Dial(peer=channel) if channel.up:
+                leg = self._find(channel.id)
+                if leg is not None:
+                    leg.state = LegState.UP
+            case ChannelDestroyed(channel=channel):
+                leg = self._find(channel.id)
+                if leg is not None:
+                    del self._legs[leg.endpoint]
+                    self.ended[leg.endpoint] = end_of(event)
+                    if self._bridged == leg.channel:
+                        await self._unbridge()
+
+    async def connect(self, leg: Leg) -> None:
+        """Let the caller and an answered leg talk. Repeating it is harmless."""
+        line, bridge = self._line, bridge_id(self._line.channel)
+        await line.hear_nothing()
+        await line.answer()
+        if self._bridged != leg.channel:
+            present = await self._bridge_members(bridge)
+            missing = [channel for channel in (line.channel, leg.channel) if channel not in present]
+            if missing and not (await line.ask(requests.add_to_bridge(bridge, missing))).ok:
+                await line.tell(requests.get_channel(line.channel))
+                self._log.info("the leg ended before it could be connected", endpoint=leg.endpoint)
+                await self.cancel(leg, "normal")
+                return
+            self._bridged = leg.channel
+
+    # --- inside
+
+    def _find(self, channel: str) -> Leg | None:
+        parsed = parse_leg(channel)
+        leg = self._legs.get(parsed[1]) if parsed else None
+        return leg if leg is not None and leg.channel == channel else None
+
+    async def _create(self, endpoint: str, sequence: int) -> None:
+        attempt = "again" if endpoint in self._never_rang else ""
+        leg = Leg(leg_id(self._line.channel, f"{sequence}{attempt}", endpoint), endpoint, LegState.CREATED)
+        self._legs[endpoint] = leg
+        response = await self._line.ask(
+            requests.create_leg(
+                leg.channel, self._dial_strings.of(endpoint), self._application, ("leg",), self._line.channel
+            )
+        )
+        if not response.ok:
+            # Asterisk 22 answers 500 "Allocation failed" when the endpoint has no contact to send to.
+            self._log.info("leg could not be created", endpoint=endpoint, status=response.status)
+            del self._legs[endpoint]
+            self.ended[endpoint] = "unavailable"
+
+    async def _dial(self, leg: Leg) -> None:
+        # Marked after it was dialled: a leg that is found without the mark is made anew, and one too many is better
+        # than none. `caller` passes the caller's id on to the phone.
+        response, _ = await self._line.ask_in_order(
+            requests.dial(leg.channel, self._line.channel, LONGEST_RING_S),
+            requests.set_variable(leg.channel, DIALLED, "1"),
+        )
+        if response.ok:
+            leg.state = LegState.DIALLED
+        elif response.status != 404:
+            self._log.warning("leg could not be dialled", endpoint=leg.endpoint, status=response.status)
+            await self.cancel(leg, "normal")
+            self.ended[leg.endpoint] = "unavailable"
+
+    async def _pass_early_media(self, leg: Leg) -> None:
+        """One phone alone is heard before it answers; several at once would be a babel."""
+        if len(self._legs) != 1 or self._bridged is not None:
+            return
+        line, bridge = self._line, bridge_id(self._line.channel)
+        await line.hear_nothing()
+        await line.open_media()
+        await self._bridge_members(bridge)
+        await line.tell(requests.add_to_bridge(bridge, (line.channel, leg.channel)))
+        self._bridged = leg.channel
+
+    async def _bridge_members(self, bridge: str) -> list[str]:
+        """The channels in the bridge, which is made if there is none."""
+        created = await self._line.ask(requests.create_bridge(bridge, "kommutator"))
+        if created.ok:
+            return []
+        found = await self._line.ask(requests.get_bridge(bridge))
+        return list(found.decode().get("channels", [])) if found.ok else []
+
+    async def _unbridge(self) -> None:
+        self._bridged = None
+        await self._line.ask(requests.remove_from_bridge(bridge_id(self._line.channel), self._line.channel))
+
+
+class DialStrings:
+    """How an endpoint of the contract is dialled: the PBX's own form as it is, a number through the trunk."""
+
+    def __init__(self, trunk: str) -> None:
+        self._trunk = trunk
+
+    def of(self, endpoint: str) -> str:
+        """`PJSIP/101` → itself; `+79161230001` → `PJSIP/+79161230001@trunk` for the trunk pattern
+        `PJSIP/{number}@trunk`.
+        """
+        return self._trunk.replace("{number}", endpoint) if endpoint.startswith("+") else endpoint
+
+
+_BUSY = frozenset({17})
+_DECLINED = frozenset({21})
+_NO_ANSWER = frozenset({16, 18, 19, 26})
+
+
+def end_of(event: ChannelDestroyed) -> str:
+    """The contract's word for a leg's end, by Q.850 cause (Asterisk's `hangup.h`, and its map from SIP)."""
+    if event.cause in _BUSY or event.tech_cause in (486, 600):
+        return "busy"
+    if event.cause in _DECLINED or event.tech_cause == 603:
+        return "declined"
+    return "no_answer" if event.cause in _NO_ANSWER else "unavailable"

@@ -1,0 +1,65 @@
+"""The names under which a call's parts live in Asterisk. All derive from the call, so that any router finds them again.
+
+A caller's channel keeps the id that Asterisk gave it, which is the call's id. A leg is
+`kt~<call>~<sequence>~<endpoint>`, with the sequence of the turn that began to ring it and the endpoint in base64url; a
+playback is `kt~<call>~<sequence>~play`; a bridge is `kt~<call>`.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+
+STATE = "KOMMUTATOR_STATE"
+"""Channel variable: the engine's state of the call."""
+STARTED = "KOMMUTATOR_STARTED"
+"""Channel variable: the sequence of the last turn whose action was begun; tells "finished meanwhile" from "never
+begun".
+"""
+GIVEN = "KOMMUTATOR_GIVEN"
+"""Channel variable: the leg to which the caller was given away by a transfer; the call itself is over."""
+DIALLED = "KOMMUTATOR_DIALLED"
+"""Variable of a leg: it was dialled, not only created."""
+
+
+def leg_id(call: str, sequence: int | str, endpoint: str) -> str:
+    """The channel id of a leg."""
+    return f"kt~{call}~{sequence}~{urlsafe_b64encode(endpoint.encode()).decode().rstrip('=')}"
+
+
+def is_ours(channel: str) -> bool:
+    """Whether a channel is one that this software made, and no caller's."""
+    return channel.startswith("kt~")
+
+
+def parse_leg(channel: str) -> tuple[str, str] | None:
+    """The call and the endpoint of a leg's channel id; None when it is not a leg of ours."""
+    parts = channel.split("~")
+    if len(parts) != 4 or parts[0] != "kt":
+        return None
+    try:
+        endpoint = b64decode(parts[3] + "=" * (-len(parts[3]) % 4), altchars=b"-_", validate=True).decode()
+    except (Base64Error, UnicodeDecodeError):
+        return None
+    return (parts[1], endpoint) if endpoint else None
+
+
+def playback_id(call: str, sequence: int) -> str:
+    """The id of what a turn plays."""
+    return f"kt~{call}~{sequence}~play"
+
+
+def bridge_id(call: str) -> str:
+    """The id of the bridge in which the caller talks."""
+    return f"kt~{call}"
+
+
+def parse_bridge(bridge: str) -> str | None:
+    """The call of a bridge; None when it is not ours."""
+    return bridge[3:] if bridge.startswith("kt~") else None
+
+
+def recording_name(recording: str) -> str:
+    """A recording's name in Asterisk's and our own folder: one safe path segment."""
+    return "kt-" + re.sub(r"[^A-Za-z0-9._~-]", "_", recording)

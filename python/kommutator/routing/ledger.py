@@ -1,0 +1,216 @@
+"""The journal of calls: a spool of everything that happens, and a ledger of exactly one line a call.
+
+The spool is what a restarted router learns from; the ledger is what the company reads. The line of a call is written
+after the spool knows that it ended, and after a restart only if it is not there yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+
+from kommutator.routing.record import CallRecord
+from kommutator.routing.spool import LineFile
+from kommutator.routing.turn import Event, Turn
+
+_COMPACT_AT = 32 * 1024 * 1024
+
+
+class _Began(msgspec.Struct, tag="began", tag_field="kind"):
+    call: str
+    did: str
+    caller: str | None
+    at: int
+
+
+class _Turned(msgspec.Struct, tag="turned", tag_field="kind"):
+    call: str
+    at: int
+    event: dict[str, Any] | None
+    turn: Turn
+
+
+class _Ended(msgspec.Struct, tag="ended", tag_field="kind"):
+    call: str
+    at: int
+    disposition: str
+    fault: str
+
+
+class _Kept(msgspec.Struct, tag="kept", tag_field="kind"):
+    """A call that goes on, in a compacted spool."""
+
+    record: CallRecord
+
+
+_Entry = _Began | _Turned | _Ended | _Kept
+_decoder = msgspec.json.Decoder(_Entry)
+_encoder = msgspec.json.Encoder()
+
+
+class Records:
+    """The calls that go on. `on_line` gets each call's ledger line."""
+
+    def __init__(self, on_line: Callable[[dict[str, Any]], None]) -> None:
+        self._on_line = on_line
+        self.live: dict[str, CallRecord] = {}
+
+    def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> bool:
+        """A call arrived; False when it is known already."""
+        if call_id in self.live:
+            return False
+        self.live[call_id] = CallRecord(call_id, did, caller, at_ms)
+        return True
+
+    def turned(self, call_id: str, event: Event | None, turn: Turn) -> None:
+        """A turn was decided."""
+        record = self.live.get(call_id)
+        if record is not None:
+            record.take(event, turn)
+
+    def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> bool:
+        """The call is over; False when it is not known."""
+        record = self.live.pop(call_id, None)
+        if record is None:
+            return False
+        self._on_line(record.line(at_ms, disposition, fault))
+        return True
+
+    def unfinished(self) -> Mapping[str, Turn | None]:
+        """The last turns of the calls that go on; None where the router died before the first."""
+        return {call_id: record.turn for call_id, record in self.live.items()}
+
+
+class MemoryJournal:
+    """A journal that lives as long as the process: for simulation and for what-if."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        """The ledger."""
+        self.turns: dict[str, list[tuple[Event | None, Turn]]] = {}
+        """Every turn of every call, with the event that led to it."""
+        self._records = Records(self.lines.append)
+
+    def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
+        """A call arrived."""
+        self._records.began(call_id, did, caller, at_ms)
+
+    def turned(self, call_id: str, _at_ms: int, event: Event | None, turn: Turn, /) -> None:
+        """A turn was decided."""
+        self._records.turned(call_id, event, turn)
+        self.turns.setdefault(call_id, []).append((event, turn))
+
+    def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
+        """The call is over."""
+        self._records.ended(call_id, at_ms, disposition, fault)
+
+    def unfinished(self) -> Mapping[str, Turn | None]:
+        """The calls that go on, with their last turn."""
+        return self._records.unfinished()
+
+
+class FileJournal:
+    """The journal in two files of one folder: `spool.jsonl` and `ledger.jsonl`."""
+
+    def __init__(self, folder: Path, compact_at: int = _COMPACT_AT) -> None:
+        self._log = structlog.get_logger()
+        self._spool = LineFile(folder / "spool.jsonl")
+        self._ledger = LineFile(folder / "ledger.jsonl")
+        self._compact_at = self._compact_next = compact_at
+        self._in_ledger: set[str] = set()
+        self._records = Records(self._write_line)
+        self._recover()
+
+    async def run(self) -> None:
+        """Keep the disk up until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._spool.run)
+            nursery.start_soon(self._ledger.run)
+
+    def close(self) -> None:
+        """Write and sync what is left."""
+        self._spool.close()
+        self._ledger.close()
+
+    def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
+        """A call arrived."""
+        if self._records.began(call_id, did, caller, at_ms):
+            self._put(_Began(call_id, did, caller, at_ms))
+
+    def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn, /) -> None:
+        """A turn was decided."""
+        self._put(_Turned(call_id, at_ms, dict(event) if event is not None else None, turn))
+        self._records.turned(call_id, event, turn)
+
+    def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
+        """The call is over."""
+        if call_id in self._records.live:
+            self._put(_Ended(call_id, at_ms, disposition, fault))
+            self._records.ended(call_id, at_ms, disposition, fault)
+            self._compact_when_due()
+
+    def unfinished(self) -> Mapping[str, Turn | None]:
+        """The calls that go on, with their last turn."""
+        return self._records.unfinished()
+
+    # --- inside
+
+    def _put(self, entry: _Entry) -> None:
+        self._spool.append(_encoder.encode(entry))
+
+    def _write_line(self, line: dict[str, Any]) -> None:
+        if line["call_id"] not in self._in_ledger:
+            self._ledger.append(_encoder.encode(line))
+
+    def _recover(self) -> None:
+        """Learn from the spool which calls go on; complete the ledger; begin a compact spool.
+
+        The lines of the calls that ended since the spool was last compacted are no longer than that spool, give or take
+        their frames, so the last part of the ledger is enough to know which of them are there.
+        """
+        lines = self._spool.read()
+        for raw in self._ledger.read(2 * self._spool.size + 1024 * 1024):
+            try:
+                self._in_ledger.add(msgspec.json.decode(raw)["call_id"])
+            except (msgspec.DecodeError, KeyError, TypeError):
+                self._log.error("a line of the ledger cannot be read", line=raw[:120].decode(errors="replace"))
+        for raw in lines:
+            try:
+                entry = _decoder.decode(raw)
+            except msgspec.DecodeError as error:
+                self._log.error("a line of the spool cannot be read", reason=str(error))
+                continue
+            match entry:
+                case _Began(call, did, caller, at):
+                    self._records.began(call, did, caller, at)
+                case _Turned(call, _, event, turn):
+                    self._records.turned(call, event, turn)
+                case _Ended(call, at, disposition, fault):
+                    self._records.ended(call, at, disposition, fault)
+                case _Kept(record):
+                    self._records.live[record.call_id] = record
+        for call_id in self._in_ledger & self._records.live.keys():
+            del self._records.live[call_id]
+        self._in_ledger.clear()
+        if lines:
+            self._compact()
+
+    def _compact_when_due(self) -> None:
+        if self._spool.size > self._compact_next:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Keep only the calls that go on. The ledger is on disk first."""
+        if not self._ledger.flushed:
+            return
+        try:
+            self._ledger.sync()
+            self._spool.replace([_encoder.encode(_Kept(record)) for record in self._records.live.values()])
+        except OSError as error:
+            self._log.critical("the spool cannot be compacted; calls go on", alarm="spool", reason=str(error))
+        self._compact_next = max(self._compact_at, 2 * self._spool.size)

@@ -1,0 +1,313 @@
+"""The routing loop: one task a call, which asks the engine, keeps the answer, has the PBX perform it, and asks again.
+
+Order of each turn: journal → save with the channel → perform → engine. A router that dies anywhere in it leaves enough
+for the next: the state with the channel, or the newer one in its own spool, and an action that may be performed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+import trio
+
+from kommutator.errors import BadState, CallGone, EngineError, PbxError, UnexpectedEvent
+from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
+from kommutator.routing.turn import (
+    CallWebhook,
+    End,
+    Event,
+    FindHistory,
+    FindOwner,
+    Ring,
+    Talk,
+    Transfer,
+    Turn,
+    Wait,
+)
+
+_UNEXPECTED_IN_A_ROW = 5
+"""An adapter that keeps answering an action with events that do not fit it ends the call."""
+_HUNG_UP: Event = {"type": "caller_hung_up"}
+_PBX_FAILED: Event = {"type": "fault", "whose": "pbx"}
+
+
+class Router:
+    """Routes the calls of one PBX. It is the `FloorSink` of its adapter."""
+
+    def __init__(self, engine: Engine, pbx: Pbx, journal: Journal, lookups: Lookups, clock: Clock) -> None:
+        self._engine = engine
+        self._pbx = pbx
+        self._journal = journal
+        self._lookups = lookups
+        self._clock = clock
+        self._lost = dict(journal.unfinished())
+        self._taken_over = {call_id: (0, place) for place, call_id in enumerate(self._lost)}
+        self._waiting: dict[str, _Waiter] = {}
+        self._waiting_since: dict[str, tuple[int, int]] = {}
+        self._somebody_free = trio.Event()
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Route until cancelled. Calls that go on then stay in the PBX, with their state."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._close_lost)
+            nursery.start_soon(self._offer_the_free)
+            await self._pbx.run(self._serve, self)
+            nursery.cancel_scope.cancel()
+
+    # --- the floor
+
+    def line(self, employee: str, line: str) -> None:
+        """A live fact from the PBX."""
+        self._log.info("line", employee=employee, line=line)
+        self._tell_engine(lambda: self._engine.line(employee, line), employee)
+        if line == "idle":
+            self._somebody_free.set()
+
+    def presence(self, employee: str, presence: str) -> None:
+        """A live fact from the PBX or the desk."""
+        self._tell_engine(lambda: self._engine.presence(employee, presence), employee)
+        if presence == "present":
+            self._somebody_free.set()
+
+    def _tell_engine(self, tell: Callable[[], object], employee: str) -> None:
+        try:
+            tell()
+        except EngineError as error:
+            self._log.warning("the engine refused a fact", employee=employee, code=error.code)
+
+    # --- one call
+
+    async def _serve(self, call: Call) -> None:
+        """The supervisor of one call: a failure of ours ends this call alone, and leaves its effects."""
+        log = self._log.bind(call=call.call_id)
+        last: list[Turn] = []
+        try:
+            await self._route(call, last, log)
+        except Exception:
+            log.exception("the call failed in our code")
+            await self._fail(call, last[-1] if last else None)
+        finally:
+            self._waiting_since.pop(call.call_id, None)
+
+    async def _route(self, call: Call, last: list[Turn], log: structlog.stdlib.BoundLogger) -> None:
+        turn = self._first_turn(call, log)
+        unexpected = 0
+        while not isinstance(turn.action, End):
+            last[:] = [turn]
+            log.info("turn", sequence=turn.sequence, action=turn.kind, trace=_brief(turn))
+            event: Event
+            try:
+                await call.save(turn)
+                answer = await self._perform(call, turn)
+            except CallGone:
+                answer = _HUNG_UP
+            except PbxError as error:
+                log.error("the pbx failed the call", code=error.code, reason=str(error))
+                answer = _PBX_FAILED
+            if isinstance(answer, Turn):
+                event, following = {"type": "employee_free"}, answer
+            else:
+                event = answer
+                try:
+                    following = Turn.of(self._engine.handle(turn.state, event, self._clock.now_ms()))
+                except UnexpectedEvent:
+                    unexpected += 1
+                    log.warning("unexpected event", sequence=turn.sequence, event_type=event.get("type"))
+                    if unexpected >= _UNEXPECTED_IN_A_ROW:
+                        raise
+                    continue
+            unexpected = 0
+            log.info("event", sequence=turn.sequence, **{f"event_{key}": value for key, value in event.items()})
+            self._journal.turned(call.call_id, self._clock.now_ms(), event, following)
+            if isinstance(turn.action, Ring | Talk | Transfer):
+                self._somebody_free.set()
+            turn = following
+        last[:] = [turn]
+        self._somebody_free.set()
+        await call.close(turn)
+        self._end(call.call_id, turn.action, log)
+
+    def _first_turn(self, call: Call, log: structlog.stdlib.BoundLogger) -> Turn:
+        now_ms = self._clock.now_ms()
+        known = self._lost.pop(call.call_id, None)
+        if call.saved_state is not None or known is not None:
+            turn = self._resumed(call, known, log)
+            if turn is not None:
+                self._journal.began(call.call_id, call.did, call.caller, now_ms)
+                self._journal.turned(call.call_id, now_ms, None, turn)
+                return turn
+        self._journal.began(call.call_id, call.did, call.caller, now_ms)
+        log.info("call began", did=call.did, caller=call.caller)
+        turn = Turn.of(self._engine.arrive(call.call_id, call.did, call.caller, now_ms))
+        self._journal.turned(call.call_id, now_ms, None, turn)
+        return turn
+
+    def _resumed(self, call: Call, known: Turn | None, log: structlog.stdlib.BoundLogger) -> Turn | None:
+        """The pending turn of a call that this router takes over; None when no state of it can be used.
+
+        The spool's turn is newer than the channel's when the router died between the two.
+        """
+        if known is not None and isinstance(known.action, End):
+            return known
+        now_ms = self._clock.now_ms()
+        turn: Turn | None = None
+        for state in (call.saved_state, known.state if known is not None else None):
+            if state is not None:
+                try:
+                    candidate = Turn.of(self._engine.resume(state, now_ms))
+                except BadState as error:
+                    log.error("a state cannot be resumed", code=error.code, reason=str(error))
+                    continue
+                if turn is None or candidate.sequence > turn.sequence:
+                    turn = candidate
+        if turn is not None:
+            log.info("call resumed", sequence=turn.sequence, action=turn.kind)
+        return turn
+
+    async def _perform(self, call: Call, turn: Turn) -> Event | Turn:
+        """Have the action performed; a `Turn` when the engine has moved on meanwhile because somebody came free."""
+        match turn.action:
+            case Wait():
+                return await self._wait(call, turn)
+            case FindOwner(caller=caller, timeout_ms=timeout_ms):
+                return await self._look_up(call, turn, timeout_ms, partial(self._lookups.owner, caller))
+            case FindHistory(caller=caller, timeout_ms=timeout_ms, days=days):
+                return await self._look_up(call, turn, timeout_ms, partial(self._lookups.history, caller, days))
+            case CallWebhook():
+                return {"type": "failed"}
+            case _:
+                return await call.perform(turn)
+
+    async def _look_up(self, call: Call, turn: Turn, timeout_ms: int, ask: Callable[[], Awaitable[Event]]) -> Event:
+        """Ask the desk, with the deadline around it, unless the caller hangs up meanwhile."""
+        event: Event = {"type": "failed"}
+        async with trio.open_nursery() as nursery:
+
+            async def watch_the_caller() -> None:
+                nonlocal event
+                event = await call.perform(turn)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch_the_caller)
+            with trio.move_on_after(timeout_ms / 1000):
+                event = await ask()
+            nursery.cancel_scope.cancel()
+        return event
+
+    def _end(self, call_id: str, action: End, log: structlog.stdlib.BoundLogger) -> None:
+        self._journal.ended(call_id, self._clock.now_ms(), action.disposition, action.fault)
+        log.info("call ended", disposition=action.disposition, fault=action.fault)
+
+    async def _fail(self, call: Call, turn: Turn | None) -> None:
+        log = self._log.bind(call=call.call_id)
+        ended = self._fault_turn(call.call_id, turn)
+        try:
+            await call.close(None)
+        except Exception:
+            log.exception("the call could not be closed")
+        self._somebody_free.set()
+        self._end(call.call_id, ended, log)
+
+    def _fault_turn(self, call_id: str, turn: Turn | None) -> End:
+        """The engine's end of a call that failed in our code, with its effects; ours alone when the engine cannot."""
+        if turn is not None and isinstance(turn.action, End):
+            return turn.action
+        if turn is not None:
+            now_ms = self._clock.now_ms()
+            event: Event = {"type": "fault", "whose": "ours"}
+            try:
+                ended = Turn.of(self._engine.handle(turn.state, event, now_ms))
+            except (EngineError, ValueError) as error:
+                self._log.error("the engine cannot end the call", call=call_id, reason=repr(error))
+            else:
+                self._journal.turned(call_id, now_ms, event, ended)
+                if isinstance(ended.action, End):
+                    return ended.action
+        return End("failed", "ours")
+
+    # --- calls that wait for somebody to come free
+
+    async def _wait(self, call: Call, turn: Turn) -> Event | Turn:
+        # Since when a call of an earlier router has waited is not known; they go first, in the order in which they came.
+        since = self._waiting_since.setdefault(
+            call.call_id, self._taken_over.get(call.call_id, (1, self._clock.now_ms()))
+        )
+        waiter = self._waiting[call.call_id] = _Waiter(turn, since)
+        try:
+            with waiter.scope:
+                event = await call.perform(turn)
+                if waiter.freed is None:
+                    return event
+        finally:
+            del self._waiting[call.call_id]
+        assert waiter.freed is not None
+        return waiter.freed
+
+    async def _offer_the_free(self) -> None:
+        """Whenever the floor or a claim may have freed somebody, let the engine look at the waiting calls, the oldest
+        first.
+        """
+        while True:
+            await self._somebody_free.wait()
+            self._somebody_free = trio.Event()
+            for waiter in sorted(self._waiting.values(), key=lambda waiter: waiter.since):
+                if waiter.freed is None:
+                    self._offer(waiter)
+
+    def _offer(self, waiter: _Waiter) -> None:
+        try:
+            turn = Turn.of(self._engine.handle(waiter.turn.state, {"type": "employee_free"}, self._clock.now_ms()))
+        except EngineError as error:
+            self._log.error("the engine refused to look for the free", code=error.code)
+            return
+        if not isinstance(turn.action, Wait):
+            waiter.freed = turn
+            waiter.scope.cancel()
+
+    # --- calls that ended while no router watched
+
+    async def _close_lost(self) -> None:
+        """Close the calls of the spool that have no channel any more: one ledger line each."""
+        alive = await self._pbx.found_calls()
+        for call_id, turn in list(self._lost.items()):
+            if call_id in alive:
+                continue
+            del self._lost[call_id]
+            try:
+                await self._close_one(call_id, turn)
+            except Exception:
+                log = self._log.bind(call=call_id)
+                log.exception("a lost call could not be closed properly")
+                self._end(call_id, self._fault_turn(call_id, turn), log)
+
+    async def _close_one(self, call_id: str, turn: Turn | None) -> None:
+        log = self._log.bind(call=call_id)
+        if turn is None:
+            self._end(call_id, End("failed", "ours"), log)
+            return
+        if not isinstance(turn.action, End):
+            event = await self._pbx.epitaph(call_id, turn)
+            now_ms = self._clock.now_ms()
+            turn = Turn.of(self._engine.handle(turn.state, event, now_ms))
+            self._journal.turned(call_id, now_ms, event, turn)
+        action = turn.action
+        self._end(call_id, action if isinstance(action, End) else End("abandoned", "caller"), log)
+
+
+class _Waiter:
+    """A call that waits."""
+
+    __slots__ = ("freed", "scope", "since", "turn")
+
+    def __init__(self, turn: Turn, since: tuple[int, int]) -> None:
+        self.turn = turn
+        self.since = since
+        self.scope = trio.CancelScope()
+        self.freed: Turn | None = None
+
+
+def _brief(turn: Turn) -> str:
+    return " ".join(f"{step.get('node')}:{step.get('exit')}" for step in turn.trace)

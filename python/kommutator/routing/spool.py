@@ -1,0 +1,145 @@
+"""An append-only file of lines that outlives the process, and the machine where it can.
+
+A line is handed to the operating system at once, so that a killed process loses nothing; the disk is told to keep it
+(`fsync`) in batches of at most 10 ms. When the disk is full, lines wait in memory, bounded, and an alarm is logged;
+nobody is held up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from pathlib import Path
+
+import structlog
+import trio
+
+_BATCH_S = 0.008
+_RETRY_S = 1.0
+_LONGEST_WAITING = 64 * 1024 * 1024
+
+
+class LineFile:
+    """The file. A torn last line, left by a crash, is cut off when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._lost = 0
+        self._troubled = False
+        self._dirty = trio.Event()
+        self._log = structlog.get_logger().bind(file=str(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self.size = self._cut_torn_line()
+
+    def read(self, last_bytes: int | None = None) -> list[bytes]:
+        """The whole lines of the file, or of its last part, without their ends."""
+        start = 0 if last_bytes is None else max(0, self.size - last_bytes)
+        with self.path.open("rb") as file:
+            file.seek(start)
+            lines = file.read().split(b"\n")
+        return [line for line in lines[1 if start else 0 :] if line]
+
+    def append(self, line: bytes) -> None:
+        """Add a line (without its end). Never raises; costs one write."""
+        self._waiting.append(line + b"\n")
+        self._waiting_bytes += len(line) + 1
+        while self._waiting_bytes > _LONGEST_WAITING:
+            self._waiting_bytes -= len(self._waiting.popleft())
+            self._lost += 1
+        if not self._troubled:
+            self._write()
+        self._dirty.set()
+
+    @property
+    def flushed(self) -> bool:
+        """Whether every line has been handed to the operating system."""
+        return not self._waiting
+
+    def replace(self, lines: list[bytes]) -> None:
+        """Put other content in the file's place, at once and whole. Raises `OSError`; the file is then as before."""
+        part = self.path.with_suffix(".new")
+        with part.open("wb") as file:
+            file.write(b"".join(line + b"\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.path)
+        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        os.close(self._fd)
+        self._fd = fd
+        self.size = os.fstat(fd).st_size
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._sync_folder()
+
+    async def run(self) -> None:
+        """Keep the disk up with the file until cancelled."""
+        try:
+            while True:
+                await self._dirty.wait()
+                self._dirty = trio.Event()
+                await trio.sleep(_RETRY_S if self._troubled else _BATCH_S)
+                self._write()
+                await trio.to_thread.run_sync(self.sync)
+                if self._waiting:
+                    self._dirty.set()
+        finally:
+            self._write()
+            self.sync()
+
+    def close(self) -> None:
+        """Write and sync what is left, and close."""
+        self._write()
+        self.sync()
+        os.close(self._fd)
+
+    def _write(self) -> None:
+        try:
+            while self._waiting:
+                line = self._waiting[0]
+                written = os.write(self._fd, line)
+                self.size += written
+                self._waiting_bytes -= written
+                if written == len(line):
+                    self._waiting.popleft()
+                else:
+                    self._waiting[0] = line[written:]
+        except OSError as error:
+            if not self._troubled:
+                self._log.critical("cannot be written; calls go on", alarm="spool", reason=str(error))
+            self._troubled = True
+            return
+        if self._troubled:
+            self._log.warning("can be written again", alarm="spool", lost_lines=self._lost)
+            self._troubled, self._lost = False, 0
+
+    def sync(self) -> None:
+        """Make the disk keep what was written."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            self._log.critical("cannot be synced; calls go on", alarm="spool", reason=str(error))
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _cut_torn_line(self) -> int:
+        size = os.fstat(self._fd).st_size
+        end = size
+        while end > 0:
+            start = max(0, end - 65536)
+            newline = os.pread(self._fd, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            self._log.warning("cut a torn last line", bytes=size - end)
+            os.ftruncate(self._fd, end)
+        return end

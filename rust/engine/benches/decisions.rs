@@ -1,0 +1,40 @@
+//! One decision of each of the eight schemes, and the whole of an answered call. Each first shows that the answer is right.
+#![allow(clippy::expect_used, missing_docs)] // a benchmark that cannot go on must say so and stop
+
+mod calls;
+
+use std::time::Duration;
+
+use criterion::Criterion;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    arrivals(&mut criterion);
+    answered_calls(&mut criterion);
+    criterion.final_summary();
+}
+
+/// From the arrival to the first action.
+fn arrivals(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("arrival");
+    for (scheme, call) in &calls::all() {
+        let mut engine = call.proven_engine(scheme);
+        group.bench_function(scheme, |bencher| bencher.iter(|| call.arrive(&mut engine)));
+        assert_eq!(calls::words(&call.arrive(&mut engine)), call.first_answer(), "{scheme}");
+    }
+    group.finish();
+}
+
+/// From the arrival to the end of a call that somebody answers.
+fn answered_calls(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("answered_call");
+    for (scheme, call) in &calls::all() {
+        let mut engine = call.proven_engine(scheme);
+        group.bench_function(scheme, |bencher| bencher.iter(|| call.walk(&mut engine)));
+        assert_eq!(calls::words(&call.walk(&mut engine)), call.last_answer(), "{scheme}");
+    }
+    group.finish();
+}

@@ -1,0 +1,1 @@
+"""The exchange with a real nats-server, killed and started again."""

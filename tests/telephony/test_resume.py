@@ -1,0 +1,367 @@
+"""A router that is killed with calls in every stage, and started again, goes on with each as if nothing had been.
+
+One router has a call in each stage of `_STAGES`, twice: one caller stays while the router is away, the other hangs up.
+The same calls are played a second time with nobody killed, and must come to the same.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import messages, sound
+from .asterisk import Asterisk
+from .conftest import StartAsterisk
+from .dialogs import Behaviour
+from .messages import SipEvent
+from .router import RouterProcess
+from .sipp import Caller, Phone
+
+pytestmark = pytest.mark.telephony
+
+_STAGES = {
+    "prompt": "play",
+    "menu": "menu",
+    "hunt": "ring",
+    "message": "record",
+    "conversation": "talk",
+    "over": "play",
+    "answered": "ring",
+}
+"""Where a call is when the router dies, and its action. `over`: the prompt ends while the router is away; `answered`:
+the phone is picked up meanwhile."""
+_LEAVING = ("prompt", "menu", "hunt", "message", "conversation")
+_CALLS = [(stage, False) for stage in _STAGES] + [(stage, True) for stage in _LEAVING]
+_AFTER_TICK: dict[str, dict[str, Any]] = {"play": {"sequence": 1}}
+"""Every call begins with a tick, so that to begin again would be heard."""
+_TICK_S = 0.3
+_PROMPT_S = 12.0
+_SHORT_S = 1.5
+_FIRST_ROUND_S = 1.5
+_SPEECH_S, _LAST_WORDS_S = 12.0, 4.0
+_FALLBACK = "fallback"
+_END_S = 60.0
+
+
+@dataclass
+class Run:
+    """What came of all calls, with or without a router that was killed."""
+
+    callers: dict[tuple[str, bool], list[SipEvent]] = field(default_factory=dict)
+    phones: dict[str, list[SipEvent]] = field(default_factory=dict)
+    """By the phone's name: `hunt-stays-1`."""
+    lines: dict[tuple[str, bool], list[dict[str, Any]]] = field(default_factory=dict)
+    """Lines of the ledger."""
+    all_lines: int = 0
+    gap: tuple[float, float] = (0.0, 0.0)
+    """When the router died, and when the next one was started."""
+    back: float = 0.0
+    """When the next router had found its calls."""
+    menu_again: float = 0.0
+    """How loud the menu was for its caller between then and the phone's ringing."""
+    recordings: dict[tuple[str, bool], Path] = field(default_factory=dict)
+    left: str = ""
+    """What the console says of channels and bridges at the end."""
+
+    def of_phones(self, stage: str, leaves: bool) -> list[list[SipEvent]]:
+        """The events of each phone of a call."""
+        return [self.phones[name] for name in _phones(stage, leaves)]
+
+
+@pytest.fixture(scope="module")
+def unbroken(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The calls, with one router all the time."""
+    return _run(_asterisk(start_asterisk), tmp_path_factory.mktemp("unbroken"), broken=False)
+
+
+@pytest.fixture(scope="module")
+def broken(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The calls, with a router that is killed and started again."""
+    return _run(_asterisk(start_asterisk), tmp_path_factory.mktemp("broken"), broken=True)
+
+
+@pytest.mark.parametrize(("stage", "leaves"), _CALLS, ids=lambda value: str(value))
+def test_call_comes_to_the_same_as_if_nobody_had_been_killed(
+    broken: Run, unbroken: Run, stage: str, leaves: bool
+) -> None:
+    (line,), (expected,) = broken.lines[stage, leaves], unbroken.lines[stage, leaves]
+    assert _essence(line) == _essence(expected)
+    for events, others in zip(broken.of_phones(stage, leaves), unbroken.of_phones(stage, leaves), strict=True):
+        assert messages.summary(events) == messages.summary(others)
+    assert _heard(broken.callers[stage, leaves]) == _heard(unbroken.callers[stage, leaves])
+
+
+def test_nobody_is_hung_up_or_cancelled_while_the_router_is_away(broken: Run) -> None:
+    died, back = broken.gap
+    stayed = [events for (_, leaves), events in broken.callers.items() if not leaves]
+    rung = [events for name, events in broken.phones.items() if name != _FALLBACK]
+    for events in [*stayed, *rung]:
+        ended = [event for event in events if event.name in ("BYE", "CANCEL") and died <= event.at <= back]
+        assert ended == [], messages.summary(events)
+
+
+def test_every_call_has_one_line_in_the_ledger(broken: Run) -> None:
+    assert broken.all_lines == len(_CALLS)
+
+
+def test_phones_of_the_expanding_hunt_have_one_invite_each(broken: Run) -> None:
+    for events in broken.of_phones("hunt", False):
+        assert [event.name for event in events].count("INVITE") == 1
+
+
+def test_nothing_is_said_to_a_caller_twice(broken: Run) -> None:
+    assert broken.menu_again < 100
+    (long,), (over,) = broken.of_phones("prompt", False), broken.of_phones("over", False)
+    heard = messages.first(broken.callers["prompt", False], "200", of="INVITE")
+    assert heard is not None
+    assert _PROMPT_S - 1 < long[0].at - heard.at - _TICK_S < _PROMPT_S + 1.5
+    assert over[0].at - broken.back < 1.0
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+def test_message_keeps_what_was_said_while_the_router_was_away(broken: Run, leaves: bool) -> None:
+    file = broken.recordings["message", leaves]
+    assert sound.loudness(file) > 500
+    assert sound.seconds(file) > (_LAST_WORDS_S if leaves else _SPEECH_S) - 1
+    (line,) = broken.lines["message", leaves]
+    (effect,) = [effect for effect in line["effects"] if effect["type"] == "voicemail"]
+    assert abs(effect["seconds"] - sound.seconds(file)) < 0.1
+
+
+def test_new_call_is_taken_by_the_fallback_while_the_router_is_away(broken: Run) -> None:
+    died, back = broken.gap
+    (invite,) = [event for event in broken.phones[_FALLBACK] if event.name == "INVITE"]
+    assert died < invite.at < back
+
+
+def test_nothing_is_left_in_asterisk(broken: Run) -> None:
+    assert "0 active channels" in broken.left
+    assert "kt~" not in broken.left
+
+
+# --- how the calls are played
+
+
+def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
+    run = Run()
+    router = RouterProcess.of_command(asterisk, _company(folder), folder / "data")
+    with ExitStack() as stack:
+        phones = {
+            name: stack.enter_context(Phone(asterisk, name, _behaviour(name)))
+            for name in [*_all_phones(), *([_FALLBACK] if broken else [])]
+        }
+        stack.enter_context(router)
+        callers = {
+            call: stack.enter_context(Caller(asterisk, _did(*call), f"8916{7000000 + number}"))
+            for number, call in enumerate(_CALLS)
+        }
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        ids, speeches = _bring_to_their_stages(router, callers, phones, pool)
+        if broken:
+            router.kill()
+            died = time.time()
+            assert messages.first(phones["answered-stays-1"].events, "200", of="INVITE") is None, (
+                "it answered too early"
+            )
+        speeches["message", True].result()
+        _leave(callers)
+        if broken:
+            _pass_the_gap(stack, asterisk, callers, phones)
+            run.gap = (died, time.time())
+            router.start()
+            run.back = time.time()
+        callers["menu", False].press("1")
+        phones["conversation-stays-1"].hang_up()
+        speeches["message", False].result()
+        callers["message", False].press("#")
+        lines = router.wait_ledger(len(_CALLS), seconds=_END_S)
+        for caller in callers.values():
+            caller.wait_end()
+        asterisk.wait_idle(10)
+        run.left = asterisk.cli("core show channels") + asterisk.cli("bridge show all")
+        assert router.stop() == 0
+        run.all_lines = len(lines)
+        for call, caller in callers.items():
+            run.callers[call] = caller.events
+            run.lines[call] = [line for line in lines if line["call_id"] == ids[call]]
+            file = next((router.data / "recordings").glob(f"*{ids[call]}*.wav"), None)
+            if file is not None:
+                run.recordings[call] = file
+        rung = phones["menu-stays-1"].wait_for("INVITE")
+        run.menu_again = sound.rms(callers["menu", False].line.heard(since=run.gap[1], until=rung.at))
+        run.phones = {name: [e for e in phone.events if e.of != "OPTIONS"] for name, phone in phones.items()}
+    return run
+
+
+def _bring_to_their_stages(
+    router: RouterProcess,
+    callers: Mapping[tuple[str, bool], Caller],
+    phones: Mapping[str, Phone],
+    pool: ThreadPoolExecutor,
+) -> tuple[dict[tuple[str, bool], str], dict[tuple[str, bool], Future[None]]]:
+    """Has everybody call; returns, when each is where the router shall die, the calls' ids and what is being said."""
+    ids: dict[tuple[str, bool], str] = {}
+    speeches: dict[tuple[str, bool], Future[None]] = {}
+
+    def ring(call: tuple[str, bool]) -> None:
+        callers[call].call()
+        ids[call] = router.wait("call began", caller=callers[call].number)["call"]
+
+    early = [call for call in _CALLS if call[0] not in ("over", "answered")]
+    for call in early:
+        ring(call)
+    for call in early:
+        router.wait("turn", call=ids[call], action=_STAGES[call[0]], **_AFTER_TICK.get(_STAGES[call[0]], {}))
+    there = time.time()
+    for stage, leaves in early:
+        if stage == "hunt":
+            phones[_phones(stage, leaves)[1]].wait_for("180")
+        elif stage == "conversation":
+            phones[_phones(stage, leaves)[0]].wait_for("ACK")
+        elif stage == "message":
+            callers[stage, leaves].line.wait_quiet(since=there, seconds=0.3, limit=10)
+            speech = sound.murmur(_LAST_WORDS_S if leaves else _SPEECH_S)
+            speeches[stage, leaves] = pool.submit(callers[stage, leaves].speak, speech)
+        else:
+            callers[stage, leaves].line.wait_sound(since=there)
+    for call in (("answered", False), ("over", False)):
+        ring(call)
+    router.wait("turn", call=ids["over", False], action="play", sequence=1)
+    there = time.time()
+    phones["answered-stays-1"].wait_for("180")
+    callers["over", False].line.wait_sound(since=there)
+    return ids, speeches
+
+
+def _leave(callers: Mapping[tuple[str, bool], Caller]) -> None:
+    """Half of the callers hang up, each in his stage."""
+    for (_, leaves), caller in callers.items():
+        if leaves:
+            caller.hang_up()
+    for (_, leaves), caller in callers.items():
+        if leaves:
+            caller.wait_end()
+
+
+def _pass_the_gap(
+    stack: ExitStack, asterisk: Asterisk, callers: Mapping[tuple[str, bool], Caller], phones: Mapping[str, Phone]
+) -> None:
+    """What happens while there is no router: a prompt ends, a phone is picked up, people talk, somebody new calls."""
+    began = time.time()
+    callers["over", False].line.wait_quiet(since=0.0, seconds=0.3, limit=10)
+    phones["answered-stays-1"].wait_for("ACK")
+    phone = phones["conversation-stays-1"]
+    callers["conversation", False].speak(sound.murmur(0.3))
+    phone.line.wait_sound(since=began)
+    newcomer = stack.enter_context(Caller(asterisk, _did("prompt", False), "89169999999"))
+    newcomer.call()
+    phones[_FALLBACK].wait_for("180")
+    newcomer.hang_up()
+    newcomer.wait_end()
+
+
+def _asterisk(start_asterisk: StartAsterisk) -> Asterisk:
+    return start_asterisk(phones=[*_all_phones(), _FALLBACK], fallback=f"PJSIP/{_FALLBACK}")
+
+
+def _behaviour(name: str) -> Behaviour:
+    if name == "answered-stays-1":
+        return Behaviour("answer", after=3.0, talks=9.0)
+    if name.startswith("conversation"):
+        return Behaviour("answer", after=0.1)
+    if name.startswith("hunt"):
+        return Behaviour("answer", after=14.0, talks=0.5) if name == "hunt-stays-2" else Behaviour("silent")
+    return Behaviour("silent") if name == _FALLBACK else Behaviour("answer", after=0.3, talks=0.5)
+
+
+def _phones(stage: str, leaves: bool) -> list[str]:
+    """The phones that a call may ring."""
+    count = {"hunt": 2, "message": 0}.get(stage, 1)
+    return [f"{stage}-{'leaves' if leaves else 'stays'}-{number}" for number in range(1, count + 1)]
+
+
+def _all_phones() -> list[str]:
+    return [name for call in _CALLS for name in _phones(*call)]
+
+
+def _did(stage: str, leaves: bool) -> str:
+    return f"+7495111{_CALLS.index((stage, leaves)):04}"
+
+
+def _company(folder: Path) -> Path:
+    """A company with a scheme for each call; nothing in it depends on the hour."""
+    sound.tone(folder / "tick.wav", hertz=500, seconds=_TICK_S)
+    sound.tone(folder / "long.wav", hertz=300, seconds=_PROMPT_S)
+    sound.tone(folder / "short.wav", hertz=400, seconds=_SHORT_S)
+    schemes = {}
+    for stage, leaves in _CALLS:
+        ring = [[{"employee": name}] for name in _phones(stage, leaves)]
+        nodes: dict[str, Any] = {
+            "message": {"kind": "voicemail", "prompt": "speak", "seconds": 60, "exits": {"done": "bye"}},
+            "bye": {"kind": "hangup"},
+        }
+        nodes["ring"] = {"kind": "ring", "seconds": 20, "exits": {"no_answer": "message"}}
+        if stage == "hunt":
+            steps = [{"ring": ring[0], "seconds": _FIRST_ROUND_S}, {"ring": ring[1], "seconds": 25}]
+            nodes["ring"] |= {"strategy": "expanding", "steps": steps}
+            del nodes["ring"]["seconds"]
+        elif ring:
+            nodes["ring"]["ring"] = ring[0]
+        else:
+            del nodes["ring"]
+        first = {"prompt": "hello", "over": "hello", "menu": "menu", "message": "message"}.get(stage, "ring")
+        if first == "hello":
+            prompt = "long" if stage == "prompt" else "short"
+            nodes["hello"] = {"kind": "play", "prompt": prompt, "exits": {"done": "ring"}}
+        if first == "menu":
+            exits = {"one": "ring", "no_input": "message", "invalid": "message"}
+            nodes["menu"] = {"kind": "menu", "prompt": "short", "options": {"1": "one"}, "seconds": 30, "exits": exits}
+        nodes["tick"] = {"kind": "play", "prompt": "tick", "exits": {"done": first}}
+        schemes[f"{stage}-{'leaves' if leaves else 'stays'}"] = {
+            "start": "tick",
+            "responsible": "house",
+            "nodes": nodes,
+        }
+    company = {
+        "company": {"name": "Resume", "timezone": "Europe/Moscow", "country": "RU", "language": "en"},
+        "departments": {"house": {"name": "House"}},
+        "employees": {
+            name: {"name": name, "department": "house", "endpoint": f"PJSIP/{name}"} for name in _all_phones()
+        },
+        "prompts": {
+            "long": {"file": "long.wav"},
+            "tick": {"file": "tick.wav"},
+            "short": {"file": "short.wav"},
+            "speak": {"say": "Please speak.", "language": "en"},
+        },
+        "numbers": {_did(*call): {"scheme": scheme} for call, scheme in zip(_CALLS, schemes, strict=True)},
+        "schemes": schemes,
+    }
+    document = folder / "company.yaml"
+    document.write_text(json.dumps(company, indent=1), encoding="utf-8")
+    return document
+
+
+def _essence(line: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a ledger line does not depend on the clock and on ids."""
+    return {
+        "disposition": line["disposition"],
+        "fault": line["fault"],
+        "trace": [(step["scheme"], step["node"], step["exit"]) for step in line["trace"]],
+        "effects": [effect["type"] for effect in line["effects"]],
+        "legs": [(leg["endpoint"], leg["outcome"]) for leg in line["legs"]],
+    }
+
+
+def _heard(events: Sequence[SipEvent]) -> list[str]:
+    """A caller's SIP, where it is all the same how often he is told that it rings."""
+    return [word for word, _ in groupby(messages.summary(events).split())]
