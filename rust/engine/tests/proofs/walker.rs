@@ -10,7 +10,7 @@ use kommutator_engine::company::{Company, Document};
 use kommutator_engine::{Action, EngineError, Event, Turn};
 
 use super::documents::{CALLERS, did};
-use super::worlds::{Cache, Floor, World, arrive, handle, telling_hours};
+use super::worlds::{Cache, FROM_MS, Floor, WEEK_MS, World, arrive, handle, telling_hours};
 
 /// More events than a call of a random document can have that ends.
 const ENDLESS: usize = 3_000;
@@ -108,14 +108,18 @@ pub fn answers(action: &Action) -> Vec<Event> {
         Action::Ring { endpoints, .. } => {
             let first = endpoints[0].endpoint.clone();
             let ended = |cause| vec![Ended { endpoint: first.clone(), cause }];
-            vec![
+            let mut events = vec![
                 Event::NoAnswer { ended: vec![] },
                 Event::Busy { ended: vec![] },
                 Event::Unavailable { ended: vec![] },
                 Event::NoAnswer { ended: ended(EndCause::Declined) },
-                Event::Taken { employees: endpoints.iter().filter_map(|rung| rung.employee.clone()).collect() },
                 Event::Answered { endpoint: first.clone() },
-            ]
+            ];
+            let employees: Vec<String> = endpoints.iter().filter_map(|rung| rung.employee.clone()).collect();
+            if !employees.is_empty() {
+                events.push(Event::Taken { employees });
+            }
+            events
         }
         Action::Wait { .. } => vec![Event::Waited {}, Event::EmployeeFree {}],
         Action::Record { .. } => vec![Event::Recorded { seconds: 5.0 }, Event::Recorded { seconds: 0.25 }],
@@ -200,14 +204,16 @@ pub fn walk(
         if let Action::End { disposition, .. } = turn.action {
             return fail(&log, format!("ends unasked: {disposition:?}"));
         }
-        let world = any_world(dice, &hours);
+        let mut world = any_world(dice, &hours);
         let hangs_up = dice.below(20) == 0;
         let event = if hangs_up { Event::CallerHungUp { seconds: None } } else { dice.one(&answers(&turn.action)) };
-        log.push(format!("{:?} {event:?} in {world:?}", turn.action));
-        // News of a colleague comes at once, and what is left of the round is rung then.
-        if !matches!(event, Event::Taken { .. } | Event::EmployeeFree {}) {
+        if matches!(event, Event::Taken { .. } | Event::EmployeeFree {}) {
+            // News of a colleague comes at once, and what is left of the round is rung then.
+            world.hour_ms = (call.now_ms - FROM_MS).rem_euclid(WEEK_MS);
+        } else {
             elapsed_s += seconds(document, &turn.action);
         }
+        log.push(format!("{:?} {event:?} in {world:?}", turn.action));
         if claims.longest_seconds(scheme).is_some_and(|longest| elapsed_s > longest + 1e-6) {
             return fail(&log, format!("{elapsed_s} s is longer than {:?}", claims.longest_seconds(scheme)));
         }
