@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::company::version::{NodeIx, Step};
 
 use super::moves::farewell_ms;
-use super::space::Space;
+use super::space::{Space, Way};
 
 /// Sets of states that lead to one another, each after all that it leads to.
 ///
@@ -65,9 +65,9 @@ impl Components {
 /// A cycle and the way there.
 pub struct Round {
     /// The moves before the cycle.
-    pub into: Vec<(usize, u16)>,
+    pub into: Way,
     /// The moves once round; at least one.
-    pub cycle: Vec<(usize, u16)>,
+    pub cycle: Way,
 }
 
 /// How calls of a scheme end.

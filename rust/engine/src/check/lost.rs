@@ -49,24 +49,26 @@ pub fn lost(space: &Space<'_, '_>) -> Vec<Finding> {
 pub fn allowed(space: &Space<'_, '_>) -> HashMap<NodeIx, Vec<PathStep>> {
     let company = space.world.company;
     let mut ways: HashMap<NodeIx, Vec<PathStep>> = HashMap::new();
-    for (at, state) in space.states().filter(|(_, state)| !state.told && company.node(state.node).allow_lost) {
-        let steps = match space.step(at) {
-            Step::Hangup { .. } => Some(space.steps(&space.way_to(at), at)),
-            // What was heard last stands until the next announcement or ring.
-            _ => {
-                let same = |at: usize| !space.state(at).told && space.state(at).informed && !replaces(space.step(at));
-                space.onward(at, same, |to| same(to) && is_loss(space, to)).map(|(onward, end)| {
-                    let way: Vec<_> = space.way_to(at).into_iter().chain(onward).collect();
-                    space.steps(&way, end)
-                })
-            }
-        };
-        if let Some(steps) = steps
-            && ways.get(&state.node).is_none_or(|known| steps.len() < known.len())
-        {
-            ways.insert(state.node, steps);
-        }
+    if !company.nodes.iter().any(|node| node.allow_lost) {
+        return ways;
     }
+    // What was heard last stands until the next announcement or hunt.
+    let heard = |at: usize, _, last: Option<NodeIx>| {
+        let node = space.state(at).node;
+        Some(match space.step(at) {
+            Step::Play { .. } => Some(node).filter(|&node| company.node(node).allow_lost),
+            Step::Ring(_) => None,
+            _ => last,
+        })
+    };
+    space.search(None, heard, |at, last, way| {
+        if is_loss(space, at) {
+            let own = Some(space.state(at).node).filter(|&node| company.node(node).allow_lost);
+            for node in last.into_iter().chain(own) {
+                ways.entry(node).or_insert_with(|| space.steps(&way(), at));
+            }
+        }
+    });
     ways
 }
 
@@ -79,8 +81,4 @@ pub fn allowed_loss(scheme: &str, node: &str, reason: &str) -> Finding {
 /// True where a call ends that has left nothing behind, allowed or not.
 fn is_loss(space: &Space<'_, '_>, at: usize) -> bool {
     !space.state(at).told && matches!(space.step(at), Step::Hangup { .. })
-}
-
-fn replaces(step: &Step) -> bool {
-    matches!(step, Step::Play { .. } | Step::Ring(_))
 }

@@ -20,7 +20,7 @@ mod state;
 
 use std::collections::HashMap;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde::{Serialize, Serializer};
 
 use crate::call::MAX_NODES_A_TURN;
@@ -115,15 +115,20 @@ impl<'c> Proof<'_, 'c> {
         self.proven.push(false);
         let scheme = self.company().schemes.get(ix).filter(|scheme| scheme.sound)?;
         let most = MOST_STATES.min(*left);
-        let Some(space) = Space::explore(self.world, scheme.start, most) else {
-            let message = format!(
-                "calls of this scheme can be in more than {most} different states, which is more than can be proven: \
-                 fewer or smaller `repeat`s before one another help most"
-            );
-            self.findings.push(Finding::error("too_complex", &["schemes", id], message));
+        let explored = Space::explore(self.world, scheme.start, most);
+        *left -= explored.as_ref().map_or(most, |space| space.len().min(most));
+        let Some(space) = explored else {
+            let message = if most < MOST_STATES {
+                format!(
+                    "calls of this scheme and those before it can be in more than {MOST_STATES_IN_ALL} different states"
+                )
+            } else {
+                format!("calls of this scheme can be in more than {MOST_STATES} different states")
+            };
+            let remedy = "that cannot be proven; fewer or smaller `repeat`s on one way help most";
+            self.findings.push(Finding::error("too_complex", &["schemes", id], format!("{message}: {remedy}")));
             return None;
         };
-        *left -= space.len().min(*left);
         self.proven[ix] = true;
         self.taken.add(&space);
         let course = Course::of(&space);
@@ -204,22 +209,38 @@ impl<'c> Proof<'_, 'c> {
         }
     }
 
+    /// Reports announcements that another follows at once.
+    fn greetings(&mut self) {
+        let mut left = order::greeting_twice(self.company(), &self.taken);
+        // Seldom are there any: the spaces are walked again rather than kept. A scheme's own calls come to its nodes first.
+        let own = |node: &NodeIx| self.company().node(*node).scheme.at();
+        let mut schemes: Vec<usize> = left.iter().map(own).collect();
+        schemes.extend(0..self.company().schemes.len());
+        for ix in schemes.into_iter().collect::<IndexSet<_>>() {
+            if left.is_empty() {
+                return;
+            }
+            let start = self.company().schemes[ix].start;
+            let Some(space) = Space::explore(self.world, start, MOST_STATES).filter(|_| self.proven[ix]) else {
+                continue;
+            };
+            left.retain(|&node| match order::greeting_after(&space, node) {
+                Some(finding) => {
+                    self.findings.push(finding);
+                    false
+                }
+                None => true,
+            });
+        }
+    }
+
     /// What can be said only once every scheme is known.
     fn everything(&mut self, months: (i64, i64)) {
         let company = self.company();
         for (ix, written) in self.document.schemes.values().enumerate().filter(|&(ix, _)| self.proven[ix]) {
             self.findings.extend(reach::unused(company, written, ix, &self.taken));
         }
-        let greetings = order::greeting_twice(company, &self.taken);
-        for node in greetings {
-            // Seldom: the space is walked again rather than kept. Its own scheme's calls come to it first, if they do.
-            let own = company.node(node).scheme;
-            let others = (0..company.schemes.len() as u16).map(SchemeIx).filter(|&scheme| scheme != own);
-            let proven = std::iter::once(own).chain(others).filter(|scheme| self.proven[scheme.at()]);
-            let spaces =
-                proven.filter_map(|ix| Space::explore(self.world, company.schemes[ix.at()].start, MOST_STATES));
-            self.findings.extend(spaces.filter_map(|space| order::greeting_after(&space, node)).next());
-        }
+        self.greetings();
         let proven = |scheme: SchemeIx| self.proven[scheme.at()];
         let warnings = coverage::nobody_reachable(self.world, self.document, &self.taken, proven, months);
         self.findings.extend(warnings);

@@ -1,7 +1,6 @@
 //! Things done in an order that is probably not meant.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 
 use crate::company::version::{Company, ListIx, Message, NodeIx, Notice, Recipient, Step, exit};
 use crate::finding::{Finding, PathStep, Severity};
@@ -9,44 +8,7 @@ use crate::finding::{Finding, PathStep, Severity};
 use super::moves::waits;
 use super::reach::Taken;
 use super::say;
-use super::space::Space;
-
-/// A way through a space, with something remembered on it.
-type Way = Vec<(usize, u16)>;
-
-/// Searches a space with a memory of type `M` that moves change; `step` is asked for every move, and answers the memory
-/// after it, or `None` where the search is to stop. `found` sees each new place with its way there.
-fn search<M: Copy + Eq + std::hash::Hash>(
-    space: &Space<'_, '_>,
-    first: M,
-    step: impl Fn(usize, u16, M) -> Option<M>,
-    mut found: impl FnMut(usize, M, &dyn Fn() -> Way),
-) {
-    let mut before: HashMap<(usize, M), (usize, M, u16)> = HashMap::new();
-    let mut open = VecDeque::from([(0, first)]);
-    while let Some((at, memory)) = open.pop_front() {
-        found(at, memory, &|| {
-            let mut way = Vec::new();
-            let mut place = (at, memory);
-            while let Some(&(from, memory, exit)) = before.get(&place).filter(|_| place != (0, first)) {
-                way.push((from, exit));
-                place = (from, memory);
-            }
-            way.reverse();
-            way
-        });
-        for edge in space.edges(at) {
-            let Some(memory_after) = step(at, edge.exit, memory) else { continue };
-            let to = (edge.to as usize, memory_after);
-            if to != (0, first)
-                && let Entry::Vacant(new) = before.entry(to)
-            {
-                new.insert((at, memory, edge.exit));
-                open.push_back(to);
-            }
-        }
-    }
-}
+use super::space::{Space, Way};
 
 /// Hunts after which a call comes to the first schedule of its way.
 pub fn rung_before_hours(space: &Space<'_, '_>) -> Vec<Finding> {
@@ -55,7 +17,7 @@ pub fn rung_before_hours(space: &Space<'_, '_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut seen: HashSet<NodeIx> = HashSet::new();
     let step = |at: usize, _, rung: bool| (!matches!(space.step(at), Step::Schedule { .. })).then(|| rung || rings(at));
-    search(space, false, step, |at, rung, way| {
+    space.search(false, step, |at, rung, way| {
         if !rung || !matches!(space.step(at), Step::Schedule { .. }) {
             return;
         }
@@ -80,6 +42,9 @@ pub fn sms_to_blocked(space: &Space<'_, '_>) -> Vec<Finding> {
     let company = space.world.company;
     let mut findings: Vec<Finding> = Vec::new();
     let mut seen: HashSet<NodeIx> = HashSet::new();
+    if !company.nodes.iter().any(|node| is_card(&node.step)) {
+        return findings;
+    }
     for (list, gates) in blocking(company) {
         let asks = |at: usize| matches!(space.step(at), Step::List { lists } if lists.contains(&list));
         let step = |at: usize, taken: u16, asked: Asked| match (asks(at), usize::from(taken) == exit::MATCH) {
@@ -87,10 +52,9 @@ pub fn sms_to_blocked(space: &Space<'_, '_>) -> Vec<Finding> {
             (true, true) if gates.contains(&space.state(at).node) => Some(Asked::OnIt),
             _ => Some(asked),
         };
-        search(space, Asked::NotYet, step, |at, asked, way| {
-            let Step::Notice(Notice::Sms(Message { to: Recipient::Caller, .. })) = space.step(at) else { return };
+        space.search(Asked::NotYet, step, |at, asked, way| {
             let node = space.state(at).node;
-            if seen.contains(&node) {
+            if !is_card(space.step(at)) || seen.contains(&node) {
                 return;
             }
             let list = &company.list_ids[list.at()];
@@ -108,6 +72,10 @@ pub fn sms_to_blocked(space: &Space<'_, '_>) -> Vec<Finding> {
         });
     }
     findings
+}
+
+fn is_card(step: &Step) -> bool {
+    matches!(step, Step::Notice(Notice::Sms(Message { to: Recipient::Caller, .. })))
 }
 
 /// Lists whose `match` leads, somewhere, to nothing but a hang-up, in order, with the nodes where it does.

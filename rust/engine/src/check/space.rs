@@ -1,6 +1,8 @@
 //! Every state that calls of one scheme can come to, in the order of the shortest way there.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
 use indexmap::IndexSet;
 
@@ -12,6 +14,9 @@ use super::state::{Notes, State, World};
 
 /// The most states of one scheme's calls.
 pub const MOST_STATES: usize = 1_000_000;
+
+/// A way through a space: the moves, each by the state it leaves and its exit.
+pub type Way = Vec<(usize, u16)>;
 
 /// A move between two states of the space.
 #[derive(Clone, Copy, Debug)]
@@ -94,9 +99,9 @@ impl<'w, 'c> Space<'w, 'c> {
         &self.world.company.node(self.state(at).node).step
     }
 
-    /// The shortest way from the start to a state: the moves, each by the state it leaves and its exit.
-    pub fn way_to(&self, mut at: usize) -> Vec<(usize, u16)> {
-        let mut way = Vec::new();
+    /// The shortest way from the start to a state.
+    pub fn way_to(&self, mut at: usize) -> Way {
+        let mut way = Way::new();
         while at != 0 {
             let (before, exit) = self.from[at];
             at = before as usize;
@@ -107,14 +112,14 @@ impl<'w, 'c> Space<'w, 'c> {
     }
 
     /// The shortest way from one state to one that `goal` names, through states that `through` names; the first state is
-    /// asked neither. The moves and the state they lead to.
+    /// asked neither. The way and the state it leads to.
     pub fn onward(
         &self,
         from: usize,
         through: impl Fn(usize) -> bool,
         goal: impl Fn(usize) -> bool,
-    ) -> Option<(Vec<(usize, u16)>, usize)> {
-        let mut before = std::collections::HashMap::new();
+    ) -> Option<(Way, usize)> {
+        let mut before = HashMap::new();
         let mut open = VecDeque::from([from]);
         while let Some(at) = open.pop_front() {
             for edge in self.edges(at) {
@@ -140,6 +145,41 @@ impl<'w, 'c> Space<'w, 'c> {
             }
         }
         None
+    }
+
+    /// Walks all ways from the start with a memory that moves change, the shortest first. `step` is asked for every move,
+    /// by its state, exit and the memory before it, and answers the memory after it, or `None` where that way is not to be
+    /// followed. `found` sees each state with each memory once, and can have the way there.
+    pub fn search<M: Copy + Eq + Hash>(
+        &self,
+        first: M,
+        step: impl Fn(usize, u16, M) -> Option<M>,
+        mut found: impl FnMut(usize, M, &dyn Fn() -> Way),
+    ) {
+        let mut before: HashMap<(usize, M), (usize, M, u16)> = HashMap::new();
+        let mut open = VecDeque::from([(0, first)]);
+        while let Some((at, memory)) = open.pop_front() {
+            found(at, memory, &|| {
+                let mut way = Way::new();
+                let mut place = (at, memory);
+                while let Some(&(from, memory, exit)) = before.get(&place).filter(|_| place != (0, first)) {
+                    way.push((from, exit));
+                    place = (from, memory);
+                }
+                way.reverse();
+                way
+            });
+            for edge in self.edges(at) {
+                let Some(after) = step(at, edge.exit, memory) else { continue };
+                let to = (edge.to as usize, after);
+                if to != (0, first)
+                    && let Entry::Vacant(new) = before.entry(to)
+                {
+                    new.insert((at, memory, edge.exit));
+                    open.push_back(to);
+                }
+            }
+        }
     }
 
     /// A way in the words of findings; it ends at a state that no exit leaves.

@@ -32,14 +32,14 @@ struct Player<'d> {
     told: bool,
     /// The path is a cycle, or ends where a call may go on without end in the same turn.
     may_run_away: bool,
+    /// The path is a cycle.
+    cycle: bool,
     /// The call waits at the last step.
     waits: bool,
 }
 
-/// Where an attempt got to.
-enum Outcome {
-    /// The last step's action is pending.
-    There(Call, Box<Turn>),
+/// How an attempt to get to the last step failed.
+enum Failure {
     /// The engine went round and round in one turn.
     Runaway,
     /// No event and no world lead on from this step.
@@ -85,13 +85,14 @@ fn lead(document: &Document, company: &Arc<Company>, finding: &Finding, steps: V
             caller,
             told: false,
             may_run_away: finding.code == "unbounded_cycle" || finding.severity == Severity::Warning,
+            cycle: finding.code == "unbounded_cycle",
             waits: finding.code == "lost_on_hangup",
         };
         match player.play(&id, start) {
-            Outcome::There(call, turn) => return player.ends(finding, &call, &turn),
-            Outcome::Runaway if player.may_run_away => return Ok(()),
-            Outcome::Runaway => {}
-            Outcome::Stuck(at) => furthest = furthest.max(at),
+            Ok((call, turn)) => return player.ends(finding, &call, &turn),
+            Err(Failure::Runaway) if player.may_run_away => return Ok(()),
+            Err(Failure::Runaway) => {}
+            Err(Failure::Stuck(at)) => furthest = furthest.max(at),
         }
     }
     Err(format!("no call can be led further along the path than step {furthest}: {:?}", steps[furthest]))
@@ -167,31 +168,25 @@ fn node<'d>(document: &'d Document, step: &PathStep) -> &'d Kind {
 }
 
 impl<'d> Player<'d> {
-    fn play(&mut self, id: &str, start: usize) -> Outcome {
+    fn play(&mut self, id: &str, start: usize) -> Result<(Call, Turn), Failure> {
         let (company, caller) = (self.company, self.caller);
-        let (mut call, mut turn) = match self.try_worlds(&|world| arrive(company, id, &did(start), caller, world)) {
-            Ok(done) => done,
-            Err(outcome) => return outcome,
-        };
+        let (mut call, mut turn) = self.try_worlds(&|world| arrive(company, id, &did(start), caller, world))?;
         self.take(&turn);
         let mut patience = PATIENCE;
         while self.at + 1 < self.steps.len() {
             let before = self.at;
-            match self.on(&call, &turn) {
-                Ok(next) => (call, turn) = next,
-                Err(outcome) => return outcome,
-            }
+            (call, turn) = self.on(&call, &turn)?;
             patience = if self.at == before { patience - 1 } else { PATIENCE };
             if patience == 0 {
-                return Outcome::Stuck(self.at);
+                return Err(Failure::Stuck(self.at));
             }
         }
-        Outcome::There(call, Box::new(turn))
+        Ok((call, turn))
     }
 
     /// One event on.
-    fn on(&mut self, call: &Call, turn: &Turn) -> Result<(Call, Turn), Outcome> {
-        let mut failed = Outcome::Stuck(self.at);
+    fn on(&mut self, call: &Call, turn: &Turn) -> Result<(Call, Turn), Failure> {
+        let mut failed = Failure::Stuck(self.at);
         for event in self.wanted(&turn.action) {
             let company = self.company;
             match self.try_worlds(&|world| handle(company, call, &event, world)) {
@@ -200,13 +195,13 @@ impl<'d> Player<'d> {
                     self.take(&answer);
                     return Ok((next, answer));
                 }
-                Err(Outcome::Stuck(at)) => {
-                    if matches!(failed, Outcome::Stuck(before) if before < at) {
-                        failed = Outcome::Stuck(at);
+                Err(Failure::Stuck(at)) => {
+                    if matches!(failed, Failure::Stuck(before) if before < at) {
+                        failed = Failure::Stuck(at);
                     }
                 }
-                Err(outcome) if self.may_run_away => return Err(outcome),
-                Err(outcome) => failed = outcome,
+                Err(failure) if self.may_run_away => return Err(failure),
+                Err(failure) => failed = failure,
             }
         }
         Err(failed)
@@ -216,7 +211,7 @@ impl<'d> Player<'d> {
     fn try_worlds(
         &mut self,
         step: &dyn Fn(World) -> Result<(Call, Turn), EngineError>,
-    ) -> Result<(Call, Turn), Outcome> {
+    ) -> Result<(Call, Turn), Failure> {
         let (mut furthest, mut runaway) = (None, false);
         for place in 0..self.worlds.len() {
             match step(self.worlds[place]) {
@@ -227,13 +222,17 @@ impl<'d> Player<'d> {
                     }
                     Err(at) => furthest = furthest.max(Some(at)),
                 },
-                Err(EngineError::Runaway(_)) => runaway = true,
+                // Where a path is a cycle, the turn must be caught in that one.
+                Err(EngineError::Runaway(node)) => {
+                    runaway |= !self.cycle || self.steps.iter().any(|step| step.node == node);
+                }
                 Err(error) => panic!("the engine fails: {error}"),
             }
         }
         Err(match furthest {
-            Some(at) if !runaway => Outcome::Stuck(at),
-            _ => Outcome::Runaway,
+            Some(at) if !runaway => Failure::Stuck(at),
+            None if !runaway => Failure::Stuck(self.at),
+            _ => Failure::Runaway,
         })
     }
 
