@@ -95,7 +95,7 @@ def _located(company: LoadedCompany, finding: Mapping[str, Any]) -> dict[str, An
         "message": finding["message"],
         "path": list(finding.get("path") or ()),
     }
-    return located | {key: finding[key] for key in ("steps", "witness") if finding.get(key)}
+    return located | {key: finding[key] for key in ("steps", "witness", "intervals") if finding.get(key)}
 
 
 def _in_order(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
