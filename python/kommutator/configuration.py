@@ -1,0 +1,177 @@
+"""The configuration of the whole: one typed object, read once. `settings.py` reads it; the forms are here.
+
+Every field has a default, so that an empty file is a company on one machine without a PBX. Durations are in seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from kommutator.routing.prompts import DEFAULT_TTS
+
+
+class Form(BaseModel):
+    """What all sections have in common: unknown keys are errors, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Log(Form):
+    """The log, on standard error of each process."""
+
+    form: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Postgres(Form):
+    """The record. Without `dsn`, an embedded server in `DATA/postgres`."""
+
+    dsn: SecretStr | None = None
+    """`postgresql://user:password@host/database`."""
+    connections: int = Field(10, ge=2, le=200)
+    """The most that one desk opens."""
+
+
+class Exchange(Form):
+    """NATS. Without `urls`, an embedded server in `DATA/nats`."""
+
+    urls: tuple[str, ...] = ()
+    user: str | None = None
+    password: SecretStr | None = None
+    port: int = Field(0, ge=0, le=65535)
+    """The embedded server's, on 127.0.0.1; 0: chosen at the first start and kept."""
+    replicas: int = Field(1, ge=1, le=5)
+
+
+class Asterisk(Form):
+    """An Asterisk, by its REST interface (ARI)."""
+
+    kind: Literal["asterisk"]
+    url: str
+    """Such as `http://127.0.0.1:8088`."""
+    user: str
+    password: SecretStr
+    application: str = "kommutator"
+    """The name in the dialplan's `Stasis(…)`; one router an application."""
+    trunk: str = "PJSIP/{number}@trunk"
+    """How the PBX dials an E.164 number."""
+    silence_s: int = Field(5, ge=1, le=60)
+    """So much silence ends a recording."""
+
+
+class Simulated(Form):
+    """The simulated PBX: a process of its own, `kommutator pbx`, on the socket `DATA/pbx/ROUTER.sock`."""
+
+    kind: Literal["simulated"]
+    calls_per_minute: float = Field(0, ge=0, le=6000)
+    """Callers that come by themselves."""
+
+
+class Router(Form):
+    """A router: it serves one PBX, and employees' phones are registered at one."""
+
+    pbx: Annotated[Asterisk | Simulated, Field(discriminator="kind")]
+    metrics: str | None = None
+    """`host:port` where `/metrics`, `/healthz` and `/readyz` are served; without it, nowhere."""
+    tts: tuple[str, ...] = DEFAULT_TTS
+    """The command that speaks: it reads the text on standard input; `{language}` and `{output}` are filled in."""
+
+
+class Throttle(Form):
+    """How often a password may be wrong."""
+
+    attempts: int = Field(5, ge=1)
+    within_s: int = Field(300, ge=1)
+
+
+class Desk(Form):
+    """The desk: the API, the pages, and the services behind them."""
+
+    listen: str = "127.0.0.1:8080"
+    secure: bool = False
+    """Whether browsers reach it by https: then cookies go by https only."""
+    session_s: int = Field(12 * 3600, ge=60)
+    """A session ends after so long without a request."""
+    throttle: Throttle = Throttle()
+
+
+class FileSink(Form):
+    """Notices into files of `DATA/desk/sent`: for a demo."""
+
+    kind: Literal["file"]
+
+
+class Smpp(Form):
+    """An SMSC, by SMPP 3.4."""
+
+    kind: Literal["smpp"]
+    host: str
+    port: int = Field(2775, ge=1, le=65535)
+    system_id: str
+    password: SecretStr
+    sender: str
+    """The source address: a name of up to 11 characters, or a number."""
+    system_type: str = ""
+    tls: bool = False
+
+
+class HttpGateway(Form):
+    """An SMS gateway by HTTP; the request is made of templates."""
+
+    kind: Literal["http"]
+    url: str
+    method: Literal["GET", "POST", "PUT"] = "POST"
+    headers: dict[str, SecretStr] = {}
+    body: str | None = None
+    success: str | None = None
+    provider_id: str | None = None
+
+
+class Smtp(Form):
+    """A mail server."""
+
+    kind: Literal["smtp"]
+    host: str
+    port: int = Field(587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    password: SecretStr | None = None
+    sender: str
+    """The address of the sender."""
+
+
+Sms = Annotated[FileSink | Smpp | HttpGateway, Field(discriminator="kind")]
+Email = Annotated[FileSink | Smtp, Field(discriminator="kind")]
+
+
+class Notices(Form):
+    """How notices leave. What has no channel waits in the outbox, and is shown there."""
+
+    sms: Sms | None = None
+    email: Email | None = None
+
+
+class Configuration(Form):
+    """All of it."""
+
+    data: Path = Path("kommutator-data")
+    """The data folder."""
+    company_id: int = Field(1, ge=1)
+    log: Log = Log()
+    postgres: Postgres = Postgres()
+    exchange: Exchange = Exchange()
+    routers: dict[str, Router] = {}
+    """By name; an employee's phone is at the router that his card's `pbx` names, or at the only one."""
+    desk: Desk = Desk()
+    notices: Notices = Notices()
+
+    def router_data(self, name: str) -> Path:
+        """What the router keeps: its spools, ledger, versions, recordings and prompts."""
+        return self.data / "routers" / name
+
+    def pbx_socket(self, name: str) -> Path:
+        """Where the simulated PBX of a router is reached."""
+        return self.data / "pbx" / f"{name}.sock"
