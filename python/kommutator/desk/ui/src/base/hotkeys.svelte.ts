@@ -1,0 +1,49 @@
+/** Hotkeys: who is on the screen says which keys it takes; the last to come has the first word. */
+
+import type { Key } from "./i18n.svelte";
+
+export interface Hotkey {
+  /** As `KeyboardEvent.key`, with `Ctrl+` or `Shift+` before it. */
+  key: string;
+  /** What it does, for the list on `?`. */
+  says: Key;
+  /** Whether it was used; false lets the key go on. */
+  run: () => boolean | void;
+  /** Taken only outside of fields. */
+  outside?: boolean;
+}
+
+const layers: Hotkey[][] = $state([]);
+
+/** Takes these keys until what is returned is called. */
+export function take(keys: Hotkey[]): () => void {
+  layers.push(keys);
+  const layer = layers[layers.length - 1];
+  return () => {
+    const at = layers.findIndex((each) => each === layer);
+    if (at >= 0) layers.splice(at, 1);
+  };
+}
+
+/** All keys taken now, each once. */
+export function taken(): Hotkey[] {
+  const found = new Map<string, Hotkey>();
+  for (const layer of layers) for (const each of layer) found.set(each.key, each);
+  return [...found.values()];
+}
+
+/** Gives a key to who takes it. */
+export function pressed(event: KeyboardEvent): void {
+  if (event.defaultPrevented || event.isComposing || event.repeat) return;
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const key = `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.shiftKey && name.length > 1 ? "Shift+" : ""}${name}`;
+  const field = event.target instanceof Element && event.target.closest("input, textarea, select") !== null;
+  for (let at = layers.length - 1; at >= 0; at--) {
+    for (const each of layers[at] ?? []) {
+      if (each.key !== key || (each.outside === true && field)) continue;
+      if (each.run() === false) continue;
+      event.preventDefault();
+      return;
+    }
+  }
+}
