@@ -1,5 +1,7 @@
 /** What the desk tells its pages as it happens (`GET /api/events`), and the orders that a page gives. */
 
+import type { components } from "./schema";
+
 export type Presence = "present" | "away" | "offline";
 export type Line = "idle" | "ringing" | "busy" | "wrap_up" | "unreachable";
 
@@ -31,17 +33,7 @@ export interface Consultation {
   with: "client" | "manager";
 }
 
-export interface ClientSummary {
-  id: number;
-  kind: "person" | "company";
-  name: string;
-  organisation: string;
-  numbers: string[];
-  email: string;
-  notes: string;
-  owner: string | null;
-  last_contact_at: string | null;
-}
+export type ClientSummary = components["schemas"]["Client"];
 
 export type InterestStatus = "new" | "active" | "won" | "lost";
 

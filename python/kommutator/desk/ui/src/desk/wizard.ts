@@ -377,15 +377,9 @@ function gone(wizard: Wizard, what: Gone): Step {
   }
   if (wizard.phase === "over" || wizard.closed !== null) return just(wizard);
   if (what.why === "elsewhere") return passed({ ...wizard, phase: "over" });
-  const ending: Ending = what.why === "hung_up" ? "us" : "client";
-  return just({
-    ...wizard,
-    phase: "over",
-    ending,
-    pending: null,
-    asking: ending === "us" && wizard.acceptance === "idle",
-    notice: ending === "client" ? { code: "client_gone", about: "" } : wizard.notice,
-  });
+  const ending: Ending = what.why === "hung_up" ? "client" : "us";
+  const notice: Notice | null = ending === "client" ? { code: "client_gone", about: "" } : wizard.notice;
+  return just({ ...wizard, phase: "over", ending, pending: null, notice });
 }
 
 /** The call is the manager's: the wizard closes, and nothing is registered. */

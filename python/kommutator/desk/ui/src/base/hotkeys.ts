@@ -13,22 +13,27 @@ export interface Hotkey {
   outside?: boolean;
 }
 
-const layers: Hotkey[][] = $state([]);
+interface Layer {
+  keys: Hotkey[];
+  modal: boolean;
+}
 
-/** Takes these keys until what is returned is called. */
-export function take(keys: Hotkey[]): () => void {
-  layers.push(keys);
-  const layer = layers[layers.length - 1];
+const layers: Layer[] = [];
+
+/** Takes these keys until what is returned is called. `modal`: no key goes on to what lies below. */
+export function take(keys: Hotkey[], modal = false): () => void {
+  const layer = { keys, modal };
+  layers.push(layer);
   return () => {
-    const at = layers.findIndex((each) => each === layer);
+    const at = layers.indexOf(layer);
     if (at >= 0) layers.splice(at, 1);
   };
 }
 
-/** All keys taken now, each once. */
+/** All keys that are taken outside of dialogs, each once. */
 export function taken(): Hotkey[] {
   const found = new Map<string, Hotkey>();
-  for (const layer of layers) for (const each of layer) found.set(each.key, each);
+  for (const layer of layers) if (!layer.modal) for (const each of layer.keys) found.set(each.key, each);
   return [...found.values()];
 }
 
@@ -39,11 +44,13 @@ export function pressed(event: KeyboardEvent): void {
   const key = `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${event.shiftKey && name.length > 1 ? "Shift+" : ""}${name}`;
   const field = event.target instanceof Element && event.target.closest("input, textarea, select") !== null;
   for (let at = layers.length - 1; at >= 0; at--) {
-    for (const each of layers[at] ?? []) {
+    const layer = layers[at]!;
+    for (const each of layer.keys) {
       if (each.key !== key || (each.outside === true && field)) continue;
       if (each.run() === false) continue;
       event.preventDefault();
       return;
     }
+    if (layer.modal) return;
   }
 }
