@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from kommutator.crm.pool import Tx
+from kommutator.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,18 @@ async def of_user(tx: Tx, user_id: int) -> list[Draft]:
         user_id,
     )
     return [Draft(**dict(row)) for row in rows]
+
+
+async def get(tx: Tx, id: str, user_id: int) -> Draft:
+    """One wizard of a user. Raises `NotFound`."""
+    row = await tx.one(
+        """select id, user_id, call_id, content, revision, created_at, updated_at from drafts
+           where company_id = $1 and id = $2 and user_id = $3""",
+        id, user_id,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound("draft", id)
+    return Draft(**dict(row))
 
 
 async def discard(tx: Tx, id: str, user_id: int) -> bool:

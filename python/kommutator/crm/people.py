@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kommutator.crm.pool import Tx
+from kommutator.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,17 @@ class ServiceType:
     active: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The company, as its active version has it."""
+
+    name: str
+    country: str
+    timezone: str
+    language: str
+    active_version: int | None
+
+
 async def employees(tx: Tx, *, service_type: str | None = None, everybody: bool = False) -> list[Employee]:
     """The employees in the document's order; of the departments that provide a service type, when one is given.
 
@@ -61,6 +73,25 @@ async def employees(tx: Tx, *, service_type: str | None = None, everybody: bool 
         service_type, everybody,
     )  # fmt: skip
     return [Employee(**dict(row)) for row in rows]
+
+
+async def get(tx: Tx, employee: str) -> Employee:
+    """One employee, one who has left too. One row by key. Raises `NotFound`."""
+    row = await tx.one(
+        """select id, name, department, rank, endpoint, mobile, email, active from employees
+           where company_id = $1 and id = $2""",
+        employee,
+    )
+    if row is None:
+        raise NotFound("employee", employee)
+    return Employee(**dict(row))
+
+
+async def company(tx: Tx) -> Company:
+    """The company's own card. One row by key."""
+    row = await tx.one("select name, country, timezone, language, active_version from companies where id = $1")
+    assert row is not None
+    return Company(**dict(row))
 
 
 async def departments(tx: Tx) -> list[Department]:
