@@ -1,6 +1,6 @@
 /** What the desk tells its pages as it happens (`GET /api/events`), and the orders that a page gives. */
 
-import type { components } from "./schema";
+import type { Client, Interaction, Interest } from "./types";
 
 export type Presence = "present" | "away" | "offline";
 export type Line = "idle" | "ringing" | "busy" | "wrap_up" | "unreachable";
@@ -33,33 +33,6 @@ export interface Consultation {
   with: "client" | "manager";
 }
 
-export type ClientSummary = components["schemas"]["Client"];
-
-export type InterestStatus = "new" | "active" | "won" | "lost";
-
-export interface InterestSummary {
-  id: number;
-  client_id: number;
-  topic: string;
-  to_do: string;
-  service_type: string | null;
-  status: InterestStatus;
-  assignee: string | null;
-  department: string | null;
-  due_at: string | null;
-  created_at: string;
-}
-
-export interface InteractionSummary {
-  id: number;
-  client_id: number;
-  kind: "call" | "call_back" | "email" | "note";
-  call_id: string | null;
-  employee: string | null;
-  topic: string;
-  at: string;
-}
-
 export type CardState = "offered" | "talking" | "consulting" | "over";
 
 /** A call at this desk, and what is known of who calls. */
@@ -76,10 +49,10 @@ export interface Card {
   over_at: string | null;
   over_by: "client" | "us" | null;
   held: boolean;
-  matches: ClientSummary[];
+  matches: Client[];
   owner: string | null;
-  interests: InterestSummary[];
-  interactions: InteractionSummary[];
+  interests: Interest[];
+  interactions: Interaction[];
   tags: Record<string, string>;
   consultation: Consultation | null;
   draft_id: string | null;

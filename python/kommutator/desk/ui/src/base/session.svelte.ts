@@ -1,17 +1,17 @@
 /** Who is signed in, and what company this is. */
 
-import { api, got, guard, onSignedOut, send } from "../api/client";
+import { api, got, guard, onSignedOut } from "../api/client";
 import { Problem } from "../api/problem";
-import type { components } from "../api/schema";
+import type { Me, Role } from "../api/types";
 import { inZone } from "./time.svelte";
-
-export type Me = components["schemas"]["Me"];
-export type Role = Me["role"];
 
 const ROLES: readonly Role[] = ["operator", "manager", "supervisor", "administrator"];
 
 class Session {
   me = $state<Me | null>(null);
+  company = $state("");
+  /** The two letters of the company's country. */
+  country = $state("RU");
   /** `unknown` until the desk has been asked; `unreachable` when it does not answer. */
   state = $state<"unknown" | "signed_out" | "signed_in" | "unreachable">("unknown");
 
@@ -43,6 +43,14 @@ class Session {
     this.state = "signed_in";
   }
 
+  /** Learns the company's name and zone. */
+  async learn(): Promise<void> {
+    const company = await got(api.GET("/api/company"));
+    inZone(company.timezone);
+    this.company = company.name;
+    this.country = company.country;
+  }
+
   /** Whether the user may what this role may. */
   may(role: Role): boolean {
     return this.me !== null && ROLES.indexOf(this.me.role) >= ROLES.indexOf(role);
@@ -55,5 +63,3 @@ class Session {
 }
 
 export const session = new Session();
-void send;
-void inZone;

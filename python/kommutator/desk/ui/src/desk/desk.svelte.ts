@@ -1,6 +1,6 @@
 /** The operator's desk as state: the wizards of her calls, what is live, and what is on its way to the desk process. */
 
-import { send } from "../api/client";
+import { api, send } from "../api/client";
 import type { Card, OrderDone, Presence, Snapshot } from "../api/live";
 import { passing, Problem } from "../api/problem";
 import { persistently } from "../api/retry";
@@ -91,7 +91,7 @@ class Desk {
             this.workChanged += 1;
           },
           passed_to_me: (passed) => this.passed(passed),
-          version: () => void loadPeople(people).catch(() => undefined),
+          version: () => void loadPeople().catch(() => undefined),
         },
         (connected) => this.link(connected),
       ),
@@ -154,7 +154,7 @@ class Desk {
     const before = this.presence;
     this.presence = presence;
     try {
-      await persistently(() => send("PUT", "/api/me/presence", { presence }), ORDER_MS);
+      await persistently(() => api.PUT("/api/me/presence", { body: { presence } }), ORDER_MS);
     } catch (error) {
       this.presence = before;
       tell(t("presence.failed", { reason: reasonOf(error) }), "bad");
@@ -180,7 +180,7 @@ class Desk {
 
   private async load(): Promise<void> {
     await Promise.all([
-      persistently(() => loadPeople(people), Number.POSITIVE_INFINITY),
+      persistently(() => loadPeople(), Number.POSITIVE_INFINITY),
       persistently(() => this.drafts!.all(), Number.POSITIVE_INFINITY).then((found) => this.restore(found)),
     ]).catch((error: unknown) => {
       if (!(error instanceof Problem && error.status === 401)) tell(reasonOf(error), "bad");

@@ -1,28 +1,7 @@
 /** Departments, employees and service types of the active version, and the live facts of everybody. */
 
 import type { FloorFact } from "../api/live";
-
-export interface Employee {
-  id: string;
-  name: string;
-  department: string | null;
-  rank: number | null;
-  endpoint: string | null;
-  mobile: string | null;
-  email: string | null;
-  active: boolean;
-}
-
-export interface Department {
-  id: string;
-  name: string;
-  service_types: string[];
-}
-
-export interface ServiceType {
-  id: string;
-  name: string;
-}
+import type { Department, Employee, ServiceType } from "../api/types";
 
 class People {
   employees = $state.raw<Employee[]>([]);

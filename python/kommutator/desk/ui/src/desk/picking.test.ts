@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import type { FloorFact, Line, Presence } from "../api/live";
-import type { Department, Employee } from "./people.svelte";
+import type { Department, Employee } from "../api/types";
 import { groups, reach, type View } from "./picking";
 
 const person = (id: string, name: string, department: string | null, rank: number | null = null): Employee => ({

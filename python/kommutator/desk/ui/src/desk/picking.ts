@@ -1,7 +1,7 @@
 /** Whom the picker shows, in which order: pure, so that its rules can be tested. */
 
 import type { FloorFact } from "../api/live";
-import type { Department, Employee } from "./people.svelte";
+import type { Department, Employee } from "../api/types";
 
 /** Who can take the call now, who will be free, who is absent. */
 export type Reach = "free" | "soon" | "absent";

@@ -1,11 +1,9 @@
 /** What is typed into the search field of each wizard, and what it found. */
 
 import { api, got } from "../api/client";
-import type { components } from "../api/schema";
+import type { Client } from "../api/types";
 import { t } from "../base/i18n.svelte";
 import type { Wizard } from "./wizard";
-
-export type Client = components["schemas"]["Client"];
 
 const AFTER_MS = 200;
 const FEWEST = 3;
@@ -29,7 +27,7 @@ class Searches {
       failed: false,
       searching: false,
     };
-    const matches = search.found ?? ((wizard.card?.matches ?? []) as Client[]);
+    const matches = search.found ?? (wizard.card?.matches ?? []);
     const known = search.found !== null || wizard.card !== null;
     const says = search.failed
       ? t("unreachable")

@@ -51,11 +51,16 @@ const client = (id: number) => ({
   kind: "person" as const,
   name: `Клиент ${id}`,
   organisation: "Вектор",
-  numbers: ["+79161234567"],
+  numbers: [{ number: "+79161234567", national: "8 (916) 123-45-67" }],
   email: "c@example.test",
   notes: "",
   owner: "anna",
+  member_of: null,
   last_contact_at: null,
+  merged_into: null,
+  revision: 1,
+  created_at: AT,
+  updated_at: AT,
 });
 
 /** A wizard after all that; the effects of the last. */

@@ -6,7 +6,8 @@
  * in by different events and lead to the same states: a button only gives an order, the card says what became of it.
  */
 
-import type { Card, Consultation, Gone, InterestSummary, OrderKind } from "../api/live";
+import type { Card, Consultation, Gone, OrderKind } from "../api/live";
+import type { Interest } from "../api/types";
 
 export interface Fields {
   phone: string;
@@ -96,7 +97,7 @@ export type Happened =
   | { kind: "typed"; field: keyof Fields; value: string }
   | { kind: "assigned"; manager: string; department: string }
   | { kind: "chosen"; client: Chosen; card?: { name: string; company: string; email: string; owner: string | null } }
-  | { kind: "continued"; interest: InterestSummary | null }
+  | { kind: "continued"; interest: Interest | null }
   | { kind: "command"; command: Command; order: string }
   | { kind: "order_done"; order: string; done: boolean; reason: string | null }
   | { kind: "order_unsent"; order: string }
@@ -420,7 +421,7 @@ function chose(
   return { ...wizard, chosen: client, continues: null, fields, errors, revision: wizard.revision + 1 };
 }
 
-function continued(wizard: Wizard, interest: InterestSummary | null): Wizard {
+function continued(wizard: Wizard, interest: Interest | null): Wizard {
   if (interest === null) return { ...wizard, continues: null, revision: wizard.revision + 1 };
   const keep = (field: keyof Fields, value: string) =>
     wizard.touched.includes(field) ? wizard.fields[field] : value;
