@@ -12,6 +12,7 @@ import { setClock } from "../base/time.svelte";
 import { tell } from "../base/toasts.svelte";
 import { Drafts } from "./drafts";
 import { acceptEnquiry, draftsAtDesk, errorsOf, loadPeople } from "./enquiry";
+import { reasonText as failure } from "../words/reasons";
 import { listen, type NewInterest, type Passed } from "./events";
 import { people } from "./people.svelte";
 import {
@@ -129,6 +130,14 @@ class Desk {
     if (next.closed !== null) this.close(next);
   }
 
+  /** Answers the call that rings: the one on the screen, else the one that rings longest. False when none does. */
+  answer(): boolean {
+    const ringing = this.selected?.phase === "offered" ? this.selected : this.offered[0];
+    if (ringing === undefined) return false;
+    this.command({ press: "answer" }, ringing.id);
+    return true;
+  }
+
   /** Shows a wizard. */
   select(id: string): void {
     this.selectedId = id;
@@ -157,7 +166,7 @@ class Desk {
       await persistently(() => api.PUT("/api/me/presence", { body: { presence } }), ORDER_MS);
     } catch (error) {
       this.presence = before;
-      tell(t("presence.failed", { reason: reasonOf(error) }), "bad");
+      tell(t("presence.failed", { reason: failure(error) }), "bad");
     }
   }
 
@@ -173,7 +182,7 @@ class Desk {
       else tell(t("callback.refused", { reason: reasonText(told.reason ?? "") }), "bad");
       return told.done;
     } catch (error) {
-      tell(t("callback.refused", { reason: reasonOf(error) }), "bad");
+      tell(t("callback.refused", { reason: failure(error) }), "bad");
       return false;
     }
   }
@@ -183,7 +192,7 @@ class Desk {
       persistently(() => loadPeople(), Number.POSITIVE_INFINITY),
       persistently(() => this.drafts!.all(), Number.POSITIVE_INFINITY).then((found) => this.restore(found)),
     ]).catch((error: unknown) => {
-      if (!(error instanceof Problem && error.status === 401)) tell(reasonOf(error), "bad");
+      if (!(error instanceof Problem && error.status === 401)) tell(failure(error), "bad");
     });
   }
 
@@ -377,11 +386,6 @@ export function reasonText(code: string): string {
 
 function codeOf(error: unknown): string {
   return error instanceof Problem ? error.detail || error.code : String(error);
-}
-
-/** Any failure in words. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Problem ? error.detail || error.code : t("unreachable");
 }
 
 export const desk = new Desk();
