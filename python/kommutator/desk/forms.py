@@ -13,9 +13,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
-MAX_ID: Final = 2**63 - 1
-"""Of an id in the database."""
-MAX_NUMBER: Final = 2**31 - 1
+MAX_ID: Final = 10**15 - 1
+"""Of an id, and of a count: JavaScript has them exactly."""
+MAX_NUMBER: Final = 10**9 - 1
 """Of a version's number."""
 
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
