@@ -170,14 +170,15 @@ async def stage(db: Database, staged: Callable[..., Stage]) -> AsyncIterator[Sta
 
 
 @pytest.fixture
-async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
-    """A connection to a real server."""
+async def live(db: Database, staged: Callable[..., Stage], tmp_path: Path) -> AsyncIterator[Stage]:
+    """A desk that is connected to a real exchange."""
     nats = EmbeddedNats(tmp_path / "nats")
     address = await asyncio.to_thread(nats.start)
     exchange = Exchange(ExchangeSettings((address.url,), address.user, address.password), "test")
+    made = staged(db, exchange)
     running = asyncio.create_task(exchange.run())
     await exchange.ready()
-    yield exchange
+    yield made
     running.cancel()
     await asyncio.wait([running])
     await asyncio.to_thread(nats.stop)

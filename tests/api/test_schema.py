@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kommutator.crm import missed, outbox, recordings, tasks
-from kommutator.crm.pool import Database
 from kommutator.desk.auth import cookies
-from kommutator.exchange.nats.client import Exchange
 from tests.api.conftest import NOW, Browser, Stage
 from tests.api.serving import served
 
@@ -30,10 +27,8 @@ ENDS_SESSIONS = ("sign_out", "sign_out_everywhere", "sign_user_out", "set_user_p
 """Schemathesis asks for what it was told of: it ends its own session with these."""
 
 
-async def test_the_api_is_as_its_document_says(
-    db: Database, staged: Callable[..., Stage], exchange: Exchange, tmp_path: Path
-) -> None:
-    stage = staged(db, exchange)
+async def test_the_api_is_as_its_document_says(live: Stage, tmp_path: Path) -> None:
+    stage = live
     await furnished(stage)
     browser = await stage.signed_in("root")
     async with served(stage.app) as address:
