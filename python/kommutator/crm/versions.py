@@ -107,10 +107,15 @@ def draft_of(given: dict[str, bytes], from_ms: int) -> Draft:
             raise CompanyUnreadable(error.message, _relative(error.file, folder), error.line) from None
         except OSError as error:
             raise Refused(f"these files cannot be a folder: {error.strerror}") from None
-    for finding in draft.report.findings:
+    _localise(draft.report, folder)
+    return draft
+
+
+def _localise(report: CheckReport, folder: Path) -> None:
+    """Findings name files relative to the document's folder: where that was unpacked is nobody's business."""
+    for finding in report.findings:
         finding["file"] = _relative(finding.get("file"), folder)
         finding["message"] = finding["message"].replace(str(folder), "the document's folder")
-    return draft
 
 
 def _relative(file: str | None, folder: Path) -> str | None:
@@ -303,9 +308,7 @@ def _in_folder(kept: dict[str, bytes]) -> Iterator[Path]:
 def _check(kept: dict[str, bytes], from_ms: int) -> CheckReport:
     with _in_folder(kept) as folder:
         found = check_loaded(load(folder), from_ms)
-    for finding in found.findings:
-        if finding.get("file"):
-            finding["file"] = str(Path(finding["file"]).relative_to(folder))
+    _localise(found, folder)
     return found
 
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 import orjson
 from quart import Quart, Request, Response
 from werkzeug.routing import BaseConverter, IntegerConverter
-from werkzeug.routing.map import Map
 
 from kommutator.desk import document, operations, problems, requests
 from kommutator.desk.audit import routes as audit
@@ -112,21 +111,15 @@ class _Desk(Quart):
 
 
 class _Id(IntegerConverter):
-    """A key of the database."""
+    """A key of the database. Its bound is that of the pattern: what is beyond it is no such address (404)."""
 
-    regex = "[1-9][0-9]{0,18}"
-
-    def __init__(self, url_map: Map) -> None:
-        super().__init__(url_map, min=1, max=MAX_ID)
+    regex = f"[1-9][0-9]{{0,{len(str(MAX_ID)) - 1}}}"
 
 
 class _Number(IntegerConverter):
     """The number of a version."""
 
-    regex = "[1-9][0-9]{0,9}"
-
-    def __init__(self, url_map: Map) -> None:
-        super().__init__(url_map, min=1, max=MAX_NUMBER)
+    regex = f"[1-9][0-9]{{0,{len(str(MAX_NUMBER)) - 1}}}"
 
 
 class _Word(BaseConverter):

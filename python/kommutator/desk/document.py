@@ -35,7 +35,7 @@ _HEADERS: Final = {
 }
 _OPTIONAL: Final = frozenset({"Range"})
 _SAYS: Final = {
-    400: "The body is no JSON.",
+    400: "The body is no JSON, or a header is malformed.",
     401: "Not signed in, or the login, password or token is wrong.",
     403: "The role or the scope is not enough, or the CSRF token is missing.",
     404: "There is no such thing.",
@@ -183,7 +183,7 @@ def _errors(operation: Operation) -> set[int]:
     elif operation.takes:
         statuses |= {413, 415, 422}
     if operation.if_match:
-        statuses |= {412, 428}
+        statuses |= {400, 412, 428}
     return statuses
 
 

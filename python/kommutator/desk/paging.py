@@ -40,11 +40,6 @@ class Page(View, Generic[V]):
     next: str | None
     """What `after` is for the next page; null: this is the last one."""
 
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """`Page[Client]` is `ClientPage` in the document."""
-        return f"{params[0].__name__}Page"
-
 
 def cut(rows: Sequence[T], limit: int, key: Callable[[T], Sequence[object]]) -> tuple[Sequence[T], str | None]:
     """The page of `rows`, which were read with `limit + 1`, and the cursor of the next one."""

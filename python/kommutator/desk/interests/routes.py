@@ -60,6 +60,7 @@ async def my_interests(asked: Asked, query: WorkplaceQuery) -> Interests:
     statuses=(201, 200),
     revision=True,
     headers=("Idempotency-Key",),
+    also=(404,),
 )
 async def create_interest(asked: Asked, body: NewInterest) -> Reply:
     """Makes an interest of a known client; the same key again gives the one that it made (200)."""

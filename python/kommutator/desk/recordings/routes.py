@@ -40,6 +40,7 @@ async def get_sound(asked: Asked, name: str) -> Response:
     if file is None:
         raise Problem(404, "not_found", f"the sound of recording {name} is not here")
     response = await send_file(file, mimetype="audio/wav", conditional=True, add_etags=False)
+    response.headers["Accept-Ranges"] = "bytes"
     response.headers["Cache-Control"] = "private, no-store"
     return response
 

@@ -46,6 +46,6 @@ def packed(files: dict[str, bytes]) -> bytes:
 
 def _without_folder(files: dict[str, bytes]) -> dict[str, bytes]:
     tops = {path.partition("/")[0] for path in files}
-    if len(tops) != 1 or any("/" not in path for path in files):
+    if len(tops) != 1 or tops <= {"", ".", ".."} or any("/" not in path for path in files):
         return files
     return {path.partition("/")[2]: content for path, content in files.items()}

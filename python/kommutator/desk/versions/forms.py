@@ -40,7 +40,7 @@ class Finding(View):
     """What the check says."""
 
     code: str
-    severity: Literal["error", "warning", "info"]
+    severity: Literal["error", "warning", "note"]
     scheme: str | None = None
     node: str | None = None
     file: str | None = None
