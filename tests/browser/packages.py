@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-REVISION = 1
+REVISION = 2
 """Raised when the content of a cached tree changes, so that an older one is made anew."""
 
 _PACKAGES = ("chromium", "fonts-dejavu-core")
@@ -96,13 +96,25 @@ def _fetch(base: Path, root: Path) -> None:
         _run(["dpkg", "-x", str(package), str(tree)], package.name)
     for pattern in _NEVER_RUN:
         shutil.rmtree(tree / pattern, ignore_errors=True)
-    fonts = f"<dir>{root}/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{root}/fontcache</cachedir>"
-    (tree / "fonts.conf").write_text(
-        f'<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>{fonts}</fontconfig>'
-    )
+    (tree / "fonts.conf").write_text(_fonts(root))
     tree.rename(root)
     (root / ".complete").touch()
     shutil.rmtree(base / "part")
+
+
+def _fonts(root: Path) -> str:
+    """DejaVu Sans for whatever has no serifs, so that pictures look alike on all machines."""
+    alias = "".join(
+        f"<alias><family>{family}</family><prefer><family>{font}</family></prefer></alias>"
+        for family, font in (
+            ("system-ui", "DejaVu Sans"),
+            ("sans-serif", "DejaVu Sans"),
+            ("ui-monospace", "DejaVu Sans Mono"),
+            ("monospace", "DejaVu Sans Mono"),
+        )
+    )
+    folders = f"<dir>{root}/usr/share/fonts</dir><cachedir>{root}/fontcache</cachedir>"
+    return f'<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>{folders}{alias}</fontconfig>'
 
 
 def _run(command: Sequence[str], what: str) -> None:
