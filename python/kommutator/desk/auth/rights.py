@@ -103,6 +103,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "list_activations": Right("supervisor", "versions:read"),
     "check_document": Right("supervisor", "versions:read"),
     "import_version": Right("administrator", "versions:write"),
+    "change_cards": Right("administrator", "versions:write"),
     "activate_version": Right("administrator", "versions:write"),
     "roll_back": Right("administrator", "versions:write"),
     # accounts: no machine

@@ -1,0 +1,1 @@
+"""The company's cards, changed by making another version."""
