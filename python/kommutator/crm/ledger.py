@@ -19,10 +19,10 @@ import structlog
 
 from kommutator.crm import clients, effects, missed
 from kommutator.crm.effects import Effects
-from kommutator.crm.entries import Began, Ended, Entry, Found, Kept, Turned, call_of, read
 from kommutator.crm.numbers import normalize
 from kommutator.crm.pool import Database, Tx
 from kommutator.errors import BadEntry
+from kommutator.routing.entries import Began, CallEntry, Ended, Kept, SpoolEntry, Turned, read
 from kommutator.routing.record import CallRecord
 from kommutator.routing.turn import Turn
 
@@ -41,8 +41,8 @@ class Told(Protocol):
         ...
 
     @property
-    def entry(self) -> msgspec.Struct:
-        """`Began`, `Turned`, `Ended` or `Found`, with their tags."""
+    def entry(self) -> CallEntry:
+        """What happened."""
         ...
 
 
@@ -59,15 +59,14 @@ class Ledger:
         About ten statements a batch, four more for each call that ends and two for each effect: some 900 whole calls a second in
         batches of 300 entries. Raises `BadEntry` for one that cannot be written, and then writes nothing; `DatabaseUnreachable`.
         """
-        entries = [read(msgspec.json.encode(each.entry)) for each in told]
-        await self._write(entries, {call_of(e): (each.router, each.pbx) for e, each in zip(entries, told, strict=True)})
+        await self._write([each.entry for each in told], {each.entry.call: (each.router, each.pbx) for each in told})
 
     async def write_lines(self, lines: Sequence[bytes], router: str = "", pbx: str = "") -> None:
         """`write` for lines of one router's spool."""
         entries = [read(line) for line in lines]
-        await self._write(entries, {call_of(entry): (router, pbx) for entry in entries})
+        await self._write(entries, {entry.call: (router, pbx) for entry in entries})
 
-    async def _write(self, entries: Sequence[Entry], sources: Mapping[str, tuple[str, str]]) -> None:
+    async def _write(self, entries: Sequence[SpoolEntry], sources: Mapping[str, tuple[str, str]]) -> None:
         if not entries:
             return
         try:
@@ -79,21 +78,21 @@ class Ledger:
 
 class _Batch:
     def __init__(
-        self, tx: Tx, country: str, entries: Sequence[Entry], sources: Mapping[str, tuple[str, str]], log: Any
+        self, tx: Tx, country: str, entries: Sequence[SpoolEntry], sources: Mapping[str, tuple[str, str]], log: Any
     ) -> None:
         self._tx = tx
         self._country = country
         self._entries = entries
         self._sources = sources
         self._log = log
-        self._touched = sorted({call_of(entry) for entry in entries})
+        self._touched = sorted({entry.call for entry in entries})
 
     async def write(self) -> None:
         # The calls' rows are taken in one order, so that two writers wait for each other and never lock each other out.
         await self._begin()
         new: list[Effects] = []
         for entry in self._entries:
-            if isinstance(entry, Kept | Found):
+            if isinstance(entry, Kept):
                 new += await self._keep(entry.record)
         new += await self._turn([entry for entry in self._entries if isinstance(entry, Turned)])
         ended = await self._end([entry for entry in self._entries if isinstance(entry, Ended)])
@@ -106,7 +105,7 @@ class _Batch:
         for entry in self._entries:
             if isinstance(entry, Began):
                 known.setdefault(entry.call, entry)
-            elif isinstance(entry, Kept | Found):
+            elif isinstance(entry, Kept):
                 record = entry.record
                 known.setdefault(record.call_id, Began(record.call_id, record.did, record.caller, record.began_ms))
         told = [known.get(call) for call in self._touched]
