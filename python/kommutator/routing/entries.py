@@ -6,18 +6,13 @@ readers ignore what they do not know.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
 from kommutator.errors import BadEntry
 from kommutator.routing.record import CallRecord
 from kommutator.routing.turn import Turn
-
-Disposition = Literal[
-    "answered", "voicemail", "abandoned", "no_answer", "busy", "unavailable", "informed", "transferred", "failed"
-]
-Fault = Literal["caller", "callee", "pbx", "ours", "none"]
 
 
 class Began(msgspec.Struct, frozen=True, tag="began", tag_field="kind"):
@@ -44,8 +39,9 @@ class Ended(msgspec.Struct, frozen=True, tag="ended", tag_field="kind"):
 
     call: str
     at: int
-    disposition: Disposition
-    fault: Fault
+    disposition: str
+    """One of the contract's; the ledger refuses any other."""
+    fault: str
 
 
 class Kept(msgspec.Struct, frozen=True, tag="kept", tag_field="kind"):
