@@ -6,6 +6,7 @@ do not know.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -26,6 +27,8 @@ FLOOR: Final = "floor"
 """The bucket of presence and lines."""
 COMPANY: Final = "company"
 """The bucket of which version is active, and the object store of the versions themselves."""
+RECORDINGS: Final = "recordings"
+"""The object store of recordings on their way from a router to the desk; an object is named by its `recording_key`."""
 ACTIVE: Final = "active"
 """The key of the active version."""
 
@@ -53,6 +56,11 @@ def orders_subject(router: str) -> str:
 def alive_subject(pbx: str) -> str:
     """Where the router of a PBX says that it lives."""
     return f"kt.alive.{token(pbx)}"
+
+
+def recording_key(recording: str) -> str:
+    """The object's name of a recording: its own, where that is safe as the name of a file, as ids of calls are."""
+    return re.sub(r"[^A-Za-z0-9._~-]", "_", recording)
 
 
 OWNER_SUBJECT: Final = "kt.lookup.owner"

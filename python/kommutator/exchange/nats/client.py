@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -230,6 +230,24 @@ class Connection:
             except nats.js.errors.ObjectNotFoundError:
                 return None
             return content.getvalue()
+
+    async def remove(self, bucket: str, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        async with self._within(None):
+            with suppress(nats.js.errors.ObjectNotFoundError):
+                await (await self._js.object_store(bucket)).delete(name)
+
+    async def watch_objects(self, bucket: str) -> AsyncIterator[str | None]:
+        """The names of all objects, then None, then every new one, until the connection is lost."""
+        async with self._within(None):
+            watcher = await (await self._js.object_store(bucket)).watch(ignore_deletes=True)
+        try:
+            async for info in watcher:
+                yield None if info is None else info.name
+        finally:
+            if not self.lost.is_set():
+                async with self._within(_CLOSE_S):
+                    await watcher.stop()  # type: ignore[no-untyped-call]
 
     @property
     def jetstream(self) -> JetStreamContext:
