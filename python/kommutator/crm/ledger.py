@@ -10,6 +10,7 @@ written in one transaction, so that no effect is without its turn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -17,11 +18,12 @@ import asyncpg
 import msgspec
 import structlog
 
-from kommutator.crm import clients, effects, missed
+from kommutator.crm import clients, effects, missed, versions
 from kommutator.crm.effects import Effects
 from kommutator.crm.numbers import normalize
 from kommutator.crm.pool import Database, Tx
-from kommutator.errors import BadEntry
+from kommutator.engine import Engine
+from kommutator.errors import BadEntry, BadState
 from kommutator.routing.entries import Began, CallEntry, Ended, Kept, SpoolEntry, Turned, read
 from kommutator.routing.record import CallRecord
 from kommutator.routing.turn import Turn
@@ -177,8 +179,12 @@ class _Batch:
 
     async def _note_versions(self, turned: Sequence[Turned]) -> None:
         """Which version each call began on: of those of the same meaning, the last that was active then."""
-        said = {entry.call: entry.turn.engine_version for entry in turned if entry.turn.sequence == 0}
-        known = {call: version for call, version in said.items() if version is not None}
+        known: dict[str, str] = {}
+        for entry in turned:
+            if entry.turn.sequence == 0:
+                # A state that the engine cannot read is no reason to lose the turn.
+                with suppress(BadState):
+                    known[entry.call] = versions.identity(Engine.version_of(entry.turn.state))
         if known:
             await self._tx.run(
                 """update calls c set engine_version = given.engine_version, version = (

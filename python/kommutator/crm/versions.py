@@ -26,7 +26,6 @@ from kommutator.crm import audit, lookups, people
 from kommutator.crm.pool import Row, Tx
 from kommutator.engine import Engine
 from kommutator.errors import BadDocument, CompanyInvalid, NoRollback, NotFound, Refused
-from kommutator.routing.turn import version_text
 
 MAX_BYTES = 256 * 1024 * 1024
 """Of all files of one version."""
@@ -100,9 +99,14 @@ def read_draft(path: Path, from_ms: int) -> Draft:
 def engine_version(document: bytes) -> str | None:
     """The engine's own identity of an engine document; None for one that has errors. Compiles it: milliseconds to seconds."""
     try:
-        return version_text(Engine(document).version)
+        return identity(Engine(document).version)
     except (CompanyInvalid, BadDocument):
         return None
+
+
+def identity(version: int) -> str:
+    """An engine's identity of a version as it is written down: sixteen hexadecimal digits."""
+    return f"{version:016x}"
 
 
 async def add(tx: Tx, draft: Draft, comment: str, now: datetime) -> tuple[int, bool]:

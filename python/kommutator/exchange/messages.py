@@ -6,7 +6,6 @@ do not know.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -16,6 +15,7 @@ from kommutator.routing.entries import Began as Began
 from kommutator.routing.entries import CallEntry as CallEntry
 from kommutator.routing.entries import Ended as Ended
 from kommutator.routing.entries import Turned as Turned
+from kommutator.routing.entries import recording_key as recording_key
 
 CALLS: Final = "CALLS"
 """The durable stream of what happened to calls; one subject a router."""
@@ -56,11 +56,6 @@ def orders_subject(router: str) -> str:
 def alive_subject(pbx: str) -> str:
     """Where the router of a PBX says that it lives."""
     return f"kt.alive.{token(pbx)}"
-
-
-def recording_key(recording: str) -> str:
-    """The object's name of a recording: its own, where that is safe as the name of a file, as ids of calls are."""
-    return re.sub(r"[^A-Za-z0-9._~-]", "_", recording)
 
 
 OWNER_SUBJECT: Final = "kt.lookup.owner"

@@ -6,6 +6,7 @@ readers ignore what they do not know.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -59,6 +60,12 @@ CallEntry = Began | Turned | Ended
 """One thing that happened to one call."""
 SpoolEntry = CallEntry | Kept
 """One line of a router's spool."""
+
+
+def recording_key(recording: str) -> str:
+    """What a recording is called where names must be safe: in folders and stores. Its own name, as ids of calls usually are."""
+    return re.sub(r"[^A-Za-z0-9._~-]", "_", recording)
+
 
 _decoder: Final[msgspec.json.Decoder[SpoolEntry]] = msgspec.json.Decoder(SpoolEntry)
 

@@ -5,15 +5,10 @@ The forms are those of the engine's contract; `Turn.of` reads the engine's own J
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
-from binascii import Error as NotBase64
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
-
-_STATE_FORMAT: Final = 1
-"""Of the engine's states (`rust/engine/src/call/state.rs`): one byte of format, then the version's identity, little-endian."""
 
 Event = Mapping[str, Any]
 """An event of the contract: `{"type": "played"}` and so on."""
@@ -152,24 +147,7 @@ class Turn(msgspec.Struct, frozen=True):
         """The action's type in the contract."""
         return str(self.action.__struct_config__.tag)
 
-    @property
-    def engine_version(self) -> str | None:
-        """The identity of the company version that the call runs on, as the state says it: `Engine.version` in sixteen
-        hexadecimal digits. None for a state that is not of the format known here."""
-        try:
-            head = urlsafe_b64decode(self.state[:12])
-        except (NotBase64, ValueError):
-            return None
-        if len(head) != 9 or head[0] != _STATE_FORMAT:
-            return None
-        return version_text(int.from_bytes(head[1:], "little"))
-
     @classmethod
     def of(cls, turn: EngineTurn) -> Turn:
         """The typed form of an engine's turn. Raises `msgspec.ValidationError` when it is not of the contract."""
         return msgspec.convert(turn.to_dict(), cls)
-
-
-def version_text(version: int) -> str:
-    """A version's identity (`Engine.version`) as it is written down: sixteen hexadecimal digits."""
-    return f"{version:016x}"

@@ -14,15 +14,18 @@ alter table number_changes alter column number drop not null;
 alter table tasks add column missed_id text;
 create index open_tasks_of_missed_call on tasks (company_id, missed_id) where closed_at is null and missed_id is not null;
 
+-- As `recording_key` of the routers' side names a recording's file.
+create index recordings_by_key on recordings (company_id, regexp_replace(name, '[^A-Za-z0-9._~-]', '_', 'g'));
+
 -- Sound that arrived before the ledger told of its recording.
 create table recording_files (
     company_id integer not null references companies,
-    name text not null,
+    key text not null,
     location text not null,
     bytes bigint not null check (bytes >= 0),
     media_type text not null,
     stored_at timestamptz not null,
-    primary key (company_id, name)
+    primary key (company_id, key)
 );
 create index recording_files_by_time on recording_files (company_id, stored_at);
 
