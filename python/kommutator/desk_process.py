@@ -8,14 +8,16 @@ was cut off is begun again by the next desk, from the stream, the outbox and the
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import hypercorn.asyncio
@@ -42,7 +44,7 @@ from kommutator.desk.background.topics import Topics
 from kommutator.desk.metrics import DeskMetrics, MeasuredMemory
 from kommutator.desk.services import Services
 from kommutator.desk_channels import channels, receipt_form, sender_of
-from kommutator.errors import DatabaseUnreachable, ExchangeError
+from kommutator.errors import DatabaseUnreachable, DataFolderBusy, ExchangeError
 from kommutator.exchange.embedded import read_address
 from kommutator.exchange.nats.client import Connection, Exchange
 from kommutator.exchange.nats.floor import DeskFloor
@@ -64,8 +66,14 @@ _LOOK_S: Final = 60.0
 async def run(configuration: Configuration) -> None:
     """Run the desk until SIGTERM or SIGINT.
 
-    Raises `MigrationRefused` when the database is not this program's, and `SettingsInvalid`.
+    Raises `DataFolderBusy` when another desk works in the data folder, `MigrationRefused` when the database is not this
+    program's, and `SettingsInvalid`.
     """
+    with _the_only_desk(configuration.data / "desk"):
+        await _run(configuration)
+
+
+async def _run(configuration: Configuration) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -105,10 +113,11 @@ class _Desk:
         kept = configuration.desk.retention
         self._purge = Purge(database, folder, Kept(kept.turns, kept.recordings, kept.notices, kept.drafts), now)
 
-        outbox = CrmOutbox(database, f"{socket.gethostname()}:{os.getpid()}")
+        # One desk works in a data folder: what was claimed under its name when it begins was claimed by a dead one.
+        self._outbox = CrmOutbox(database, f"{socket.gethostname()}:{data.resolve()}")
         self._head = CompanyHead(database, sender_of(configuration.notices))
         self._channels = channels(configuration.notices, data / "desk" / "sent", self._head, RecordingFolder(folder))
-        self._sender = Sender(outbox, self._channels, SystemClock())
+        self._sender = Sender(self._outbox, self._channels, SystemClock())
         self._topics.on("outbox", lambda _told: self._sender.wake())
         form = receipt_form(configuration.notices)
         throttle = configuration.desk.throttle
@@ -127,7 +136,7 @@ class _Desk:
             secure=configuration.desk.secure,
             versions_changed=self._announce,
             topics=self._topics,
-            sms_receipt=None if form is None else HttpReceipts(outbox, form, SystemClock()).http_receipt,
+            sms_receipt=None if form is None else HttpReceipts(self._outbox, form, SystemClock()).http_receipt,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -148,7 +157,7 @@ class _Desk:
             kept = [group.create_task(self._tasks.keep(name, work)) for name, work in works.items()]
             closing = [
                 group.create_task(self._tasks.keep("http", lambda: self._serve(stop))),
-                group.create_task(self._tasks.keep("notices", self._sender.run)),
+                group.create_task(self._tasks.keep("notices", self._send)),
             ]
             await stop.wait()
             readiness.stopping()
@@ -184,6 +193,13 @@ class _Desk:
         readiness.ready(url)
         application: ASGIFramework = app.create(self._services)
         await hypercorn.asyncio.serve(application, config, shutdown_trigger=told_to_stop)
+
+    async def _send(self) -> None:
+        """Notices, until told to stop."""
+        freed = await self._outbox.release(SystemClock().now_ms())
+        if freed:
+            self._log.warning("a desk died with notices under way; they are looked at again", notices=freed)
+        await self._sender.run()
 
     async def _probe(self) -> None:
         while True:
@@ -249,6 +265,21 @@ def _dsn(configuration: Configuration) -> str:
     given = configuration.postgres.dsn
     settings = PostgresSettings(configuration.data / "postgres", None if given is None else given.get_secret_value())
     return embedded.address(settings)
+
+
+@contextmanager
+def _the_only_desk(folder: Path) -> Iterator[None]:
+    """Hold the desk's folder. Raises `DataFolderBusy`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataFolderBusy(f"{folder}: another desk works here") from error
+        yield
+    finally:
+        os.close(lock)
 
 
 async def _migrated(dsn: str) -> None:

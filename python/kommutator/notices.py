@@ -24,11 +24,22 @@ from kommutator.routing.ports import Clock
 
 @dataclass(frozen=True, slots=True)
 class CrmOutbox:
-    """`kommutator.notify.ports.Outbox` over `kommutator.crm.outbox`. `by` names this sender in the rows that it has claimed."""
+    """`kommutator.notify.ports.Outbox` over `kommutator.crm.outbox`. `by` names this sender in the rows that it has claimed: no two
+    that live have one name."""
 
     database: Database
     by: str
     settings: OutboxSettings = field(default_factory=OutboxSettings)
+
+    async def release(self, now_ms: int) -> int:
+        """Give back what an earlier sender of this name had claimed: it is dead. How many notices that were. What it had handed
+        over counts as in doubt. One look at all that wait."""
+        async with self.database.transaction() as tx:
+            return await tx.run(
+                """update outbox set next_at = least(next_at, $3), claimed_by = null
+                   where company_id = $1 and claimed_by = $2 and state = 'waiting'""",
+                self.by, _time(now_ms),
+            )  # fmt: skip
 
     async def claim(self, channel: ChannelName, limit: int, now_ms: int) -> Sequence[Notice]:
         """What is due, at most one a recipient. Two statements."""

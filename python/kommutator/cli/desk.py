@@ -10,8 +10,10 @@ from kommutator import desk_process
 from kommutator.cli.configured import config_options
 from kommutator.cli.inputs import EXIT_UNREADABLE, fail
 from kommutator.cli.memory import EXIT_DATABASE
-from kommutator.errors import MigrationRefused, SettingsInvalid
+from kommutator.errors import DataFolderBusy, MigrationRefused, SettingsInvalid
 from kommutator.settings import Settings
+
+EXIT_BUSY = 5
 
 
 @click.command("desk")
@@ -27,11 +29,14 @@ def command(settings: Settings) -> None:
     Example:
       kommutator desk --config /etc/kommutator.toml
 
-    Exit code: 0 told to stop, 2 the configuration cannot be used, 6 the database is newer than this program.
+    Exit code: 0 told to stop, 2 the configuration cannot be used, 5 another desk works in the data folder, 6 the
+    database is newer than this program.
     """
     try:
         asyncio.run(desk_process.run(settings.configuration))
     except SettingsInvalid as error:
         fail(str(error), EXIT_UNREADABLE)
+    except DataFolderBusy as error:
+        fail(str(error), EXIT_BUSY)
     except MigrationRefused as error:
         fail(str(error), EXIT_DATABASE)

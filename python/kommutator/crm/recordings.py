@@ -59,7 +59,8 @@ async def expect(
 async def stored(tx: Tx, key: str, location: str, size: int, media_type: str, now: datetime) -> Recording | None:
     """The sound has arrived there, `size` in bytes, of the recording whose `recording_key` this is.
 
-    Those who listen are told, and letters that waited for it are due. None when the ledger has not told of the recording yet: then it is found there when it does. Idempotent.
+    Those who listen are told, and letters that waited for it are due. None when the ledger has not told of the recording
+    yet: then it is found there when it does. Idempotent.
     """
     await _alone(tx, key)
     row = await tx.one(
