@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import zipfile
 from datetime import timedelta
@@ -176,6 +177,12 @@ async def test_accounts_are_kept_by_an_administrator(stage: Stage, admin: Browse
         "user.change", "user.password", "user.sign_out", "user.change", "user.sign_in", "user.create",
     ]  # fmt: skip
     assert "horse" not in str(deeds)
+
+
+async def test_a_cursor_beyond_any_version_is_told(admin: Browser) -> None:
+    for key in ("9999999999", "-1", "1.5"):
+        after = base64.urlsafe_b64encode(f"[{key}]".encode()).decode().rstrip("=")
+        await admin.json("/api/versions", 422, query_string={"after": after})
 
 
 async def test_the_last_administrator_stays_one(stage: Stage, admin: Browser) -> None:

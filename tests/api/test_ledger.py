@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import wave
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from kommutator.crm import outbox, recordings
@@ -77,6 +79,9 @@ async def test_calls_are_read_page_by_page(vera: Browser) -> None:
     rest = await vera.json("/api/calls", query_string={"limit": 4, "after": first["next"]})
     assert [each["call_id"] for each in first["items"] + rest["items"]] == [f"c{n}" for n in range(6)]
     assert rest["next"] is None
+    for key in (["0001-01-01T00:00:00+14:00", "c"], ["2026-11-18T09:00:00", "c"], ["x", "c"], [1, "c"], ["2026-11-18"]):
+        after = base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
+        await vera.json("/api/calls", 422, query_string={"after": after})
 
 
 async def test_a_call_tells_its_story(vera: Browser) -> None:

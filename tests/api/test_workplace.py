@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kommutator.crm import missed, tasks
+from kommutator.crm import drafts, missed, tasks
 from tests.api.conftest import NOW, Browser, Stage
 
 pytestmark = pytest.mark.anyio
@@ -135,7 +135,7 @@ async def test_a_list_is_read_page_by_page_while_it_grows(vera: Browser) -> None
     assert seen == [5, 4, 3, 2, 1]
 
 
-@pytest.mark.parametrize("after", ["x", "W10", "WzFd0", "WyJhIl0", "Wy0xXQ"])
+@pytest.mark.parametrize("after", ["x", "W10", "WzFd0", "WyJhIl0", "Wy0xXQ", "WzllMThd", "W251bGxd"])
 async def test_a_cursor_that_is_none_of_ours_is_told(vera: Browser, after: str) -> None:
     answer = await vera.get("/api/interests", query_string={"after": after})
     assert (answer.status_code, (await answer.get_json())["errors"][0]["path"]) == (422, "query.after")
@@ -161,6 +161,13 @@ async def test_a_draft_keeps_the_newest_and_is_its_users_own(vera: Browser, bori
     assert (await vera.json("/api/drafts/d1"))["revision"] == 3
     for fields in ({"topic": "a\u0000b"}, {"a b": 1}, {"topic": {"deep": 1}}, {"topic": "x" * 20_001}):
         assert (await vera.put("/api/drafts/d1", {"fields": fields, "revision": 9})).status_code == 422
+
+
+async def test_a_user_has_no_more_wizards_than_anybody_fills(vera: Browser) -> None:
+    for n in range(drafts.MOST):
+        assert (await vera.put(f"/api/drafts/d{n}", {"fields": {}, "revision": 1})).status_code == 200
+    assert (await vera.put("/api/drafts/more", {"fields": {}, "revision": 1})).status_code == 422
+    assert (await vera.put("/api/drafts/d0", {"fields": {}, "revision": 2})).status_code == 200
 
 
 async def test_missed_calls_wait_until_they_are_handled(stage: Stage, vera: Browser, boris: Browser) -> None:

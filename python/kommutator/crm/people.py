@@ -50,7 +50,7 @@ class ServiceType:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """The company, as its active version has it."""
+    """The company's own card, as in its active version."""
 
     name: str
     country: str

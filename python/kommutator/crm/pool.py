@@ -27,6 +27,8 @@ _LOST: Final = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.ConnectionDoesNotExistError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DeadlockDetectedError,
 )
 
 
@@ -108,6 +110,11 @@ class Database:
             yield cls(pool, settings)
         finally:
             await _close(pool)
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are open, and how many of them are idle."""
+        return self._pool.get_size(), self._pool.get_idle_size()
 
     @asynccontextmanager
     async def transaction(self, actor: str = "system") -> AsyncIterator[Tx]:

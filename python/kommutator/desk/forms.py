@@ -30,9 +30,14 @@ def _rfc3339(value: object) -> object:
     if not _RFC3339.fullmatch(value):
         raise ValueError("a time is written as in RFC 3339, with its zone: 2026-11-18T09:00:00+03:00")
     at = datetime.fromisoformat(value.upper())
-    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+    if not in_reach(at):
         raise ValueError(f"the year is to be between {_FIRST_YEAR} and {_LAST_YEAR}")
     return at
+
+
+def in_reach(at: datetime) -> bool:
+    """Whether a time is one that things here can have, in any zone."""
+    return _FIRST_YEAR <= at.year <= _LAST_YEAR
 
 
 def _instant(value: datetime) -> str:

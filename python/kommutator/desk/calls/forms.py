@@ -71,6 +71,8 @@ class Call(View):
     tags: dict[str, str]
     router: str | None
     pbx: str | None
+    version: int | None
+    """The company version that it began on."""
 
     @classmethod
     def of(cls, found: calls.Call, at_number: dict[str, list[Brief]]) -> Call:
@@ -94,6 +96,7 @@ class Call(View):
             tags=found.tags,
             router=found.router,
             pbx=found.pbx,
+            version=found.version,
         )
 
 

@@ -22,3 +22,5 @@ class Recording(View):
     """When its sound arrived here; null: it is on its way."""
     heard_at: Moment | None
     heard_by: str | None
+    expired_at: Moment | None
+    """When its sound was deleted, by the company's rule of how long it is kept."""

@@ -42,6 +42,7 @@ async def get_sound(asked: Asked, name: str) -> Response:
     response = await send_file(file, mimetype="audio/wav", conditional=True, add_etags=False)
     response.headers["Accept-Ranges"] = "bytes"
     response.headers["Cache-Control"] = "private, no-store"
+    response.timeout = None  # it takes as long as the line needs
     return response
 
 

@@ -30,6 +30,8 @@ class Task(View):
     at: Moment
     closed_at: Moment | None
     closed_by: str | None
+    missed_id: str | None
+    """The missed call that made it: the one is done when the other is."""
 
 
 class Tasks(View):

@@ -8,6 +8,7 @@ from typing import Any
 from quart import Response, request
 
 from kommutator.crm import diff, versions
+from kommutator.desk.forms import MAX_NUMBER
 from kommutator.desk.operations import Asked, Feature, Reply
 from kommutator.desk.paging import Page, PageQuery, cut, number_after
 from kommutator.desk.versions.bundle import YAML, ZIP, packed, unpacked
@@ -36,7 +37,7 @@ MAX_DOCUMENT = 64 * 1024 * 1024
 async def list_versions(asked: Asked, query: PageQuery) -> Page[Version]:
     """Versions, the newest first."""
     async with asked.transaction() as tx:
-        rows = await versions.listed(tx, before=number_after(query), limit=query.limit + 1)
+        rows = await versions.listed(tx, before=number_after(query, MAX_NUMBER), limit=query.limit + 1)
     page, after = cut(rows, query.limit, lambda each: [each.number])
     return Page[Version](items=[Version.model_validate(each) for each in page], next=after)
 
@@ -102,7 +103,9 @@ async def get_document(asked: Asked, number: int) -> Response:
         files = await versions.files(tx, number)
     body = await asyncio.to_thread(packed, files)
     name = f'attachment; filename="company-{number}.zip"'
-    return Response(body, 200, {"Content-Disposition": name}, content_type=ZIP)
+    response = Response(body, 200, {"Content-Disposition": name}, content_type=ZIP)
+    response.timeout = None  # it takes as long as the line needs
+    return response
 
 
 @feature.get("/api/versions/<number:old>/diff/<number:new>", returns=VersionDiff)
