@@ -61,7 +61,7 @@ class Desk {
   private stops: (() => void)[] = [];
 
   /** Begins for whoever is signed in. */
-  async start(): Promise<void> {
+  start(): void {
     const user = session.me;
     if (user === null) return;
     this.drafts = new Drafts<Kept>(localStorage, String(user.id), draftsAtDesk, () => {
