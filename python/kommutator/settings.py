@@ -122,8 +122,8 @@ def _read_file(file: Path) -> tuple[dict[str, Any], dict[Path_, int]]:
     except tomllib.TOMLDecodeError as error:
         message, _, place = str(error).rpartition(" (at ")
         line_of = place.removeprefix("line ").split(",")[0]
-        at = f":{line_of}" if line_of.isdigit() else ""
-        raise ConfigurationInvalid([f"{file}{at}: {message or error}"]) from error
+        line = int(line_of) if line_of.isdigit() else text.rstrip().count("\n") + 1
+        raise ConfigurationInvalid([f"{file}:{line}: {message or error}"]) from error
     return document, _lines(text)
 
 
