@@ -31,6 +31,7 @@ class Running:
     def __init__(self, command: list[str], environ: dict[str, str]) -> None:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, env=environ)
         self.heard: list[str] = []
+        self._left: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -43,17 +44,26 @@ class Running:
         self._lines.put(None)
 
     def until(self, wanted: Callable[[str], bool], patience_s: float = PATIENCE_S) -> str:
-        """The next line that is wanted; fails when the process ends without one, or after the time."""
+        """The first line that is wanted among those heard and not taken yet; fails when the process ends without one,
+        or after the time.
+
+        Lines from different sources come in any order, so lines that are passed over stay to be taken later.
+        """
         end = time.monotonic() + patience_s
+        for line in self._left:
+            if wanted(line):
+                self._left.remove(line)
+                return line
         while True:
             try:
-                line = self._lines.get(timeout=max(0.0, end - time.monotonic()))
+                heard = self._lines.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(f"not heard within {patience_s} s; heard: {self.heard[-20:]}") from None
-            assert line is not None, f"it has ended; heard: {self.heard[-20:]}"
-            self.heard.append(line)
-            if wanted(line):
-                return line
+            assert heard is not None, f"it has ended; heard: {self.heard[-20:]}"
+            self.heard.append(heard)
+            if wanted(heard):
+                return heard
+            self._left.append(heard)
 
     def said(self, **wanted: object) -> Said:
         """The next line of JSON with these values; one that is a function is asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -160,7 +161,7 @@ def test_children_of_a_killed_supervisor_stop_by_themselves(keep: Keep) -> None:
     keeper.said(process="up", event="all is ready")
     keeper.process.kill()
     for pid in pids:
-        wait_until(lambda pid=pid: gone(pid))
+        wait_until(functools.partial(gone, pid))
 
 
 def test_the_next_supervisor_sees_out_what_a_killed_one_left(keep: Keep) -> None:
@@ -206,7 +207,9 @@ def test_lines_of_json_pass_unchanged_and_others_are_wrapped(keep: Keep) -> None
 
 def test_a_log_that_nobody_reads_stops_nothing_and_what_was_dropped_is_told(tmp_path: Path) -> None:
     flooded = tmp_path / "flooded"
-    children = [("child", ["flood=200000", f"touch={flooded}", "ready", "serve"], [])]
+    children: list[tuple[str, list[str], list[str]]] = [
+        ("child", ["flood=200000", f"touch={flooded}", "ready", "serve"], [])
+    ]
     keeper = subprocess.Popen(
         [sys.executable, "-m", "tests.processes.keeper", str(tmp_path), json.dumps(children), "{}"],
         cwd=ROOT, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": f"{ROOT / 'python'}:{ROOT}"},
