@@ -63,14 +63,16 @@ RouterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-
 class Form(BaseModel):
     """What all sections have in common: unknown keys are errors, and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Log(Form):
     """The log, on standard error of each process."""
 
     form: Literal["text", "json"] = "text"
+    """For people or for machines; one JSON object a line."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
 
 
 class Postgres(Form):
@@ -88,10 +90,13 @@ class Exchange(Form):
     urls: Annotated[tuple[Annotated[str, _with_scheme("nats", "tls", "ws", "wss")], ...], BeforeValidator(_parts)] = ()
     """`nats://host:port`, one for each server of the cluster; a list, or one text with commas."""
     user: str | None = None
+    """Of the servers in `urls`; the embedded server has a password of its own."""
     password: SecretStr | None = None
+    """Of that user."""
     port: int = Field(default=0, ge=0, le=65535)
     """The embedded server's, on 127.0.0.1; 0: chosen at the first start and kept."""
     replicas: int = Field(default=1, ge=1, le=5)
+    """How many servers of a cluster keep each stream."""
 
 
 class Asterisk(Form):
@@ -101,7 +106,9 @@ class Asterisk(Form):
     url: Annotated[str, _with_scheme("http", "https")]
     """Such as `http://127.0.0.1:8088`."""
     user: str
+    """Of `ari.conf`."""
     password: SecretStr
+    """Of that user."""
     application: str = "kommutator"
     """The name in the dialplan's `Stasis(…)`; one router an application."""
     trunk: str = "PJSIP/{number}@trunk"
@@ -122,6 +129,7 @@ class Router(Form):
     """A router: it serves one PBX, and employees' phones are registered at one."""
 
     pbx: Annotated[Asterisk | Simulated, Field(discriminator="kind")]
+    """The PBX that it serves."""
     metrics: Listening | None = None
     """`host:port` where `/metrics`, `/healthz` and `/readyz` are served; without it, nowhere."""
     tts: Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)] = DEFAULT_TTS
@@ -133,13 +141,16 @@ class Throttle(Form):
     """How often a password may be wrong."""
 
     attempts: int = Field(default=5, ge=1)
+    """So many wrong ones, and no further is looked at."""
     within_s: int = Field(default=300, ge=1)
+    """The time in which they are counted."""
 
 
 class Desk(Form):
     """The desk: the API, the pages, and the services behind them."""
 
     listen: Listening = "127.0.0.1:8080"
+    """`host:port` of pages and API."""
     secure: bool = False
     """Whether browsers reach it by https: then cookies go by https only."""
     session_s: int = Field(default=12 * 3600, ge=60)
@@ -207,8 +218,9 @@ class Configuration(Form):
     """All of it."""
 
     data: Path = Path("kommutator-data")
-    """The data folder."""
+    """The data folder; written in the file as a relative path, it is beside the file."""
     company_id: int = Field(default=1, ge=1)
+    """The company's number in the record."""
     log: Log = Log()
     postgres: Postgres = Postgres()
     exchange: Exchange = Exchange()

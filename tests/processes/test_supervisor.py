@@ -157,7 +157,7 @@ def test_a_second_supervisor_is_refused_and_told_who_is_there(keep: Keep) -> Non
 
 def test_a_folder_that_takes_no_file_is_alarmed_and_the_children_are_kept(start: Start, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    children = [("child", ["ready", "serve"], [])]
+    children: list[tuple[str, list[str], list[str]]] = [("child", ["ready", "serve"], [])]
     keeper = start("-m", "tests.processes.keeper", tmp_path / "file" / "data", json.dumps(children), "{}")
     alarm = keeper.said(process="up", level="error")
     assert alarm["event"] == f"{tmp_path / 'file' / 'data'} cannot be written: Not a directory"
