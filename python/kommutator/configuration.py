@@ -87,6 +87,18 @@ class Throttle(Form):
     within_s: int = Field(default=300, ge=1)
 
 
+class Retention(Form):
+    """How long is kept what grows, in days; none: for ever. Calls themselves are always kept."""
+
+    turns: int | None = Field(default=None, ge=7)
+    """The steps of a call that has ended, with their reasons: the greater part of the ledger."""
+    recordings: int | None = Field(default=365, ge=1)
+    notices: int | None = Field(default=90, ge=1)
+    """Notices that were sent or given up."""
+    drafts: int | None = Field(default=30, ge=1)
+    """What operators typed and never accepted, since it was last touched."""
+
+
 class Desk(Form):
     """The desk: the API, the pages, and the services behind them."""
 
@@ -96,6 +108,7 @@ class Desk(Form):
     session_s: int = Field(default=12 * 3600, ge=60)
     """A session ends after so long without a request."""
     throttle: Throttle = Throttle()
+    retention: Retention = Retention()
 
 
 class FileSink(Form):
@@ -118,16 +131,50 @@ class Smpp(Form):
     tls: bool = False
 
 
+class HttpReceipts(Form):
+    """How the gateway tells what became of a message: a request to `/hooks/sms` of the desk, with these parameters."""
+
+    token: SecretStr
+    """What the parameter `token` must be: the address is open to everybody."""
+    id: str
+    """The parameter with the provider's id of the message."""
+    state: str
+    """The parameter that says what became of it."""
+    delivered: tuple[str, ...]
+    """Its values that mean delivered."""
+    undelivered: tuple[str, ...]
+    """Its values that mean that it never will be; any other is not final."""
+    error: str | None = None
+    """The parameter that says why not."""
+
+
 class HttpGateway(Form):
-    """An SMS gateway by HTTP; the request is made of templates."""
+    """An SMS gateway by HTTP; the request is made of templates.
+
+    `{to}`, `{digits}`, `{text}`, `{sender}`, `{id}` and `{secret}` may stand in `url`, `headers` and `body`. A value in an
+    answer is found by a JSON pointer (`/result/id`) or by a regular expression with one group.
+    """
 
     kind: Literal["http"]
     url: str
     method: Literal["GET", "POST", "PUT"] = "POST"
     headers: dict[str, SecretStr] = {}
     body: str | None = None
+    body_type: Literal["json", "form", "xml", "text"] = "json"
+    sender: str = ""
+    secret: SecretStr | None = None
+    """Of `{secret}`."""
+    user: str | None = None
+    """With `secret` as the password, for HTTP's basic authentication."""
     success: str | None = None
+    """What must be found in an answer of status 2xx."""
+    success_values: tuple[str, ...] = ()
+    """…and be one of these, where there are any."""
     provider_id: str | None = None
+    """Where the answer has the provider's id of the message."""
+    recognises_id: bool = False
+    """Whether the provider sends a second request of the same `{id}` only once."""
+    receipts: HttpReceipts | None = None
 
 
 class Smtp(Form):

@@ -6,13 +6,16 @@ do not know.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from kommutator.errors import ExchangeMessageBad
-from kommutator.routing.turn import Turn
+from kommutator.routing.entries import Began as Began
+from kommutator.routing.entries import CallEntry as CallEntry
+from kommutator.routing.entries import Ended as Ended
+from kommutator.routing.entries import Turned as Turned
+from kommutator.routing.entries import recording_key as recording_key
 
 CALLS: Final = "CALLS"
 """The durable stream of what happened to calls; one subject a router."""
@@ -55,11 +58,6 @@ def alive_subject(pbx: str) -> str:
     return f"kt.alive.{token(pbx)}"
 
 
-def recording_key(recording: str) -> str:
-    """The object's name of a recording: its own, where that is safe as the name of a file, as ids of calls are."""
-    return re.sub(r"[^A-Za-z0-9._~-]", "_", recording)
-
-
 OWNER_SUBJECT: Final = "kt.lookup.owner"
 HISTORY_SUBJECT: Final = "kt.lookup.history"
 CHANGED_SUBJECT: Final = "kt.changes.owner"
@@ -83,39 +81,6 @@ def name_of(written: str) -> str:
 
 
 # --- what happened to calls
-
-
-class Began(msgspec.Struct, frozen=True, tag="began", tag_field="kind"):
-    """A call arrived."""
-
-    call: str
-    did: str
-    caller: str | None
-    at: int
-    """Milliseconds of UTC since the epoch, as everywhere here."""
-
-
-class Turned(msgspec.Struct, frozen=True, tag="turned", tag_field="kind"):
-    """A turn was decided. (call, turn.sequence) is its identity; a resumption repeats one."""
-
-    call: str
-    at: int
-    event: dict[str, Any] | None
-    """What led to it; None for an arrival or a resumption."""
-    turn: Turn
-
-
-class Ended(msgspec.Struct, frozen=True, tag="ended", tag_field="kind"):
-    """The call is over."""
-
-    call: str
-    at: int
-    disposition: str
-    fault: str
-
-
-CallEntry = Began | Turned | Ended
-"""One thing that happened to one call, in the words of the router's spool."""
 
 
 class CallBatch(msgspec.Struct, frozen=True):
@@ -264,8 +229,7 @@ OrderKind = Literal[
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once.
-    What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once."""
+    """What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once."""
 
     order: str
     kind: OrderKind

@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 from pydantic import SecretStr
 
 from kommutator.errors import SettingsInvalid
-from kommutator.notify.letters import POLICY, Letterhead, compose
+from kommutator.notify.letters import POLICY, Head, Letterhead, compose
 from kommutator.notify.ports import Accepted, Doubtful, Later, Notice, Outcome, Refused, Sent, Told, Voicemail
 from kommutator.notify.voicemail import Sound, SoundSettings, playable
 
@@ -72,7 +72,7 @@ class Smtp:
     recognises_repeats = True
     """By `Message-ID`: most mail programs show such letters once, and people see at once that they are one."""
 
-    def __init__(self, settings: SmtpSettings, head: Letterhead, recordings: Recordings) -> None:
+    def __init__(self, settings: SmtpSettings, head: Head, recordings: Recordings) -> None:
         self._settings = settings
         self._head = head
         self._recordings = recordings
@@ -83,10 +83,11 @@ class Smtp:
 
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
         """One letter."""
-        letter = await composed(notice, self._head, self._recordings, self._settings)
+        head = self._head()
+        letter = await composed(notice, head, self._recordings, self._settings)
         if not isinstance(letter, EmailMessage):
             return letter
-        sending = _Sending(self._settings, self._head.sender, notice.recipient, letter)
+        sending = _Sending(self._settings, head.sender, notice.recipient, letter)
         try:
             outcome = await asyncio.to_thread(sending.run)
         except asyncio.CancelledError:

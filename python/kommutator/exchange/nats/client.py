@@ -300,8 +300,13 @@ class Connection:
 class Exchange:
     """The exchange as this process sees it. `name` is shown to whoever looks at the server."""
 
-    def __init__(self, settings: ExchangeSettings, name: str) -> None:
+    def __init__(
+        self, settings: ExchangeSettings, name: str, find: Callable[[], ExchangeSettings | None] | None = None
+    ) -> None:
+        """`find` is asked before each connection where the exchange is now: an embedded server may be made, or get another
+        address, after this process began. None: it was never started."""
         self._settings = settings
+        self._find = find
         self._name = name
         self._attached: list[tuple[str, Callable[[Connection], Awaitable[None]]]] = []
         self._connection: Connection | None = None
@@ -350,7 +355,9 @@ class Exchange:
 
     async def _one_connection(self) -> None:
         """Connect, and work until the connection is lost. Raises `ExchangeError` when there was none."""
-        settings = self._settings
+        settings = self._settings if self._find is None else self._find()
+        if settings is None:
+            raise ExchangeUnreachable("the exchange's server was never started here")
         client = Client()
         connection = Connection(client, settings)
 
