@@ -39,12 +39,22 @@ _PBX_FAILED: Event = {"type": "fault", "whose": "pbx"}
 class Router:
     """Routes the calls of one PBX. It is the `FloorSink` of its adapter."""
 
-    def __init__(self, engine: Engine, pbx: Pbx, journal: Journal, lookups: Lookups, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        pbx: Pbx,
+        journal: Journal,
+        lookups: Lookups,
+        clock: Clock,
+        on_step: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`on_step` is told how many seconds each step took: from an event until its action can be begun."""
         self._engine = engine
         self._pbx = pbx
         self._journal = journal
         self._lookups = lookups
         self._clock = clock
+        self._on_step = on_step
         self._lost = dict(journal.unfinished())
         self._taken_over = {call_id: (0, place) for place, call_id in enumerate(self._lost)}
         self._waiting: dict[str, _Waiter] = {}
@@ -104,6 +114,7 @@ class Router:
             self._waiting_since.pop(call.call_id, None)
 
     async def _route(self, call: Call, last: list[Turn], log: structlog.stdlib.BoundLogger) -> None:
+        since = trio.current_time()
         turn = self._first_turn(call, log)
         unexpected = 0
         while not isinstance(turn.action, End):
@@ -112,12 +123,14 @@ class Router:
             event: Event
             try:
                 await call.save(turn)
+                self._on_step(trio.current_time() - since)
                 answer = await self._perform(call, turn)
             except CallGone:
                 answer = _HUNG_UP
             except PbxError as error:
                 log.error("the pbx failed the call", code=error.code, reason=str(error))
                 answer = _PBX_FAILED
+            since = trio.current_time()
             if isinstance(answer, Turn):
                 event, following = {"type": "employee_free"}, answer
             else:
