@@ -31,7 +31,7 @@ class Postgres(Form):
 
     dsn: SecretStr | None = None
     """`postgresql://user:password@host/database`."""
-    connections: int = Field(10, ge=2, le=200)
+    connections: int = Field(default=10, ge=2, le=200)
     """The most that one desk opens."""
 
 
@@ -41,9 +41,9 @@ class Exchange(Form):
     urls: tuple[str, ...] = ()
     user: str | None = None
     password: SecretStr | None = None
-    port: int = Field(0, ge=0, le=65535)
+    port: int = Field(default=0, ge=0, le=65535)
     """The embedded server's, on 127.0.0.1; 0: chosen at the first start and kept."""
-    replicas: int = Field(1, ge=1, le=5)
+    replicas: int = Field(default=1, ge=1, le=5)
 
 
 class Asterisk(Form):
@@ -58,7 +58,7 @@ class Asterisk(Form):
     """The name in the dialplan's `Stasis(…)`; one router an application."""
     trunk: str = "PJSIP/{number}@trunk"
     """How the PBX dials an E.164 number."""
-    silence_s: int = Field(5, ge=1, le=60)
+    silence_s: int = Field(default=5, ge=1, le=60)
     """So much silence ends a recording."""
 
 
@@ -66,7 +66,7 @@ class Simulated(Form):
     """The simulated PBX: a process of its own, `kommutator pbx`, on the socket `DATA/pbx/ROUTER.sock`."""
 
     kind: Literal["simulated"]
-    calls_per_minute: float = Field(0, ge=0, le=6000)
+    calls_per_minute: float = Field(default=0, ge=0, le=6000)
     """Callers that come by themselves."""
 
 
@@ -83,8 +83,8 @@ class Router(Form):
 class Throttle(Form):
     """How often a password may be wrong."""
 
-    attempts: int = Field(5, ge=1)
-    within_s: int = Field(300, ge=1)
+    attempts: int = Field(default=5, ge=1)
+    within_s: int = Field(default=300, ge=1)
 
 
 class Desk(Form):
@@ -93,7 +93,7 @@ class Desk(Form):
     listen: str = "127.0.0.1:8080"
     secure: bool = False
     """Whether browsers reach it by https: then cookies go by https only."""
-    session_s: int = Field(12 * 3600, ge=60)
+    session_s: int = Field(default=12 * 3600, ge=60)
     """A session ends after so long without a request."""
     throttle: Throttle = Throttle()
 
@@ -109,7 +109,7 @@ class Smpp(Form):
 
     kind: Literal["smpp"]
     host: str
-    port: int = Field(2775, ge=1, le=65535)
+    port: int = Field(default=2775, ge=1, le=65535)
     system_id: str
     password: SecretStr
     sender: str
@@ -135,7 +135,7 @@ class Smtp(Form):
 
     kind: Literal["smtp"]
     host: str
-    port: int = Field(587, ge=1, le=65535)
+    port: int = Field(default=587, ge=1, le=65535)
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str | None = None
     password: SecretStr | None = None
@@ -159,7 +159,7 @@ class Configuration(Form):
 
     data: Path = Path("kommutator-data")
     """The data folder."""
-    company_id: int = Field(1, ge=1)
+    company_id: int = Field(default=1, ge=1)
     log: Log = Log()
     postgres: Postgres = Postgres()
     exchange: Exchange = Exchange()
