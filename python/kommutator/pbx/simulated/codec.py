@@ -81,6 +81,10 @@ class Sounds(Message, frozen=True, tag="sounds"):
     timezone: str = "UTC"
 
 
+class Serve(Message, frozen=True, tag="serve"):
+    """Tell every call that is there, then each that comes."""
+
+
 class Save(Message, frozen=True, tag="save"):
     """Keep the turn's state with the call."""
 
@@ -217,7 +221,7 @@ class About(Message, frozen=True, tag="about"):
     """What is known of the company, and how much has happened? The answer is a `Standing`."""
 
 
-RouterOperation = TellLines | Sounds | Save | Perform | Close | Epitaph | Recordings | Fetch | Fetched
+RouterOperation = TellLines | Sounds | Serve | Save | Perform | Close | Epitaph | Recordings | Fetch | Fetched
 ControlOperation = (
     Place | Press | Speak | HangUp | Callers | Phones | Behave | PickUp | Decline | PutDown | Watch | Traffic | About
 )  # fmt: skip

@@ -27,8 +27,8 @@ class Happening:
     at_ms: int
     call_id: str
     what: str
-    """Of the caller: `came`, `hears`, `pressed`, `beep`, `recorded`, `hung_up`, `hung_up_on`; of a leg: `rings`,
-    `answered`, `phone_hung_up`, `busy`, `declined`, `unavailable`, `cancelled`."""
+    """Of the caller: `came`, `fallback` (the PBX itself takes him), `hears`, `pressed`, `beep`, `recorded`, `hung_up`,
+    `hung_up_on`; of a leg: `rings`, `answered`, `phone_hung_up`, `busy`, `declined`, `unavailable`, `cancelled`."""
     endpoint: str | None = None
     detail: str | None = None
     """A prompt's id, a key, or a message's seconds."""
@@ -81,6 +81,8 @@ class Channel:
     saved_state: str | None = None
     given_away: bool = False
     """Talks with whom a transfer gave it to, and is no router's concern any more."""
+    told: int = -1
+    """The sequence of the last turn that those who watch were told."""
     fallback: bool = False
     """Taken by the PBX itself, since no router was there."""
     phones: dict[str, PhoneScript] = field(default_factory=dict)
@@ -170,7 +172,7 @@ class World:
         """A caller comes."""
         channel = Channel(call_id, did, caller, script, self.agenda.now_ms())
         self.channels[call_id] = channel
-        self._note(call_id, "came")
+        self.note(call_id, "came")
         return channel
 
     def begin(self, channel: Channel, sequence: int, action: str) -> bool:
@@ -197,7 +199,7 @@ class World:
         self._forget_intentions(channel)
         self._finish_message(channel)
         channel.gone_ms = self.agenda.now_ms()
-        self._note(channel.call_id, how)
+        self.note(channel.call_id, how)
         del self.channels[channel.call_id]
         if self._kept == len(self.past):
             self.cancel(self.past[0])
@@ -209,7 +211,7 @@ class World:
     def play(self, channel: Channel, prompt: str) -> None:
         """Let the caller hear a prompt, after those before."""
         channel.hears_until_ms += round(self._prompts[prompt] * 1000)
-        self._note(channel.call_id, "hears", detail=prompt)
+        self.note(channel.call_id, "hears", detail=prompt)
 
     def record(self, channel: Channel, name: str, longest_s: float) -> None:
         """Begin to record, with a beep.
@@ -217,7 +219,7 @@ class World:
         The caller speaks and ends the message in his way; silence or the longest time end it too.
         """
         channel.message = Message(name, self.agenda.now_ms(), longest_s)
-        self._note(channel.call_id, "beep")
+        self.note(channel.call_id, "beep")
         act = channel.act or CallerAct("record")
         if act.end == "hang_up":
             self._intend(channel, act.speak, partial(self.hang_up, channel, "hung_up"))
@@ -241,7 +243,7 @@ class World:
                 self.agenda.after(0, partial(self._end_leg, channel, leg, "unavailable"))
             case _:
                 leg.rang = True
-                self._note(channel.call_id, "rings", endpoint)
+                self.note(channel.call_id, "rings", endpoint)
                 self._line_changed(endpoint)
         if act.does == "decline":
             self.agenda.after(act.after, partial(self._end_leg, channel, leg, "declined"))
@@ -279,8 +281,12 @@ class World:
             self._phones.pop(endpoint, None)
         else:
             self._phones[endpoint] = script
-        self._on_phone.setdefault(endpoint, [])
+        self.expect(endpoint)
         self._line_changed(endpoint)
+
+    def expect(self, endpoint: str) -> None:
+        """There is such a phone, though nobody has rung it."""
+        self._on_phone.setdefault(endpoint, [])
 
     def endpoints(self) -> list[str]:
         """Every phone that was ever rung, or told how to behave."""
@@ -346,14 +352,14 @@ class World:
         return any(leg.up for leg in self._on_phone.get(endpoint, ()))
 
     def _press(self, channel: Channel, key: str) -> None:
-        self._note(channel.call_id, "pressed", detail=key)
+        self.note(channel.call_id, "pressed", detail=key)
         self._tell(channel, key)
 
     def _answer(self, channel: Channel, leg: Leg, act: PhoneAct) -> None:
         if leg.ended_ms is not None:
             return
         leg.answered_ms = self.agenda.now_ms()
-        self._note(channel.call_id, "answered", leg.endpoint)
+        self.note(channel.call_id, "answered", leg.endpoint)
         self._line_changed(leg.endpoint)
         self._tell(channel)
         if act.talks is not None:
@@ -370,7 +376,7 @@ class World:
         if outcome != "cancelled":
             channel.ended[leg.endpoint] = outcome
         if not was_up or outcome == "answered":
-            self._note(channel.call_id, "phone_hung_up" if was_up else outcome, leg.endpoint)
+            self.note(channel.call_id, "phone_hung_up" if was_up else outcome, leg.endpoint)
         if leg.rang:
             self._line_changed(leg.endpoint)
         if channel.given_away:
@@ -391,7 +397,7 @@ class World:
         self.messages[message.name] = seconds
         if self._kept is not None and len(self.messages) > self._kept:
             del self.messages[next(iter(self.messages))]
-        self._note(channel.call_id, "recorded", detail=f"{seconds:g}")
+        self.note(channel.call_id, "recorded", detail=f"{seconds:g}")
 
     def _intend(self, channel: Channel, after_s: float, what: Callable[[], None]) -> None:
         channel.intends.append(self.agenda.after(after_s, what))
@@ -414,7 +420,8 @@ class World:
         if channel.inbox is not None:
             channel.inbox.post(key)
 
-    def _note(self, call_id: str, what: str, endpoint: str | None = None, detail: str | None = None) -> None:
+    def note(self, call_id: str, what: str, endpoint: str | None = None, detail: str | None = None) -> None:
+        """Write a line of the log, and tell whoever watches."""
         happening = Happening(self.agenda.now_ms(), call_id, what, endpoint, detail)
         self.log.append(happening)
         if self._watch is not None:
