@@ -11,7 +11,7 @@ from kommutator.app.versions import Company
 from kommutator.configuration import Asterisk
 from kommutator.pbx.ari.adapter import AriPbx, AriSettings
 from kommutator.pbx.ari.line import Sounds
-from kommutator.pbx.simulated import codec
+from kommutator.pbx.simulated.house import sounds_of
 from kommutator.pbx.simulated.remote import RemotePbx
 from kommutator.routing.ports import Pbx
 
@@ -55,16 +55,5 @@ def asterisk(form: Asterisk, recordings: Path, sounds: Sounds, lines: Lines) -> 
 
 def simulated(socket: Path, recordings: Path, company: Company, lines: Lines) -> Attached:
     """The simulated PBX at a socket, which is told what a real one has by itself."""
-    pbx = RemotePbx(socket, lines, recordings=recordings, sounds=_sounds(company))
-    return Attached(pbx, lambda company: pbx.sounds(_sounds(company)))
-
-
-def _sounds(company: Company) -> codec.Sounds:
-    document = company.document
-    return codec.Sounds(
-        seconds={prompt: source.seconds for prompt, source in company.prompts.items()},
-        says={prompt: source.say for prompt, source in company.prompts.items() if source.say is not None},
-        names={card["endpoint"]: card["name"] for card in company.employees.values() if card.get("endpoint")},
-        numbers=tuple(document["numbers"]),
-        timezone=document["company"]["timezone"],
-    )
+    pbx = RemotePbx(socket, lines, recordings=recordings, sounds=sounds_of(company.document, company.prompts))
+    return Attached(pbx, lambda company: pbx.sounds(sounds_of(company.document, company.prompts)))

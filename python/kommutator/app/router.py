@@ -68,7 +68,12 @@ class _Parts:
         self._outgoing = OutgoingSpool(data / "outgoing")
         self._journal = ToldJournal(self._kept, self._outgoing, self._figures.entry)
         self._versions = versions = Versions(
-            data, self._form.tts, name, tuple(configuration.routers), self._states, self._swapping
+            data,
+            self._form.tts if isinstance(self._form.pbx, Asterisk) else None,
+            name,
+            tuple(configuration.routers),
+            self._states,
+            self._swapping,
         )
         self._shelf = VersionShelf(data / "versions")
         self._watch = VersionWatch(bridge, self._shelf, versions.adopt)

@@ -34,7 +34,7 @@ class Company:
     document: Mapping[str, Any]
     """The engine document."""
     prompts: Mapping[str, PromptSource]
-    library: PromptLibrary
+    library: PromptLibrary | None
 
     @property
     def employees(self) -> Mapping[str, Mapping[str, Any]]:
@@ -47,14 +47,15 @@ class Versions:
     """The versions that this router holds, and what depends on the active one.
 
     `router` is this router's name, `routers` are all that the configuration has; whose card names no PBX has his phone at
-    the first. `states` are those of the calls that go on. `swapping` is told of a version just before it becomes the
-    active one, when the engine holds it already; nothing is awaited between the two.
+    the first. `tts` is the command that speaks prompts; None: the PBX plays nothing that has to be made. `states` are
+    those of the calls that go on. `swapping` is told of a version just before it becomes the active one, when the engine
+    holds it already; nothing is awaited between the two.
     """
 
     def __init__(
         self,
         folder: Path,
-        tts: Sequence[str],
+        tts: Sequence[str] | None,
         router: str,
         routers: Sequence[str],
         states: Callable[[], Iterable[str]],
@@ -102,7 +103,10 @@ class Versions:
 
     def media(self, prompt: str, state: str) -> str:
         """A prompt of the version that a call in this state began on, as a media URI. Raises `PromptNotMade`."""
-        return self._of_state(state).library.media(prompt)
+        company = self._held.get(self._version_of(state) or 0)
+        if company is None or company.library is None:
+            raise PromptNotMade(f"prompt `{prompt}`: the call's company version is not held")
+        return company.library.media(prompt)
 
     # --- the engine for those who ask before there may be one
 
@@ -144,6 +148,14 @@ class Versions:
         does not take its prompts. The version before stays active then.
         """
         compiled = await trio.to_thread.run_sync(Engine, version.engine_json)
+        prompts, library = await self._prompts_of(version)
+        document = await trio.to_thread.run_sync(orjson.loads, version.engine_json)
+        self._swap(compiled, Company(version.version, document, prompts, library))
+
+    async def _prompts_of(self, version: CompanyVersion) -> tuple[Mapping[str, PromptSource], PromptLibrary | None]:
+        if self._tts is None:
+            sounds = version.prompts.items()
+            return {prompt: PromptSource(one.seconds, None, one.say, one.language) for prompt, one in sounds}, None
         prompts = await trio.to_thread.run_sync(unbundle, version, self._folder / "sources")
         library = PromptLibrary(self._folder, self._tts)
         try:
@@ -152,8 +164,7 @@ class Versions:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK:
                 raise error.__cause__ from error
             raise
-        document = await trio.to_thread.run_sync(orjson.loads, version.engine_json)
-        self._swap(compiled, Company(version.version, document, prompts, library))
+        return prompts, library
 
     def _swap(self, compiled: Engine, company: Company) -> None:
         if self._engine is None:
@@ -197,12 +208,6 @@ class Versions:
         for identity in old:
             if identity not in used and engine.drop_version(identity):
                 self._log.info("company version dropped", version=self._held.pop(identity).version)
-
-    def _of_state(self, state: str) -> Company:
-        company = self._held.get(self._version_of(state) or 0)
-        if company is None:
-            raise PromptNotMade("the call's company version is not held")
-        return company
 
     @staticmethod
     def _version_of(state: str) -> int | None:
