@@ -24,6 +24,7 @@ from kommutator.exchange.messages import Activation, CompanyVersion
 from kommutator.exchange.nats.versions import DeskVersions
 from kommutator.pbx.simulated.control import PbxControl, control_of
 from tests.exchange.conftest import Desk, Nats
+from tests.telephony.asterisk import Asterisk
 
 PATIENCE_S = 30.0
 _STEP_S = 0.02
@@ -54,7 +55,7 @@ class Process:
     def __init__(self, log: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
         self._command = [sys.executable, "-m", "kommutator", *arguments]
         self._log = log
-        self._environment = {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._read_from = 0
 
@@ -62,7 +63,7 @@ class Process:
         """Run it."""
         self._read_from = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command, env=self.environment, stdout=log, stderr=log)
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         """End it; its exit code."""
@@ -153,7 +154,8 @@ class Router(Process):
 class House:
     """The processes. What was started is ended by `close`."""
 
-    def __init__(self, folder: Path, *routers: str) -> None:
+    def __init__(self, folder: Path, *routers: str, asterisk: Asterisk | None = None) -> None:
+        """Each router is at a simulated PBX of its own, or the only one at this Asterisk."""
         self.folder = folder
         self.data = folder / "data"
         self.data.mkdir(exist_ok=True)
@@ -165,15 +167,17 @@ class House:
         self._activations = 0
         parts = [f'data = "{self.data}"', '[log]\nform = "json"']
         for name in routers:
-            parts.append(f'[routers.{name}]\nmetrics = "127.0.0.1:0"\n[routers.{name}.pbx]\nkind = "simulated"')
+            parts.append(f'[routers.{name}]\nmetrics = "127.0.0.1:0"\n[routers.{name}.pbx]')
             self.routers[name] = Router(self, name)
+            if asterisk is not None:
+                parts.append(
+                    f'kind = "asterisk"\nurl = "{asterisk.ari_url}"\nuser = "{asterisk.ari_user}"\n'
+                    f'password = "{asterisk.ari_password}"\nsilence_s = 2'
+                )
+                continue
+            parts.append('kind = "simulated"')
             self.pbxs[name] = Process(folder / f"pbx-{name}.log", "pbx", name, "--config", str(self.config))
         self.config.write_text("\n".join(parts) + "\n", encoding="utf-8")
-
-    @property
-    def socket(self) -> Path:
-        """The only PBX's."""
-        return self.data / "pbx" / f"{next(iter(self.pbxs))}.sock"
 
     def close(self) -> None:
         """End what runs."""
