@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from kommutator.crm import calls, clients, effects, entries, lookups, missed, outbox, people, recordings, tasks
+from kommutator.crm import calls, clients, effects, lookups, missed, outbox, people, recordings, tasks
 from kommutator.crm.ledger import Ledger
 from kommutator.crm.pool import Database
 from kommutator.engine import Engine
 from kommutator.errors import BadEntry
+from kommutator.routing import entries
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.turn import End, Turn
 
@@ -44,7 +45,7 @@ class Brought(msgspec.Struct):
 
     router: str
     pbx: str
-    entry: entries.Entry
+    entry: entries.CallEntry
 
 
 def play(
@@ -172,7 +173,8 @@ async def test_what_the_exchange_brings_is_written_with_whose_it_is(
     db: Database, told: tuple[list[bytes], dict[str, dict[str, Any]]]
 ) -> None:
     spool, _ = told
-    brought = [Brought("r1", "pbx1", entries.read(line)) for line in spool]
+    read = msgspec.json.Decoder(entries.CallEntry).decode
+    brought = [Brought("r1", "pbx1", read(line)) for line in spool]
     await Ledger(db).write(brought)
     async with db.transaction() as tx:
         assert {(call.router, call.pbx) for call in await calls.listed(tx)} == {("r1", "pbx1")}

@@ -11,7 +11,11 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from kommutator.errors import ExchangeMessageBad
-from kommutator.routing.turn import Turn
+from kommutator.routing.entries import Began as Began
+from kommutator.routing.entries import CallEntry as CallEntry
+from kommutator.routing.entries import Ended as Ended
+from kommutator.routing.entries import Turned as Turned
+from kommutator.routing.entries import recording_key as recording_key
 
 CALLS: Final = "CALLS"
 """The durable stream of what happened to calls; one subject a router."""
@@ -23,6 +27,8 @@ FLOOR: Final = "floor"
 """The bucket of presence and lines."""
 COMPANY: Final = "company"
 """The bucket of which version is active, and the object store of the versions themselves."""
+RECORDINGS: Final = "recordings"
+"""The object store of recordings on their way from a router to the desk; an object is named by its `recording_key`."""
 ACTIVE: Final = "active"
 """The key of the active version."""
 
@@ -75,39 +81,6 @@ def name_of(written: str) -> str:
 
 
 # --- what happened to calls
-
-
-class Began(msgspec.Struct, frozen=True, tag="began", tag_field="kind"):
-    """A call arrived."""
-
-    call: str
-    did: str
-    caller: str | None
-    at: int
-    """Milliseconds of UTC since the epoch, as everywhere here."""
-
-
-class Turned(msgspec.Struct, frozen=True, tag="turned", tag_field="kind"):
-    """A turn was decided. (call, turn.sequence) is its identity; a resumption repeats one."""
-
-    call: str
-    at: int
-    event: dict[str, Any] | None
-    """What led to it; None for an arrival or a resumption."""
-    turn: Turn
-
-
-class Ended(msgspec.Struct, frozen=True, tag="ended", tag_field="kind"):
-    """The call is over."""
-
-    call: str
-    at: int
-    disposition: str
-    fault: str
-
-
-CallEntry = Began | Turned | Ended
-"""One thing that happened to one call, in the words of the router's spool."""
 
 
 class CallBatch(msgspec.Struct, frozen=True):
@@ -256,8 +229,7 @@ OrderKind = Literal[
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once.
-    What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once."""
+    """What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once."""
 
     order: str
     kind: OrderKind

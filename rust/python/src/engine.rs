@@ -20,7 +20,7 @@ pub struct Engine(core::Engine);
 
 /// Compiles a document that has no errors; `CompanyInvalid` carries them otherwise.
 fn compile(py: Python<'_>, document: &[u8]) -> PyResult<Arc<core::company::Company>> {
-    let document = convert::document(py, document)?;
+    let document = py.detach(|| convert::document(document)).map_err(|error| errors::bad_document(py, &error))?;
     let (company, report) = errors::guarded(py, || {
         Ok(py.detach(|| (core::company::compile(&document).company, core::check::check(&document, 0))))
     })?;
@@ -158,6 +158,19 @@ impl Engine {
     /// Holds another version and answers its identity.
     fn hold(&mut self, py: Python<'_>, document: &[u8]) -> PyResult<u64> {
         Ok(self.0.hold(compile(py, document)?).0)
+    }
+
+    /// Holds the active version of another engine, which may have been compiled in another thread, and answers its
+    /// identity.
+    fn hold_of(&mut self, other: PyRef<'_, Self>) -> u64 {
+        self.0.hold(other.0.active_shared()).0
+    }
+
+    /// The version that a call began on, held or not.
+    #[staticmethod]
+    fn version_of(state: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let bytes = convert::state(state)?;
+        errors::guarded(state.py(), || core::Engine::version_of(&bytes)).map(|version| version.0)
     }
 
     /// Makes a held version the one that new calls begin on.

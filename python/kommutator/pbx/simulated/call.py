@@ -37,6 +37,11 @@ class SimulatedCall:
         self._sequence = -1
         self._deadline_ms: int | None = None
 
+    @property
+    def channel(self) -> Channel:
+        """The caller's."""
+        return self._channel
+
     async def save(self, turn: Turn) -> None:
         """Keep the state with the channel."""
         self._here()
