@@ -23,11 +23,12 @@ from kommutator.app.versions import Company, Versions
 from kommutator.configuration import Asterisk, Configuration
 from kommutator.errors import KommutatorError, NoSuchRouter
 from kommutator.exchange.bridge import Bridge
+from kommutator.exchange.callers import SharedCallers
 from kommutator.exchange.claims import ClaimingPbx, ClaimOwner, Claims
 from kommutator.exchange.floor import SharedFloor, SharingPbx
 from kommutator.exchange.journal import ToldJournal
 from kommutator.exchange.lookups import ExchangeLookups
-from kommutator.exchange.messages import Order, OrderDone
+from kommutator.exchange.messages import CallEntry, Order, OrderDone
 from kommutator.exchange.orders import Orders
 from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.exchange.recordings import RecordingUploader
@@ -66,7 +67,7 @@ class _Parts:
         self._bridge = bridge = Bridge(settings, name, find)
         self._kept = FileJournal(data)
         self._outgoing = OutgoingSpool(data / "outgoing")
-        self._journal = ToldJournal(self._kept, self._outgoing, self._figures.entry)
+        self._journal = ToldJournal(self._kept, self._outgoing, self._entry)
         self._versions = versions = Versions(
             data,
             self._form.tts if isinstance(self._form.pbx, Asterisk) else None,
@@ -80,6 +81,7 @@ class _Parts:
         self._claims = Claims(bridge, name, versions.homes)
         self._floor = SharedFloor(bridge, name, versions.homes, clock)
         self._lookups = ExchangeLookups(bridge, versions.forget_owner)
+        self._callers = SharedCallers(bridge, versions.called)
         self._shipper = Shipper(bridge, self._outgoing, name)
         self._recordings = RecordingUploader(bridge, data / "recordings")
         ClaimOwner(bridge, name, versions, clock, self._freed)
@@ -94,7 +96,8 @@ class _Parts:
                     nursery.start_soon(until_told_to_stop, nursery.cancel_scope)
                     for part in (
                         self._beat, self._kept.run, self._outgoing.run, self._bridge.run, self._shipper.run,
-                        self._claims.run, self._floor.run, self._lookups.run, self._recordings.run,
+                        self._claims.run, self._floor.run, self._lookups.run, self._callers.run,
+                        self._recordings.run,
                     ):  # fmt: skip
                         nursery.start_soon(part)
                     try:
@@ -139,6 +142,10 @@ class _Parts:
     def _states(self) -> Iterator[str]:
         """The states of the calls that go on."""
         return (turn.state for turn in self._kept.unfinished().values() if turn is not None)
+
+    def _entry(self, entry: CallEntry) -> None:
+        self._figures.entry(entry)
+        self._callers.take(entry)
 
     def _swapping(self, company: Company) -> None:
         self._figures.version(company.version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,12 @@ class Versions:
                 self._engine.forget_owner(number)
             except BadNumber:
                 self._log.warning("the owner of what is no number cannot be forgotten", number=number)
+
+    def called(self, number: str, at_ms: int) -> None:
+        """A number has called another router."""
+        if self._engine is not None:
+            with suppress(BadNumber):
+                self._engine.called(number, at_ms)
 
     # --- change
 
