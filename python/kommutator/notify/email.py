@@ -83,6 +83,9 @@ class Smtp:
     async def run(self, told: Told) -> None:
         """Nothing is needed."""
 
+    async def turn(self) -> None:
+        """Letters leave at once."""
+
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
         """One letter."""
         head = self._head()
