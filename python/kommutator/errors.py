@@ -148,6 +148,12 @@ class DataFolderBusy(KommutatorError):
     code = "data_folder_busy"
 
 
+class NoSuchRouter(KommutatorError):
+    """The configuration has no router of this name."""
+
+    code = "no_such_router"
+
+
 # --- the exchange
 
 

@@ -8,6 +8,8 @@ from typing import Final
 import click
 
 COMMANDS: Final[dict[str, str]] = {
+    "up": "kommutator.cli.up",
+    "config": "kommutator.cli.config",
     "check": "kommutator.cli.check",
     "trace": "kommutator.cli.trace",
     "call": "kommutator.cli.call",
@@ -24,6 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "postgres": "kommutator.cli.postgres",
     "user": "kommutator.cli.user",
     "nats": "kommutator.cli.nats",
+    "pbx": "kommutator.cli.pbx",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""

@@ -134,6 +134,8 @@ class VersionWatch:
             except KommutatorError as error:
                 log.critical("the active version is refused; the last one stays", alarm="version", reason=str(error))
                 return
+            except OSError as error:
+                log.critical("the active version cannot be put on disk yet", alarm="version", reason=str(error))
             else:
                 self.current = version.version
                 log.info("the company's version is active", by=wanted.by)
