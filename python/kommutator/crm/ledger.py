@@ -23,6 +23,7 @@ from kommutator.crm.entries import Began, Ended, Entry, Found, Kept, Turned, cal
 from kommutator.crm.numbers import normalize
 from kommutator.crm.pool import Database, Tx
 from kommutator.errors import BadEntry
+from kommutator.routing.doings import Doing
 from kommutator.routing.record import CallRecord
 from kommutator.routing.turn import Turn
 
@@ -54,11 +55,13 @@ class Ledger:
         self._log = structlog.get_logger()
 
     async def write(self, told: Sequence[Told]) -> None:
-        """Writes entries as the exchange brings them, all or none. Idempotent.
+        """Writes entries as the exchange brings them, all or none. Idempotent. What people did with an answered call is
+        for the desks' screens: of a transfer the ledger has the turn, and the rest is not written.
 
         About ten statements a batch, four more for each call that ends and two for each effect: some 900 whole calls a second in
         batches of 300 entries. Raises `BadEntry` for one that cannot be written, and then writes nothing; `DatabaseUnreachable`.
         """
+        told = [each for each in told if not isinstance(each.entry, Doing)]
         entries = [read(msgspec.json.encode(each.entry)) for each in told]
         await self._write(entries, {call_of(e): (each.router, each.pbx) for e, each in zip(entries, told, strict=True)})
 
