@@ -59,6 +59,7 @@ class CallBacks:
 
     async def _make(self, back: _CallBack) -> None:
         """The supervisor of one."""
+        log = self._log.bind(call=back.call_id)
 
         def tell(state: str) -> None:
             if state == "ringing":
@@ -71,9 +72,9 @@ class CallBacks:
             with back.scope:
                 reason = await self._pbx.call_back(back.call_id, back.endpoint, back.number, tell)
         except PbxError as error:
-            self._log.error("a call back failed", call=back.call_id, code=error.code, reason=str(error))
+            log.error("a call back failed", code=error.code, reason=str(error))
         except Exception:
-            self._log.exception("a call back failed in our code", call=back.call_id)
+            log.exception("a call back failed in our code")
         finally:
             self._engine.release(back.employee, back.call_id)
             self._freed()

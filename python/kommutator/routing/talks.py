@@ -381,13 +381,15 @@ class Conversation:
             self._release(guest)
 
     def _consulted(
-        self, state: GuestState, guest: Party | None, now_ms: int, talks_with: Literal["client", "manager"] | None = None
+        self,
+        state: GuestState,
+        guest: Party | None,
+        now_ms: int,
+        talks_with: Literal["client", "manager"] | None = None,
     ) -> None:
         if guest is not None:
             self._journal.did(
-                Consulted(
-                    self._call.call_id, now_ms, self._operator, guest.employee, guest.endpoint, state, talks_with
-                )
+                Consulted(self._call.call_id, now_ms, self._operator, guest.employee, guest.endpoint, state, talks_with)
             )
 
     def _passed(
@@ -429,5 +431,3 @@ def _why_not(happening: Happening, standing: Standing) -> str:
     if happening == "cancel_consult":
         return "cancelled"
     return "no_answer" if happening == "time_up" else end_word(standing.guest, agreed=False)
-
-
