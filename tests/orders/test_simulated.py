@@ -7,6 +7,7 @@ import trio
 
 from kommutator.pbx.simulated.world import Channel
 from kommutator.routing.conversation import Stage
+from kommutator.routing.order import OrderKind
 from kommutator.routing.talks import RINGS_S
 
 from .house import House, play
@@ -88,10 +89,12 @@ def test_a_manager_whom_another_call_claims_cannot_be_had() -> None:
 def test_orders_that_do_not_fit_are_refused_and_change_nothing() -> None:
     async def story(house: House) -> None:
         client = await house.client_talks()
-        for kind in ("unhold", "cancel_consult", "swap", "complete"):
+        kinds: list[OrderKind] = ["unhold", "cancel_consult", "swap", "complete"]
+        for kind in kinds:
             assert (await house.order(kind, client)).reason == "wrong_state"
         await house.does("consult", client, employee="boris")
-        for kind in ("hold", "swap", "complete"):
+        kinds = ["hold", "swap", "complete"]
+        for kind in kinds:
             assert (await house.order(kind, client)).reason == "wrong_state"
         assert (await house.order("consult", client, employee="vera")).reason == "wrong_state"
         assert house.reserved() == {"boris"}
