@@ -15,7 +15,7 @@ import trio
 from kommutator.errors import BadState, CallGone, EngineError, PbxError, UnexpectedEvent
 from kommutator.routing.call_backs import CallBacks
 from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
-from kommutator.routing.talks import Talks
+from kommutator.routing.talks import RINGS_S, Talks
 from kommutator.routing.turn import (
     CallWebhook,
     End,
@@ -36,9 +36,20 @@ _PBX_FAILED: Event = {"type": "fault", "whose": "pbx"}
 
 
 class Router:
-    """Routes the calls of one PBX. It is the `FloorSink` of its adapter."""
+    """Routes the calls of one PBX. It is the `FloorSink` of its adapter.
 
-    def __init__(self, engine: Engine, pbx: Pbx, journal: Journal, lookups: Lookups, clock: Clock) -> None:
+    `rings_s` is how long a phone rings that an operator has called.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        pbx: Pbx,
+        journal: Journal,
+        lookups: Lookups,
+        clock: Clock,
+        rings_s: float = RINGS_S,
+    ) -> None:
         self._engine = engine
         self._pbx = pbx
         self._journal = journal
@@ -52,7 +63,7 @@ class Router:
         self._log = structlog.get_logger()
         self.lines: dict[str, str] = {}
         """Each employee's line as last told."""
-        self.talks = Talks(engine, journal, clock, self.freed)
+        self.talks = Talks(engine, journal, clock, self.freed, rings_s)
         self.call_backs = CallBacks(pbx, engine, journal, clock, self.freed)
 
     async def run(self) -> None:

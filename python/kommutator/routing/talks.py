@@ -50,7 +50,10 @@ class Outcome(msgspec.Struct, frozen=True):
 class Talks:
     """The calls of a router that ring or talk."""
 
-    def __init__(self, engine: Engine, journal: Journal, clock: Clock, freed: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: Engine, journal: Journal, clock: Clock, freed: Callable[[], None], rings_s: float = RINGS_S
+    ) -> None:
+        self._rings_s = rings_s
         self._engine = engine
         self._journal = journal
         self._clock = clock
@@ -67,7 +70,7 @@ class Talks:
         endpoint = turn.action.endpoint
         operator = Party(endpoint, self._who_is(call.call_id, endpoint))
         conversation = Conversation(
-            call, turn.sequence, operator, self._engine, self._journal, self._clock, self._freed
+            call, turn.sequence, operator, self._engine, self._journal, self._clock, self._freed, self._rings_s
         )
         self._talking[call.call_id] = conversation
         self._has_changed()
@@ -170,7 +173,9 @@ class Conversation:
         journal: Journal,
         clock: Clock,
         freed: Callable[[], None],
+        rings_s: float,
     ) -> None:
+        self._rings_s = rings_s
         self.arrangement = Arrangement(sequence, Stage.TALKING, operator)
         self.standing = Standing()
         self._call = call
@@ -292,7 +297,7 @@ class Conversation:
         until = None
         if following in RINGING:
             until = before.until if happening in ("leave", "hang_up", "operator_gone") else None
-            until = until or now_ms + round(RINGS_S * 1000)
+            until = until or now_ms + round(self._rings_s * 1000)
         self.arrangement = Arrangement(
             before.sequence,
             following,
