@@ -33,9 +33,11 @@ from .sipp import Caller, Mobiles, Phone, media_address
 pytestmark = pytest.mark.telephony
 
 RINGS_S = 2.0
+_LISTENS_S = 0.3
+"""So much of what is heard is looked at."""
 PLACES = [
     "complete", "declined", "busy", "noanswer", "gone", "swap", "blind", "returns", "hold", "phone", "leaves", "killed",
-    "mleaves", "answer", "back", "backbusy",
+    "mleaves", "answer", "back", "instant",
 ]  # fmt: skip
 MUSIC_HZ, RINGBACK_HZ, VOICE_HZ = 440, 425, 220
 BACK = "+79165550001"
@@ -131,8 +133,10 @@ class Scene:
     def hears(self, line: Line, hertz: int, since: float) -> None:
         """Somebody hears a tone of the PBX, and nobody's voice."""
         line.wait_sound(since=since)
-        time.sleep(0.3)  # so much of it is looked at
-        heard = line.heard(since=since)
+        deadline = time.monotonic() + 5
+        while len(heard := line.heard(since=since)) < _LISTENS_S * sound.RATE:
+            assert time.monotonic() < deadline, f"only {len(heard)} samples came"
+            time.sleep(0.02)
         assert loudness_at(heard, hertz) > 100
         assert loudness_at(heard, hertz) > 3 * loudness_at(heard, VOICE_HZ)
 
@@ -356,6 +360,33 @@ def test_a_call_back(scene: Scene, asterisk: Asterisk) -> None:
         assert asterisk.wait_idle() == []
 
 
+@on("instant", Behaviour("answer", after=0.3), Behaviour("answer", after=0.3))
+def test_whoever_picks_up_too_late_is_never_told_to_be_busy(scene: Scene, asterisk: Asterisk) -> None:
+    """Two phones of one round that are picked up in the same instant: of the slower one only ringing is told."""
+    both = 0
+    for n in range(4):
+        skip = len(scene.router.log())
+        with Caller(asterisk, did("instant"), f"7916600000{n}") as caller:
+            caller.call()
+            winner = scene.router.wait("event", skip=skip, event_type="answered")["event_endpoint"]
+            won = winner.removeprefix("PJSIP/")
+            lost = scene.manager if won == scene.operator else scene.operator
+            loser = scene.managers_phone if won == scene.operator else scene.operators_phone
+            invite = loser.rung()[n]
+            scene.router.wait("line", skip=skip, employee=lost, line="idle")
+            both += any(e.name == "200" and e.of == "INVITE" and e.call_id == invite.call_id for e in loser.events)
+            caller.hang_up()
+            caller.wait_end()
+        scene.router.wait("line", skip=skip, employee=won, line="busy")
+        scene.router.wait("call ended", skip=skip)
+        told = [
+            line["line"] for line in scene.router.log()[skip:] if line["event"] == "line" and line["employee"] == lost
+        ]
+        assert "busy" not in told, told
+        assert asterisk.wait_idle() == []
+    assert both > 0, "nobody was ever too late"
+
+
 @on("killed", ANSWERS)
 def test_the_router_is_killed_in_a_consultation_and_another_goes_on(scene: Scene) -> None:
     scene.begin()
@@ -388,6 +419,11 @@ def did(place: str) -> str:
     return f"+7495222{PLACES.index(place):04}"
 
 
+def first_rung(place: str) -> list[str]:
+    """Whom the hunt rings."""
+    return [f"{place}-operator", *([f"{place}-manager"] if place == "instant" else [])]
+
+
 def seen(router: RouterProcess) -> int:
     """How much of the log is older than the last news of a call back."""
     lines = router.log()
@@ -416,7 +452,7 @@ def write_company(folder: Path) -> Path:
                     "ring": {
                         "kind": "ring",
                         "seconds": 20,
-                        "ring": [{"employee": f"{place}-operator"}],
+                        "ring": [{"employee": who} for who in first_rung(place)],
                         "exits": {"no_answer": "message"},
                     },
                     **nodes,

@@ -63,8 +63,8 @@ class Router:
         self._log = structlog.get_logger()
         self.lines: dict[str, str] = {}
         """Each employee's line as last told."""
-        self.talks = Talks(engine, journal, clock, self.freed, rings_s)
-        self.call_backs = CallBacks(pbx, engine, journal, clock, self.freed)
+        self.talks = Talks(engine, journal, clock, self.look_for_free, rings_s)
+        self.call_backs = CallBacks(pbx, engine, journal, clock, self.look_for_free)
 
     async def run(self) -> None:
         """Route until cancelled. Calls that go on then stay in the PBX, with their state."""
@@ -91,8 +91,8 @@ class Router:
         if presence == "present":
             self._somebody_free.set()
 
-    def freed(self) -> None:
-        """Somebody may have come free: look at the calls that wait."""
+    def look_for_free(self) -> None:
+        """Somebody may have come free of whom no fact tells: a claim on him was let go."""
         self._somebody_free.set()
 
     def _tell_engine(self, tell: Callable[[], object], employee: str) -> None:
@@ -335,7 +335,7 @@ class _Waiter:
         self.turn = turn
         self.since = since
         self.scope = trio.CancelScope()
-        self.freed: Turn | None = None
+        self.look_for_free: Turn | None = None
 
 
 def _brief(turn: Turn) -> str:

@@ -139,7 +139,7 @@ class OrderDesk:
         self._engine.release(employee, call_id)
         if self._claims is not None:
             self._claims.drop(call_id, employee)
-        self._router.freed()
+        self._router.look_for_free()
 
     def _endpoint(self, order: Order) -> str | None:
         if order.endpoint is not None:
