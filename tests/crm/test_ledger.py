@@ -19,6 +19,7 @@ from kommutator.crm.ledger import Ledger
 from kommutator.crm.pool import Database
 from kommutator.engine import Engine
 from kommutator.errors import BadEntry
+from kommutator.routing.doings import Doing, Held
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.turn import End, Turn
 
@@ -44,7 +45,7 @@ class Brought(msgspec.Struct):
 
     router: str
     pbx: str
-    entry: entries.Entry
+    entry: entries.Entry | Doing
 
 
 def play(
@@ -179,6 +180,12 @@ async def test_what_the_exchange_brings_is_written_with_whose_it_is(
     once = await everything(db)
     await Ledger(db).write(brought)
     assert await everything(db) == once
+
+
+async def test_what_people_do_with_an_answered_call_is_not_the_ledgers(db: Database) -> None:
+    await Ledger(db).write([Brought("r1", "pbx1", Held("call-1", AT_MS, "anna", True))])
+    async with db.transaction() as tx:
+        assert await calls.listed(tx) == []
 
 
 async def test_effects_become_notices_tasks_recordings_and_missed_calls(

@@ -335,7 +335,7 @@ class _Waiter:
         self.turn = turn
         self.since = since
         self.scope = trio.CancelScope()
-        self.look_for_free: Turn | None = None
+        self.freed: Turn | None = None
 
 
 def _brief(turn: Turn) -> str:
