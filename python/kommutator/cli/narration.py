@@ -14,6 +14,7 @@ from kommutator.cli import words
 from kommutator.cli.inputs import zone_of
 from kommutator.company import LoadedCompany
 from kommutator.pbx.simulated.world import Happening
+from kommutator.routing.doings import Doing
 from kommutator.routing.ports import Journal
 from kommutator.routing.turn import Event, Turn
 
@@ -124,6 +125,10 @@ class Narrated:
         """The call is over."""
         self._journal.ended(call_id, at_ms, disposition, fault)
         self._audience.ended(call_id, at_ms, disposition, fault)
+
+    def did(self, doing: Doing) -> None:
+        """Somebody did something with an answered call: nobody does in what is narrated."""
+        self._journal.did(doing)
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on."""

@@ -13,7 +13,9 @@ import structlog
 import trio
 
 from kommutator.errors import BadState, CallGone, EngineError, PbxError, UnexpectedEvent
+from kommutator.routing.call_backs import CallBacks
 from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
+from kommutator.routing.talks import RINGS_S, Talks
 from kommutator.routing.turn import (
     CallWebhook,
     End,
@@ -34,9 +36,20 @@ _PBX_FAILED: Event = {"type": "fault", "whose": "pbx"}
 
 
 class Router:
-    """Routes the calls of one PBX. It is the `FloorSink` of its adapter."""
+    """Routes the calls of one PBX. It is the `FloorSink` of its adapter.
 
-    def __init__(self, engine: Engine, pbx: Pbx, journal: Journal, lookups: Lookups, clock: Clock) -> None:
+    `rings_s` is how long a phone rings that an operator has called.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        pbx: Pbx,
+        journal: Journal,
+        lookups: Lookups,
+        clock: Clock,
+        rings_s: float = RINGS_S,
+    ) -> None:
         self._engine = engine
         self._pbx = pbx
         self._journal = journal
@@ -48,12 +61,17 @@ class Router:
         self._waiting_since: dict[str, tuple[int, int]] = {}
         self._somebody_free = trio.Event()
         self._log = structlog.get_logger()
+        self.lines: dict[str, str] = {}
+        """Each employee's line as last told."""
+        self.talks = Talks(engine, journal, clock, self.freed, rings_s)
+        self.call_backs = CallBacks(pbx, engine, journal, clock, self.freed)
 
     async def run(self) -> None:
         """Route until cancelled. Calls that go on then stay in the PBX, with their state."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._close_lost)
             nursery.start_soon(self._offer_the_free)
+            nursery.start_soon(self.call_backs.run)
             await self._pbx.run(self._serve, self)
             nursery.cancel_scope.cancel()
 
@@ -62,6 +80,7 @@ class Router:
     def line(self, employee: str, line: str) -> None:
         """A live fact from the PBX."""
         self._log.info("line", employee=employee, line=line)
+        self.lines[employee] = line
         self._tell_engine(lambda: self._engine.line(employee, line), employee)
         if line == "idle":
             self._somebody_free.set()
@@ -71,6 +90,10 @@ class Router:
         self._tell_engine(lambda: self._engine.presence(employee, presence), employee)
         if presence == "present":
             self._somebody_free.set()
+
+    def freed(self) -> None:
+        """Somebody may have come free: look at the calls that wait."""
+        self._somebody_free.set()
 
     def _tell_engine(self, tell: Callable[[], object], employee: str) -> None:
         try:
@@ -91,6 +114,7 @@ class Router:
             await self._fail(call, last[-1] if last else None)
         finally:
             self._waiting_since.pop(call.call_id, None)
+            self.talks.forget(call.call_id)
 
     async def _route(self, call: Call, last: list[Turn], log: structlog.stdlib.BoundLogger) -> None:
         turn = self._first_turn(call, log)
@@ -178,6 +202,11 @@ class Router:
                 return await self._look_up(call, turn, timeout_ms, partial(self._lookups.history, caller, days))
             case CallWebhook():
                 return {"type": "failed"}
+            case Ring():
+                with self.talks.ringing(call, turn.action):
+                    return await call.perform(turn)
+            case Talk():
+                return await self.talks.converse(call, turn)
             case _:
                 return await call.perform(turn)
 

@@ -11,6 +11,7 @@ import trio
 
 from kommutator.pbx.simulated.agenda import Agenda, Entry
 from kommutator.pbx.simulated.behaviour import CallerAct, CallerScript, PhoneAct, PhoneScript
+from kommutator.routing.conversation import Arrangement, Audio
 
 SILENCE_S: Final = 5.0
 """So much silence ends a message."""
@@ -27,10 +28,10 @@ class Happening:
     call_id: str
     what: str
     """Of the caller: `came`, `hears`, `pressed`, `beep`, `recorded`, `hung_up`, `hung_up_on`; of a leg: `rings`,
-    `answered`, `phone_hung_up`, `busy`, `declined`, `unavailable`, `cancelled`."""
+    `answered`, `phone_hung_up`, `busy`, `declined`, `unavailable`, `cancelled`; of a conversation: `audio`."""
     endpoint: str | None = None
     detail: str | None = None
-    """A prompt's id, a key, or a message's seconds."""
+    """A prompt's id, a key, a message's seconds, or who hears whom."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +90,14 @@ class Channel:
     """Of the router that watches."""
     intends: list[Entry] = field(default_factory=list)
     """What the caller is about to do."""
+    arrangement: Arrangement | None = None
+    """The last that a router has kept here."""
+    audio: Audio | None = None
+    """Who hears whom in the conversation."""
+    called: int = 0
+    """The number of the conversation's last calling of a phone."""
+    held_by_phone: bool = False
+    """By a key of the operator's phone."""
 
 
 class Inbox:
@@ -142,6 +151,7 @@ class World:
         self._phones = dict(phones)
         self._watch = watch
         self._on_phone: dict[str, list[Leg]] = {}
+        self._channel_of: dict[Leg, Channel] = {}
 
     # --- callers
 
@@ -161,6 +171,7 @@ class World:
         channel.ended.clear()
         channel.message = None
         channel.hears_until_ms = self.agenda.now_ms()
+        channel.audio, channel.called, channel.held_by_phone = None, 0, False
         channel.act = act = channel.script.next(action)
         if act is not None:
             for place, key in enumerate(act.press):
@@ -210,6 +221,7 @@ class World:
         act = PhoneAct("busy") if self._in_use(endpoint) else phone.next()
         channel.legs[endpoint] = leg
         self.legs.append(leg)
+        self._channel_of[leg] = channel
         self._on_phone.setdefault(endpoint, []).append(leg)
         match act.does:
             case "busy":
@@ -234,6 +246,38 @@ class World:
     def cancel_one(self, channel: Channel, endpoint: str) -> None:
         """End one of a caller's legs."""
         self._end_leg(channel, channel.legs[endpoint], "cancelled")
+
+    # --- phones, by hand: what somebody at the phone does now, whatever its script says
+
+    def pick_up(self, endpoint: str) -> bool:
+        """Answer a phone that rings; False when it does not."""
+        for leg in self._on_phone.get(endpoint, ()):
+            if leg.rang and not leg.up:
+                self._answer(self._channel_of[leg], leg, PhoneAct("answer"))
+                return True
+        return False
+
+    def put_down(self, endpoint: str) -> bool:
+        """Hang up a conversation, or refuse a call that rings; False when there is neither."""
+        for leg in self._on_phone.get(endpoint, ()):
+            self._end_leg(self._channel_of[leg], leg, "answered" if leg.up else "declined")
+            return True
+        return False
+
+    def press_hold(self, endpoint: str, held: bool) -> None:
+        """Put the caller on hold by a key of the phone, or take him back."""
+        for leg in self._on_phone.get(endpoint, ()):
+            if leg.up:
+                channel = self._channel_of[leg]
+                channel.held_by_phone = held
+                self._tell(channel)
+
+    def note_audio(self, channel: Channel) -> None:
+        """Who hears whom has changed."""
+        audio = channel.audio
+        if audio is not None:
+            detail = f"client {audio.client}, operator {audio.operator}, guest {audio.guest}"
+            self._note(channel.call_id, "audio", detail=detail)
 
     def line(self, endpoint: str) -> str:
         """The line's state: `idle`, `ringing`, `busy` or `unreachable`."""
@@ -275,6 +319,7 @@ class World:
         leg.outcome = "answered" if was_up else outcome
         del channel.legs[leg.endpoint]
         self._on_phone[leg.endpoint].remove(leg)
+        del self._channel_of[leg]
         if outcome != "cancelled":
             channel.ended[leg.endpoint] = outcome
         if not was_up or outcome == "answered":
