@@ -198,6 +198,12 @@ class Engine:
         """The active version's identity."""
     def hold(self, document: bytes) -> int:
         """Holds another version and answers its identity. Raises as the constructor does."""
+    def hold_of(self, other: Engine) -> int:
+        """Holds the active version of another engine and answers its identity: microseconds, where `hold` compiles. The
+        other may have been made in another thread."""
+    @staticmethod
+    def version_of(state: bytes | str) -> int:
+        """The identity of the version that a call began on, held or not. Raises `BadState`."""
     def activate(self, version: int) -> bool:
         """Makes a held version the one that new calls begin on; false when it is not held."""
     def drop_version(self, version: int) -> bool:

@@ -31,7 +31,7 @@ class Postgres(Form):
 
     dsn: SecretStr | None = None
     """`postgresql://user:password@host/database`."""
-    connections: int = Field(10, ge=2, le=200)
+    connections: int = Field(default=10, ge=2, le=200)
     """The most that one desk opens."""
 
 
@@ -41,9 +41,9 @@ class Exchange(Form):
     urls: tuple[str, ...] = ()
     user: str | None = None
     password: SecretStr | None = None
-    port: int = Field(0, ge=0, le=65535)
+    port: int = Field(default=0, ge=0, le=65535)
     """The embedded server's, on 127.0.0.1; 0: chosen at the first start and kept."""
-    replicas: int = Field(1, ge=1, le=5)
+    replicas: int = Field(default=1, ge=1, le=5)
 
 
 class Asterisk(Form):
@@ -58,7 +58,7 @@ class Asterisk(Form):
     """The name in the dialplan's `Stasis(…)`; one router an application."""
     trunk: str = "PJSIP/{number}@trunk"
     """How the PBX dials an E.164 number."""
-    silence_s: int = Field(5, ge=1, le=60)
+    silence_s: int = Field(default=5, ge=1, le=60)
     """So much silence ends a recording."""
 
 
@@ -66,7 +66,7 @@ class Simulated(Form):
     """The simulated PBX: a process of its own, `kommutator pbx`, on the socket `DATA/pbx/ROUTER.sock`."""
 
     kind: Literal["simulated"]
-    calls_per_minute: float = Field(0, ge=0, le=6000)
+    calls_per_minute: float = Field(default=0, ge=0, le=6000)
     """Callers that come by themselves."""
 
 
@@ -83,8 +83,20 @@ class Router(Form):
 class Throttle(Form):
     """How often a password may be wrong."""
 
-    attempts: int = Field(5, ge=1)
-    within_s: int = Field(300, ge=1)
+    attempts: int = Field(default=5, ge=1)
+    within_s: int = Field(default=300, ge=1)
+
+
+class Retention(Form):
+    """How long is kept what grows, in days; none: for ever. Calls themselves are always kept."""
+
+    turns: int | None = Field(default=None, ge=7)
+    """The steps of a call that has ended, with their reasons: the greater part of the ledger."""
+    recordings: int | None = Field(default=365, ge=1)
+    notices: int | None = Field(default=90, ge=1)
+    """Notices that were sent or given up."""
+    drafts: int | None = Field(default=30, ge=1)
+    """What operators typed and never accepted, since it was last touched."""
 
 
 class Desk(Form):
@@ -93,9 +105,10 @@ class Desk(Form):
     listen: str = "127.0.0.1:8080"
     secure: bool = False
     """Whether browsers reach it by https: then cookies go by https only."""
-    session_s: int = Field(12 * 3600, ge=60)
+    session_s: int = Field(default=12 * 3600, ge=60)
     """A session ends after so long without a request."""
     throttle: Throttle = Throttle()
+    retention: Retention = Retention()
 
 
 class FileSink(Form):
@@ -109,7 +122,7 @@ class Smpp(Form):
 
     kind: Literal["smpp"]
     host: str
-    port: int = Field(2775, ge=1, le=65535)
+    port: int = Field(default=2775, ge=1, le=65535)
     system_id: str
     password: SecretStr
     sender: str
@@ -118,16 +131,50 @@ class Smpp(Form):
     tls: bool = False
 
 
+class HttpReceipts(Form):
+    """How the gateway tells what became of a message: a request to `/hooks/sms` of the desk, with these parameters."""
+
+    token: SecretStr
+    """What the parameter `token` must be: the address is open to everybody."""
+    id: str
+    """The parameter with the provider's id of the message."""
+    state: str
+    """The parameter that says what became of it."""
+    delivered: tuple[str, ...]
+    """Its values that mean delivered."""
+    undelivered: tuple[str, ...]
+    """Its values that mean that it never will be; any other is not final."""
+    error: str | None = None
+    """The parameter that says why not."""
+
+
 class HttpGateway(Form):
-    """An SMS gateway by HTTP; the request is made of templates."""
+    """An SMS gateway by HTTP; the request is made of templates.
+
+    `{to}`, `{digits}`, `{text}`, `{sender}`, `{id}` and `{secret}` may stand in `url`, `headers` and `body`. A value in an
+    answer is found by a JSON pointer (`/result/id`) or by a regular expression with one group.
+    """
 
     kind: Literal["http"]
     url: str
     method: Literal["GET", "POST", "PUT"] = "POST"
     headers: dict[str, SecretStr] = {}
     body: str | None = None
+    body_type: Literal["json", "form", "xml", "text"] = "json"
+    sender: str = ""
+    secret: SecretStr | None = None
+    """Of `{secret}`."""
+    user: str | None = None
+    """With `secret` as the password, for HTTP's basic authentication."""
     success: str | None = None
+    """What must be found in an answer of status 2xx."""
+    success_values: tuple[str, ...] = ()
+    """…and be one of these, where there are any."""
     provider_id: str | None = None
+    """Where the answer has the provider's id of the message."""
+    recognises_id: bool = False
+    """Whether the provider sends a second request of the same `{id}` only once."""
+    receipts: HttpReceipts | None = None
 
 
 class Smtp(Form):
@@ -135,7 +182,7 @@ class Smtp(Form):
 
     kind: Literal["smtp"]
     host: str
-    port: int = Field(587, ge=1, le=65535)
+    port: int = Field(default=587, ge=1, le=65535)
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str | None = None
     password: SecretStr | None = None
@@ -159,7 +206,7 @@ class Configuration(Form):
 
     data: Path = Path("kommutator-data")
     """The data folder."""
-    company_id: int = Field(1, ge=1)
+    company_id: int = Field(default=1, ge=1)
     log: Log = Log()
     postgres: Postgres = Postgres()
     exchange: Exchange = Exchange()

@@ -352,3 +352,20 @@ class SettingsInvalid(KommutatorError):
     """Settings that cannot work; the message says which, and never shows a secret."""
 
     code = "settings_invalid"
+
+
+# --- the configuration
+
+
+class ConfigurationInvalid(KommutatorError):
+    """The configuration cannot be used; nothing of it is."""
+
+    code = "configuration_invalid"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(list(problems))
+        self.problems = tuple(problems)
+        """All that is wrong: each with its file and line, or its variable, its key, and what is expected. No secrets."""
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)

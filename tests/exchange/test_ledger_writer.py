@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from kommutator.errors import BadEntry
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.journal import ToldJournal
 from kommutator.exchange.messages import CALLS, REFUSED, Began, CallBatch, Consulted, ToldEntry, decode, encode
 from kommutator.exchange.nats.calls import CallFeed
 from kommutator.exchange.nats.client import Exchange
-from kommutator.exchange.nats.ledger_writer import EntryRefused, LedgerWriter, purge_written
+from kommutator.exchange.nats.ledger_writer import LedgerWriter, purge_written
 from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.exchange.settings import SpoolSettings
 from kommutator.exchange.shipper import Shipper
@@ -39,7 +40,7 @@ class Written:
             self.failures -= 1
             raise ConnectionError("the database is away")
         if any(told.entry.call in self.refused for told in entries):
-            raise EntryRefused("no such call can be")
+            raise BadEntry("no such call can be")
         self.calls.extend((told.entry.call, str(told.entry.__struct_config__.tag)) for told in entries)
 
 

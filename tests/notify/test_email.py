@@ -180,7 +180,7 @@ async def test_a_letter_arrives_over_tls_and_signed_in(
     row = outbox.put("c1.2", TO, Letter(text, "Пропущен звонок — срочно"), "email")
     async with (
         serving(mail, security),
-        sending(outbox, clock, Smtp(settings(mail, security=security), HEAD, Kept()), "email"),
+        sending(outbox, clock, Smtp(settings(mail, security=security), lambda: HEAD, Kept()), "email"),
     ):
         await outbox.until_state("c1.2", "sent")
     ((sender, recipients, letter, raw),) = mail.letters
@@ -210,7 +210,7 @@ async def test_a_repetition_is_known_by_its_message_id(
     outbox.put("c1.3", "boris@example.test", Letter("text"), "email")
     async with (
         serving(mail),
-        sending(outbox, clock, Smtp(settings(mail), HEAD, Kept()), "email", concurrency=1) as work,
+        sending(outbox, clock, Smtp(settings(mail), lambda: HEAD, Kept()), "email", concurrency=1) as work,
     ):
         await outbox.until(lambda: "doubtful" in row.history)
         clock.ms += 400_000
@@ -233,7 +233,10 @@ async def test_voicemail_is_attached_as_a_file_that_plays(
     outbox.put("c1.4:1", TO, voicemail(), "email")
     recordings = Kept(**{"kt-1-4": recording(3)})
     sound = SoundSettings(wav_bytes=wav_bytes)
-    async with serving(mail), sending(outbox, clock, Smtp(settings(mail, sound=sound), HEAD, recordings), "email"):
+    async with (
+        serving(mail),
+        sending(outbox, clock, Smtp(settings(mail, sound=sound), lambda: HEAD, recordings), "email"),
+    ):
         await outbox.until_state("c1.4:1", "sent")
     ((_, _, letter, raw),) = mail.letters
     assert letter["Subject"] == "Голосовое сообщение: +79161230099, 3 с"
@@ -261,7 +264,7 @@ async def test_a_recording_too_long_to_attach_is_told_of(
 ) -> None:
     outbox.put("c1.4:1", TO, voicemail(caller=None), "email")
     sound, kept = SoundSettings(wav_bytes=1000, attachment_bytes=1000), Kept(**{"kt-1-4": recording(3)})
-    async with serving(mail), sending(outbox, clock, Smtp(settings(mail, sound=sound), HEAD, kept), "email"):
+    async with serving(mail), sending(outbox, clock, Smtp(settings(mail, sound=sound), lambda: HEAD, kept), "email"):
         await outbox.until_state("c1.4:1", "sent")
     ((_, _, letter, _),) = mail.letters
     assert list(letter.iter_attachments()) == []
@@ -277,7 +280,7 @@ async def test_a_letter_waits_for_its_recording_but_not_for_ever(
     recordings = Kept()
     async with (
         serving(mail),
-        sending(outbox, clock, Smtp(settings(mail, recording_s=60.0), HEAD, recordings), "email") as work,
+        sending(outbox, clock, Smtp(settings(mail, recording_s=60.0), lambda: HEAD, recordings), "email") as work,
     ):
         await outbox.until(lambda: "later" in row.history and "later" in late.history)
         recordings.recordings["kt-2-4"] = recording(1)
@@ -307,7 +310,7 @@ async def test_the_servers_word_counts(
 ) -> None:
     (mail.rcpt_answers if stage == "rcpt" else mail.data_answers).append(answer)
     row = outbox.put("c1.2", TO, Letter("text"), "email")
-    async with serving(mail), sending(outbox, clock, Smtp(settings(mail), HEAD, Kept()), "email") as work:
+    async with serving(mail), sending(outbox, clock, Smtp(settings(mail), lambda: HEAD, Kept()), "email") as work:
         await outbox.until(lambda: len(row.history) == 2)
         assert row.reason == f"the mail server said {answer}"
         assert row.notice.doubts == (1 if state == "failed" else 0)
@@ -329,7 +332,10 @@ async def test_a_server_that_cannot_be_used_holds_the_channel(
     mail: MailServer, outbox: MemoryOutbox, clock: FakeClock, changes: dict[str, Any], reason: str
 ) -> None:
     row = outbox.put("c1.2", TO, Letter("text"), "email")
-    async with serving(mail), sending(outbox, clock, Smtp(settings(mail, **changes), HEAD, Kept()), "email") as work:
+    async with (
+        serving(mail),
+        sending(outbox, clock, Smtp(settings(mail, **changes), lambda: HEAD, Kept()), "email") as work,
+    ):
         await outbox.until(lambda: "later" in row.history)
         other = outbox.put("c2.1", "boris@example.test", Letter("text"), "email")
         work.wake()
@@ -345,7 +351,7 @@ async def test_a_server_without_starttls_gets_no_password(
     mail: MailServer, outbox: MemoryOutbox, clock: FakeClock
 ) -> None:
     row = outbox.put("c1.2", TO, Letter("text"), "email")
-    async with serving(mail, "none"), sending(outbox, clock, Smtp(settings(mail), HEAD, Kept()), "email"):
+    async with serving(mail, "none"), sending(outbox, clock, Smtp(settings(mail), lambda: HEAD, Kept()), "email"):
         await outbox.until(lambda: "later" in row.history)
     assert row.reason is not None
     assert "STARTTLS" in row.reason
@@ -356,7 +362,7 @@ async def test_a_relay_nearby_needs_neither(mail: MailServer, outbox: MemoryOutb
     outbox.put("c1.2", "анна@example.test", Letter("текст"), "email")
     async with serving(mail, "none", authentication=False):
         how = settings(mail, security="none", user=None, password=None)
-        async with sending(outbox, clock, Smtp(how, HEAD, Kept()), "email"):
+        async with sending(outbox, clock, Smtp(how, lambda: HEAD, Kept()), "email"):
             await outbox.until_state("c1.2", "sent")
     assert mail.letters[0][1] == ["анна@example.test"]
 
@@ -365,7 +371,7 @@ async def test_a_server_that_stalls_is_left_in_time(outbox: MemoryOutbox, clock:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         row = outbox.put("c1.2", TO, Letter("text"), "email")
         how = SmtpSettings("127.0.0.1", silent.getsockname()[1], "none", answer_s=0.2)
-        async with sending(outbox, clock, Smtp(how, HEAD, Kept()), "email"):
+        async with sending(outbox, clock, Smtp(how, lambda: HEAD, Kept()), "email"):
             await outbox.until(lambda: "later" in row.history)
     assert row.reason is not None
     assert "timed out" in row.reason
@@ -376,7 +382,7 @@ async def test_what_is_no_address_gets_no_letter(
     mail: MailServer, outbox: MemoryOutbox, clock: FakeClock, recipient: str
 ) -> None:
     row = outbox.put("c1.2", recipient, Letter("text", "a\nBcc: victim@example.test"), "email")
-    async with serving(mail), sending(outbox, clock, Smtp(settings(mail), HEAD, Kept()), "email"):
+    async with serving(mail), sending(outbox, clock, Smtp(settings(mail), lambda: HEAD, Kept()), "email"):
         await outbox.until_state("c1.2", "failed")
     assert mail.sessions == 0
     assert row.reason is not None
@@ -385,7 +391,7 @@ async def test_what_is_no_address_gets_no_letter(
 
 async def test_a_subject_cannot_smuggle_in_headers(mail: MailServer, outbox: MemoryOutbox, clock: FakeClock) -> None:
     outbox.put("c1.2", TO, Letter("text", "news\r\nBcc: victim@example.test"), "email")
-    async with serving(mail), sending(outbox, clock, Smtp(settings(mail), HEAD, Kept()), "email"):
+    async with serving(mail), sending(outbox, clock, Smtp(settings(mail), lambda: HEAD, Kept()), "email"):
         await outbox.until_state("c1.2", "sent")
     assert mail.letters[0][2]["Subject"] == "news Bcc: victim@example.test"
     assert mail.letters[0][2]["Bcc"] is None
@@ -393,7 +399,7 @@ async def test_a_subject_cannot_smuggle_in_headers(mail: MailServer, outbox: Mem
 
 async def test_letters_for_a_demonstration_are_files(tmp_path: Path, outbox: MemoryOutbox, clock: FakeClock) -> None:
     row = outbox.put("c1.4:1", TO, voicemail(), "email")
-    channel = FileEmail(FileEmailSettings(tmp_path / "mail"), HEAD, Kept(**{"kt-1-4": recording(1)}))
+    channel = FileEmail(FileEmailSettings(tmp_path / "mail"), lambda: HEAD, Kept(**{"kt-1-4": recording(1)}))
     async with sending(outbox, clock, channel, "email"):
         await outbox.until_state("c1.4:1", "sent")
     (file,) = (tmp_path / "mail").iterdir()

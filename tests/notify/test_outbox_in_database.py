@@ -161,7 +161,7 @@ async def test_voicemail_becomes_a_letter_with_sound(db: Database, clock: FakeCl
     }
     await put(db, effect)
     head = Letterhead("calls@romashka.test", "Ромашка", "Europe/Moscow")
-    channel = FileEmail(FileEmailSettings(tmp_path / "mail"), head, RecordingFolder(tmp_path))
+    channel = FileEmail(FileEmailSettings(tmp_path / "mail"), lambda: head, RecordingFolder(tmp_path))
     await send(db, clock, channel, {"c1.4:1": "sent"}, "email")
     (letter,) = (tmp_path / "mail").iterdir()
     assert b"audio/wav" in letter.read_bytes()

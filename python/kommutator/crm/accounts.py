@@ -27,7 +27,7 @@ MIN_PASSWORD: Final = 8
 MAX_PASSWORD: Final = 1_024
 SCOPES: Final = frozenset(
     f"{subject}:{right}"
-    for subject in ("clients", "interests", "calls", "missed", "employees", "presence", "versions")
+    for subject in ("clients", "interests", "calls", "missed", "tasks", "notices", "employees", "presence", "versions")
     for right in ("read", "write")
 )
 """What a token may be allowed."""
@@ -147,12 +147,7 @@ async def change_user(
 
 async def set_password(tx: Tx, user_id: int, password: str, settings: AccountSettings) -> None:
     """Another password; the user is signed out everywhere. Raises `NotFound`, `Refused`."""
-    hashed = await _hashed(password, settings)
-    done = await tx.run("update users set password_hash = $3 where company_id = $1 and id = $2", user_id, hashed)
-    if not done:
-        raise NotFound("user", user_id)
-    await sign_out_everywhere(tx, user_id)
-    await audit.record(tx, "user.password", "user", user_id)
+    await _set_hash(tx, user_id, await _hashed(password, settings))
 
 
 async def get_user(tx: Tx, user_id: int, *, lock: bool = False) -> User:
@@ -187,43 +182,43 @@ async def sign_in(
 ) -> tuple[str, Session]:
     """Opens a session; its token is for the cookie. The hash is computed in a thread, while no connection is held.
 
+    An attempt counts as failed until it has succeeded, so that many guesses at once find the login closed as well.
+
     Raises `SignInRefused`, as late for a login that does not exist as for a wrong password; `SignInThrottled`,
-    without a look at the
-    password, after too many failures of this login or from this address.
+    without a look at the password, after too many failures of this login or from this address.
     """
-    login = _login(login)
-    since = now - timedelta(seconds=settings.throttle_s)
-    async with database.transaction("sign-in") as tx:
-        await _throttle(tx, login, address, since, now, settings)
-        row = await tx.one(f"select {_USER}, password_hash from users where company_id = $1 and login = $2", login)
-    known = row is not None and row["active"] and row["password_hash"] is not None
-    hashed = row["password_hash"] if row is not None and known else None
-    fits = await asyncio.to_thread(_fits, settings.hasher, hashed, password)
-    if not fits or row is None or hashed is None:
-        async with database.transaction("sign-in") as tx:
-            await tx.run(
-                "insert into sign_in_failures (company_id, login, address, at) values ($1, $2, $3, $4)",
-                login,
-                address,
-                now,
-            )
-        raise SignInRefused("the login or the password is wrong")
-    token = secrets.token_urlsafe(32)
-    expires = now + timedelta(seconds=settings.session_s)
-    async with database.transaction(login) as tx:
-        if settings.hasher.check_needs_rehash(hashed):
-            again = await _hashed(password, settings)
-            await tx.run("update users set password_hash = $3 where company_id = $1 and id = $2", row["id"], again)
-        await tx.run("delete from sign_in_failures where company_id = $1 and (login = $2 or at < $3)", login, since)
-        await tx.run("delete from sessions where company_id = $1 and expires_at < $2", now)
-        await tx.run(
-            """insert into sessions (company_id, token_hash, user_id, created_at, seen_at, expires_at, address, agent)
-               values ($1, $2, $3, $4, $4, $5, $6, $7)""",
-            _token_hash(token), row["id"], now, expires, address, agent[:500],
-        )  # fmt: skip
-        await audit.record(tx, "user.sign_in", "user", row["id"], {"address": address})
-    user = User(**{key: value for key, value in row.items() if key != "password_hash"})
-    return token, Session(user, now, expires)
+    user, hashed, attempt = await _proved(database, _login(login), password, address, now, settings)
+    again = await _hashed(password, settings) if settings.hasher.check_needs_rehash(hashed) else None
+    async with database.transaction(user.login) as tx:
+        if again is not None:
+            await tx.run("update users set password_hash = $3 where company_id = $1 and id = $2", user.id, again)
+        await _forgiven(tx, user.login, attempt, now, settings)
+        opened = await _open_session(tx, user, address, agent, now, settings)
+        await audit.record(tx, "user.sign_in", "user", user.id, {"address": address})
+    return opened
+
+
+async def change_password(
+    database: Database,
+    user: User,
+    old: str,
+    new: str,
+    address: str,
+    now: datetime,
+    settings: AccountSettings,
+    *,
+    agent: str = "",
+) -> tuple[str, Session]:
+    """Another password for a user who knows his present one; all his sessions end, and this new one is opened.
+
+    Raises `Refused` for a new password that is none; `SignInRefused` and `SignInThrottled` as `sign_in`.
+    """
+    _, _, attempt = await _proved(database, user.login, old, address, now, settings)
+    hashed = await _hashed(new, settings)
+    async with database.transaction(user.login) as tx:
+        await _forgiven(tx, user.login, attempt, now, settings)
+        await _set_hash(tx, user.id, hashed)
+        return await _open_session(tx, user, address, agent, now, settings)
 
 
 async def session(tx: Tx, token: str, now: datetime, settings: AccountSettings) -> Session:
@@ -249,6 +244,12 @@ async def session(tx: Tx, token: str, now: datetime, settings: AccountSettings) 
         )  # fmt: skip
     user = User(**{key: row[key] for key in User.__slots__})
     return Session(user, row["created_at"], expires)
+
+
+async def sessions_going_on(tx: Tx, now: datetime) -> int:
+    """How many sessions have not ended. One index range."""
+    many: int = await tx.value("select count(*) from sessions where company_id = $1 and expires_at > $2", now)
+    return many
 
 
 async def sign_out(tx: Tx, token: str) -> None:
@@ -315,6 +316,58 @@ async def tokens(tx: Tx) -> list[ApiToken]:
 
 
 # --- inside
+
+
+async def _proved(
+    database: Database, login: str, password: str, address: str, now: datetime, settings: AccountSettings
+) -> tuple[User, str, int]:
+    """The user whose password it is, its hash, and the attempt that was noted before it was tried."""
+    since = now - timedelta(seconds=settings.throttle_s)
+    async with database.transaction("sign-in") as tx:
+        for guarded in sorted({f"login {login}", f"address {address}"}):
+            await tx.value("select pg_advisory_xact_lock($1::integer, hashtext($2))", guarded)
+        await _throttle(tx, login, address, since, now, settings)
+        attempt: int = await tx.value(
+            "insert into sign_in_failures (company_id, login, address, at) values ($1, $2, $3, $4) returning id",
+            login, address, now,
+        )  # fmt: skip
+        row = await tx.one(f"select {_USER}, password_hash from users where company_id = $1 and login = $2", login)
+    hashed: str | None = row["password_hash"] if row is not None and row["active"] else None
+    fits = await asyncio.to_thread(_fits, settings.hasher, hashed, password)
+    if not fits or row is None or hashed is None:
+        raise SignInRefused("the login or the password is wrong")
+    return User(**{key: row[key] for key in User.__slots__}), hashed, attempt
+
+
+async def _forgiven(tx: Tx, login: str, attempt: int, now: datetime, settings: AccountSettings) -> None:
+    """The attempt was none that failed; what failed before it is forgotten, and so is what is too old to count."""
+    since = now - timedelta(seconds=settings.throttle_s)
+    await tx.run(
+        "delete from sign_in_failures where company_id = $1 and (id = $2 or login = $3 or at < $4)",
+        attempt, login, since,
+    )  # fmt: skip
+
+
+async def _set_hash(tx: Tx, user_id: int, hashed: str) -> None:
+    done = await tx.run("update users set password_hash = $3 where company_id = $1 and id = $2", user_id, hashed)
+    if not done:
+        raise NotFound("user", user_id)
+    await sign_out_everywhere(tx, user_id)
+    await audit.record(tx, "user.password", "user", user_id)
+
+
+async def _open_session(
+    tx: Tx, user: User, address: str, agent: str, now: datetime, settings: AccountSettings
+) -> tuple[str, Session]:
+    token = secrets.token_urlsafe(32)
+    expires = now + timedelta(seconds=min(settings.session_s, settings.longest_session_s))
+    await tx.run("delete from sessions where company_id = $1 and expires_at < $2", now)
+    await tx.run(
+        """insert into sessions (company_id, token_hash, user_id, created_at, seen_at, expires_at, address, agent)
+           values ($1, $2, $3, $4, $4, $5, $6, $7)""",
+        _token_hash(token), user.id, now, expires, address, agent[:500],
+    )  # fmt: skip
+    return token, Session(user, now, expires)
 
 
 async def _throttle(

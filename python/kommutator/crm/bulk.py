@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 
-from kommutator.crm import audit, clients, words
+from kommutator.crm import audit, clients, lookups, words
 from kommutator.crm.clients import Draft
 from kommutator.crm.numbers import e164
 from kommutator.crm.pool import Tx
@@ -17,8 +17,8 @@ _BATCH = 5_000
 async def load(tx: Tx, drafts: Iterable[Draft], now: datetime) -> int:
     """Creates clients by COPY, all or none, and returns how many. `member_of` is not read.
 
-    Nobody is told number by number: `lookups.take_changes` gives nothing for them, so have the routers forget all owners after. The
-    numbers are not compared with those of clients that exist: a number may stand at several. Raises `BadNumber`, and asyncpg's
+    Routers are not told number by number, but to forget all owners (`lookups.take_all`). The numbers are not
+    compared with those of clients that exist: a number may stand at several. Raises `BadNumber`, and asyncpg's
     own error for an owner that does not exist.
     """
     rules = await clients.country(tx)
@@ -32,6 +32,7 @@ async def load(tx: Tx, drafts: Iterable[Draft], now: datetime) -> int:
         await _copy(tx, "client_words", _WORD, ((tx.company, word, id) for id, d in zip(ids, batch, strict=True)
                                                 for word in words.of(d.name, d.organisation, d.email)))  # fmt: skip
         done += len(batch)
+    await lookups.all_changed(tx)
     await audit.record(tx, "client.load", "client", "*", {"clients": done})
     return done
 

@@ -32,6 +32,8 @@ class Call:
     router: str | None
     """The one that told of its arrival first."""
     pbx: str | None
+    version: int | None
+    """The company version that it began on; None where that was no version of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +153,4 @@ def _of(row: Row) -> Call:
 
 _COLUMNS = """call_id, did, caller, did_number, caller_number, began_at, ended_at, disposition, fault, scheme,
 answered_by,
-    answered_at, tags, router, pbx"""
+    answered_at, tags, router, pbx, version"""

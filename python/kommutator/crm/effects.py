@@ -25,19 +25,20 @@ async def write(tx: Tx, turns: Sequence[Effects]) -> None:
     """Writes what does not exist yet. One or two statements each.
 
     `sms` and `email` go to the outbox; `voicemail` becomes a recording to be fetched, an e-mail to each address, and
-    a task for whom it
-    is assigned to; `task` and `missed_call` wait on a workplace; a `tag` is folded with the call's turns. Raises
-    `BadEntry` for an effect that lacks what it must have.
+    a task for whom it is assigned to (for everybody, when it goes to nobody: a message must not lie unheard); `task` and
+    `missed_call` wait on a workplace; a `tag` is folded with the call's turns. A task of the turn in which the call was
+    missed belongs to the missed call. Raises `BadEntry` for an effect that lacks what it must have.
     """
     for turn in turns:
+        missed_id = next((str(each.get("id")) for each in turn.effects if each.get("type") == "missed_call"), None)
         for effect in turn.effects:
             try:
-                await _write(tx, turn.call_id, turn.at, effect)
+                await _write(tx, turn.call_id, turn.at, effect, missed_id)
             except (KeyError, TypeError, AttributeError) as error:
                 raise BadEntry(f"an effect of call {turn.call_id} is malformed: {error!r}") from error
 
 
-async def _write(tx: Tx, call_id: str, at: datetime, effect: Mapping[str, Any]) -> None:
+async def _write(tx: Tx, call_id: str, at: datetime, effect: Mapping[str, Any], missed_id: str | None) -> None:
     id = str(effect["id"])
     match effect["type"]:
         case "sms":
@@ -50,13 +51,14 @@ async def _write(tx: Tx, call_id: str, at: datetime, effect: Mapping[str, Any]) 
             await recordings.expect(
                 tx, effect["recording"], "voicemail", call_id, float(effect["seconds"]), at, assign=effect.get("assign")
             )
-            if effect.get("assign"):
-                await tasks.add(tx, id, "voicemail", call_id, effect["assign"], "", at)
+            assign = effect.get("assign") or ("" if not effect["email"] else None)
+            if assign is not None:
+                await tasks.add(tx, id, "voicemail", call_id, assign, "", at)
             payload = {"voicemail": effect["recording"], "seconds": effect["seconds"]}
             for index, address in enumerate(effect["email"], 1):
                 await outbox.enqueue(tx, f"{id}:{index}", "email", address, payload, at, call_id=call_id)
         case "task":
-            await tasks.add(tx, id, "task", call_id, effect["assign"], effect["title"], at)
+            await tasks.add(tx, id, "task", call_id, effect["assign"], effect["title"], at, missed_id=missed_id)
         case "missed_call":
             await missed.add(tx, id, call_id, effect.get("caller"), effect.get("did"), effect.get("owner") or None, at)
         case "tag":

@@ -153,6 +153,13 @@ def start(settings: PostgresSettings, environment: Mapping[str, str] = os.enviro
     return server
 
 
+def address(settings: PostgresSettings) -> str:
+    """Where the database is, for a process that neither starts nor holds the server; it need not run."""
+    if settings.dsn is not None:
+        return settings.dsn
+    return _dsn(_socket_folder(settings.data.resolve()), settings.database)
+
+
 @contextmanager
 def attached(settings: PostgresSettings, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """The address of the database for as long as the context lasts, for a command that needs it once.
@@ -202,8 +209,7 @@ class _Cluster:
 
     @property
     def dsn(self) -> str:
-        host = quote(str(self._sockets), safe="")
-        return f"postgresql://{_OWNER}@/{quote(self.settings.database, safe='')}?host={host}&port={_PORT}"
+        return _dsn(self._sockets, self.settings.database)
 
     def make(self) -> None:
         """Create the cluster where there is none: aside first, so that an interrupted creation leaves nothing
@@ -395,6 +401,10 @@ def _unprivileged(name: str | None) -> pwd.struct_passwd | None:
         except KeyError:
             continue
     raise PostgresFailed(f"there is no user {name or 'nobody'} to run the server as: it refuses to run as root")
+
+
+def _dsn(sockets: Path, database: str) -> str:
+    return f"postgresql://{_OWNER}@/{quote(database, safe='')}?host={quote(str(sockets), safe='')}&port={_PORT}"
 
 
 def _socket_folder(data: Path) -> Path:

@@ -10,22 +10,41 @@ written in one transaction, so that no effect is without its turn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import asyncpg
 import msgspec
 import structlog
 
-from kommutator.crm import clients, effects, missed
+from kommutator.crm import clients, doings, effects, missed, versions
 from kommutator.crm.effects import Effects
-from kommutator.crm.entries import Began, Ended, Entry, Found, Kept, Turned, call_of, read
 from kommutator.crm.numbers import normalize
 from kommutator.crm.pool import Database, Tx
-from kommutator.errors import BadEntry
+from kommutator.engine import Engine
+from kommutator.errors import BadEntry, BadState
 from kommutator.routing.doings import Doing
+from kommutator.routing.entries import Began, CallEntry, Ended, Kept, SpoolEntry, Turned, read
 from kommutator.routing.record import CallRecord
 from kommutator.routing.turn import Turn
+
+_MISSED: Final = ("abandoned", "no_answer", "busy", "unavailable", "failed")
+_UNALLOCATED: Final = ("failed", "caller")
+"""The number dialled has no scheme: nobody's missed call."""
+_NEVER: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    msgspec.ValidationError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+)
+"""What an entry itself causes, and would cause again. A defect of ours that looks like it puts entries aside with an alarm too: kept,
+and holding up no others."""
 
 
 class Told(Protocol):
@@ -42,8 +61,8 @@ class Told(Protocol):
         ...
 
     @property
-    def entry(self) -> msgspec.Struct:
-        """`Began`, `Turned`, `Ended` or `Found`, with their tags."""
+    def entry(self) -> CallEntry:
+        """What happened."""
         ...
 
 
@@ -61,46 +80,46 @@ class Ledger:
         About ten statements a batch, four more for each call that ends and two for each effect: some 900 whole calls a second in
         batches of 300 entries. Raises `BadEntry` for one that cannot be written, and then writes nothing; `DatabaseUnreachable`.
         """
-        told = [each for each in told if not isinstance(each.entry, Doing)]
-        entries = [read(msgspec.json.encode(each.entry)) for each in told]
-        await self._write(entries, {call_of(e): (each.router, each.pbx) for e, each in zip(entries, told, strict=True)})
+        await self._write([each.entry for each in told], {each.entry.call: (each.router, each.pbx) for each in told})
 
     async def write_lines(self, lines: Sequence[bytes], router: str = "", pbx: str = "") -> None:
         """`write` for lines of one router's spool."""
         entries = [read(line) for line in lines]
-        await self._write(entries, {call_of(entry): (router, pbx) for entry in entries})
+        await self._write(entries, {entry.call: (router, pbx) for entry in entries})
 
-    async def _write(self, entries: Sequence[Entry], sources: Mapping[str, tuple[str, str]]) -> None:
+    async def _write(self, entries: Sequence[SpoolEntry], sources: Mapping[str, tuple[str, str]]) -> None:
         if not entries:
             return
         try:
             async with self._database.transaction("ledger") as tx:
                 await _Batch(tx, await clients.country(tx), entries, sources, self._log).write()
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError) as error:
-            raise BadEntry(f"an entry of a call cannot be written: {error}") from error
+        except _NEVER as error:
+            raise BadEntry(f"an entry of a call cannot be written: {error!r}") from error
 
 
 class _Batch:
     def __init__(
-        self, tx: Tx, country: str, entries: Sequence[Entry], sources: Mapping[str, tuple[str, str]], log: Any
+        self, tx: Tx, country: str, entries: Sequence[SpoolEntry], sources: Mapping[str, tuple[str, str]], log: Any
     ) -> None:
         self._tx = tx
         self._country = country
-        self._entries = entries
+        self._doings = [entry for entry in entries if isinstance(entry, Doing)]
+        self._entries = [entry for entry in entries if not isinstance(entry, Doing)]
         self._sources = sources
         self._log = log
-        self._touched = sorted({call_of(entry) for entry in entries})
+        self._touched = sorted({entry.call for entry in self._entries})
 
     async def write(self) -> None:
         # The calls' rows are taken in one order, so that two writers wait for each other and never lock each other out.
         await self._begin()
         new: list[Effects] = []
         for entry in self._entries:
-            if isinstance(entry, Kept | Found):
+            if isinstance(entry, Kept):
                 new += await self._keep(entry.record)
         new += await self._turn([entry for entry in self._entries if isinstance(entry, Turned)])
         ended = await self._end([entry for entry in self._entries if isinstance(entry, Ended)])
         await effects.write(self._tx, new)
+        await doings.write(self._tx, self._doings, self._country)
         await self._fold(ended)
 
     async def _begin(self) -> None:
@@ -109,7 +128,7 @@ class _Batch:
         for entry in self._entries:
             if isinstance(entry, Began):
                 known.setdefault(entry.call, entry)
-            elif isinstance(entry, Kept | Found):
+            elif isinstance(entry, Kept):
                 record = entry.record
                 known.setdefault(record.call_id, Began(record.call_id, record.did, record.caller, record.began_ms))
         told = [known.get(call) for call in self._touched]
@@ -154,12 +173,34 @@ class _Batch:
             [entry.turn.scheme for entry in turned],
         )  # fmt: skip
         new = {(row["call_id"], row["sequence"]) for row in rows}
+        await self._note_versions([entry for entry in turned if (entry.call, entry.turn.sequence) in new])
         left: dict[tuple[str, int], Effects] = {}
         for entry in turned:
             key = (entry.call, entry.turn.sequence)
             if key in new and entry.turn.effects:
                 left.setdefault(key, Effects(entry.call, _time(entry.at), entry.turn.effects))
         return list(left.values())
+
+    async def _note_versions(self, turned: Sequence[Turned]) -> None:
+        """Which version each call began on: of those of the same meaning, the last that was active then."""
+        known: dict[str, str] = {}
+        for entry in turned:
+            if entry.turn.sequence == 0:
+                # A state that the engine cannot read is no reason to lose the turn.
+                with suppress(BadState):
+                    known[entry.call] = versions.identity(Engine.version_of(entry.turn.state))
+        if known:
+            await self._tx.run(
+                """update calls c set engine_version = given.engine_version, version = (
+                       select v.number from company_versions v
+                       left join activations a on a.company_id = $1 and a.version = v.number
+                            and a.at <= coalesce(c.began_at, now())
+                       where v.company_id = $1 and v.engine_version = given.engine_version
+                       order by a.id desc nulls last, v.number desc limit 1)
+                   from unnest($2::text[], $3::text[]) as given (call_id, engine_version)
+                   where c.company_id = $1 and c.call_id = given.call_id""",
+                list(known), list(known.values()),
+            )  # fmt: skip
 
     async def _keep(self, record: CallRecord) -> list[Effects]:
         """A call that is told whole: its turns are known already, or nobody ever will tell them one by one."""
@@ -219,11 +260,14 @@ class _Batch:
 
 async def _fold_one(tx: Tx, call_id: str) -> None:
     call = await tx.one(
-        """select did, caller, caller_number, began_at, ended_at, disposition, counted, found from calls
+        """select did, caller, caller_number, began_at, ended_at, disposition, fault, did_number, counted, found, purged_at
+           from calls
            where company_id = $1 and call_id = $2""",
         call_id,
     )
     assert call is not None
+    if call["purged_at"] is not None:
+        return
     rows = await tx.fetch(
         """select sequence, at, event, action, trace, rounds, effects, scheme from call_turns
            where company_id = $1 and call_id = $2 order by sequence""",
@@ -261,6 +305,9 @@ async def _fold_one(tx: Tx, call_id: str) -> None:
         [leg.outcome for leg in record.legs],
         call["ended_at"],
     )  # fmt: skip
+    if call["disposition"] in _MISSED and (call["disposition"], call["fault"]) != _UNALLOCATED:
+        began = call["began_at"] or call["ended_at"]
+        await missed.unheard(tx, call_id, call["caller_number"], call["did_number"], began)
     count = not call["counted"] and call["caller_number"] is not None and call["began_at"] is not None
     answered = next((i for i, leg in enumerate(record.legs) if leg.outcome == "answered"), None)
     await tx.run(
@@ -280,7 +327,7 @@ async def _fold_one(tx: Tx, call_id: str) -> None:
                last_call_at = greatest(callers.last_call_at, excluded.last_call_at), calls = callers.calls + 1""",
         call["caller_number"], call["began_at"],
     )  # fmt: skip
-    if call["disposition"] == "answered":
+    if call["disposition"] in missed.REACHED:
         await missed.reached(tx, call["caller_number"], call["ended_at"])
 
 

@@ -49,8 +49,26 @@ async def take_changes(tx: Tx, limit: int = 1_000) -> list[str]:
     """
     rows = await tx.fetch(
         """delete from number_changes where company_id = $1 and id in (
-               select id from number_changes where company_id = $1 order by id limit $2 for update skip locked)
+               select id from number_changes where company_id = $1 and number is not null order by id limit $2
+               for update skip locked)
            returning id, number::text""",
         limit,
     )
     return list(dict.fromkeys(row["number"] for row in sorted(rows, key=lambda row: row["id"])))
+
+
+async def all_changed(tx: Tx) -> None:
+    """The owner of any number may have changed: employees came or went, or many clients came at once. One insertion."""
+    await tx.run("insert into number_changes (company_id, number) values ($1, null)")
+    await tx.tell("number_changes")
+
+
+async def take_all(tx: Tx) -> bool:
+    """Takes the word that any owner may have changed, with the single numbers told before it; False when there is none.
+
+    As `take_changes`, within the transaction in which routers are told.
+    """
+    last = await tx.value("select max(id) from number_changes where company_id = $1 and number is null")
+    if last is None:
+        return False
+    return bool(await tx.run("delete from number_changes where company_id = $1 and id <= $2", last))

@@ -122,6 +122,17 @@ async def claim(
     return [Claim(**{key: value for key, value in row.items() if key != "place"}) for row in ordered]
 
 
+async def due_at_once(tx: Tx, call_id: str, voicemail: str, now: datetime) -> None:
+    """The sound of a message has arrived: the letters with it that wait, and are under way with no sender, are due now."""
+    freed = await tx.run(
+        """update outbox set next_at = $4 where company_id = $1 and call_id = $2 and payload ->> 'voicemail' = $3
+           and state = 'waiting' and claimed_by is null and next_at > $4""",
+        call_id, voicemail, now,
+    )  # fmt: skip
+    if freed:
+        await tx.tell("outbox", channel="email")
+
+
 async def next_due(tx: Tx, channel: Channel) -> datetime | None:
     """When a notice is due next, to sleep until then; None when none waits. One row by index."""
     found: datetime | None = await tx.value(
@@ -236,6 +247,14 @@ async def listed(tx: Tx, *, state: State | None = None, before: int | None = Non
         f"select {_COLUMNS} from outbox where company_id = $1{which} order by place desc limit {int(limit)}", *values
     )
     return [_of(row) for row in rows]
+
+
+async def oldest(tx: Tx) -> dict[str, datetime]:
+    """Of each channel, when the oldest notice that waits was made. Reads all that wait."""
+    rows = await tx.fetch(
+        "select channel, min(created_at) as at from outbox where company_id = $1 and state = 'waiting' group by channel"
+    )
+    return {row["channel"]: row["at"] for row in rows}
 
 
 async def counts(tx: Tx) -> dict[str, int]:

@@ -22,9 +22,10 @@ from kommutator.company import CheckReport, check_loaded
 from kommutator.company.numbering_plan import PLAN_FILE
 from kommutator.company.reader import LoadedCompany, load
 from kommutator.company.source import read as read_source
-from kommutator.crm import audit, people
+from kommutator.crm import audit, lookups, people
 from kommutator.crm.pool import Row, Tx
-from kommutator.errors import CompanyInvalid, NoRollback, NotFound, Refused
+from kommutator.engine import Engine
+from kommutator.errors import BadDocument, CompanyInvalid, NoRollback, NotFound, Refused
 
 MAX_BYTES = 256 * 1024 * 1024
 """Of all files of one version."""
@@ -39,6 +40,8 @@ class Draft:
     engine_document: bytes
     report: CheckReport
     """Its check at the time of reading."""
+    engine_version: str | None = None
+    """The engine's own identity of the document, which the states of calls carry; None when the engine refuses it."""
 
     @property
     def digest(self) -> bytes:
@@ -85,7 +88,25 @@ def read_draft(path: Path, from_ms: int) -> Draft:
     if path.is_file() and path.suffix not in (".yaml", ".yml"):
         raise Refused(f"{path}: the file must be called *.yaml")
     company = load(path)
-    return Draft(_files_of(path, company), company.engine_json, check_loaded(company, from_ms))
+    return Draft(
+        _files_of(path, company),
+        company.engine_json,
+        check_loaded(company, from_ms),
+        engine_version(company.engine_json),
+    )
+
+
+def engine_version(document: bytes) -> str | None:
+    """The engine's own identity of an engine document; None for one that has errors. Compiles it: milliseconds to seconds."""
+    try:
+        return identity(Engine(document).version)
+    except (CompanyInvalid, BadDocument):
+        return None
+
+
+def identity(version: int) -> str:
+    """An engine's identity of a version as it is written down: sixteen hexadecimal digits."""
+    return f"{version:016x}"
 
 
 async def add(tx: Tx, draft: Draft, comment: str, now: datetime) -> tuple[int, bool]:
@@ -103,9 +124,9 @@ async def add(tx: Tx, draft: Draft, comment: str, now: datetime) -> tuple[int, b
     number = (last["number"] if last is not None else 0) + 1
     await tx.run(
         """insert into company_versions (company_id, number, author, comment, created_at, digest, engine_document,
-        report)
-           values ($1, $2, $3, $4, $5, $6, $7, $8)""",
-        number, tx.actor, comment, now, draft.digest, draft.engine_document, draft.report.to_dict(),
+        report, engine_version)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
+        number, tx.actor, comment, now, draft.digest, draft.engine_document, draft.report.to_dict(), draft.engine_version,
     )  # fmt: skip
     hashes = {path: hashlib.sha256(content).digest() for path, content in draft.files.items()}
     for path, content in draft.files.items():
@@ -221,6 +242,7 @@ async def _activate(tx: Tx, number: int, undoes: int | None, comment: str, now: 
     if errors:
         raise CompanyInvalid(errors)
     await people.project(tx, orjson.loads(await engine_document(tx, number)))
+    await lookups.all_changed(tx)
     row = await tx.one(
         """insert into activations (company_id, version, undoes, author, comment, at) values ($1, $2, $3, $4, $5, $6)
            returning id, version, undoes, author, comment, at""",

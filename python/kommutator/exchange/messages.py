@@ -6,7 +6,7 @@ do not know.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -15,10 +15,14 @@ from kommutator.routing.doings import CalledBack as CalledBack
 from kommutator.routing.doings import Consulted as Consulted
 from kommutator.routing.doings import Held as Held
 from kommutator.routing.doings import PassedOn as PassedOn
+from kommutator.routing.entries import Began as Began
+from kommutator.routing.entries import CallEntry as CallEntry
+from kommutator.routing.entries import Ended as Ended
+from kommutator.routing.entries import Turned as Turned
+from kommutator.routing.entries import recording_key as recording_key
 from kommutator.routing.order import Order as Order
 from kommutator.routing.order import OrderDone as OrderDone
 from kommutator.routing.order import OrderKind as OrderKind
-from kommutator.routing.turn import Turn
 
 CALLS: Final = "CALLS"
 """The durable stream of what happened to calls; one subject a router."""
@@ -30,6 +34,8 @@ FLOOR: Final = "floor"
 """The bucket of presence and lines."""
 COMPANY: Final = "company"
 """The bucket of which version is active, and the object store of the versions themselves."""
+RECORDINGS: Final = "recordings"
+"""The object store of recordings on their way from a router to the desk; an object is named by its `recording_key`."""
 ACTIVE: Final = "active"
 """The key of the active version."""
 
@@ -82,39 +88,6 @@ def name_of(written: str) -> str:
 
 
 # --- what happened to calls
-
-
-class Began(msgspec.Struct, frozen=True, tag="began", tag_field="kind"):
-    """A call arrived."""
-
-    call: str
-    did: str
-    caller: str | None
-    at: int
-    """Milliseconds of UTC since the epoch, as everywhere here."""
-
-
-class Turned(msgspec.Struct, frozen=True, tag="turned", tag_field="kind"):
-    """A turn was decided. (call, turn.sequence) is its identity; a resumption repeats one."""
-
-    call: str
-    at: int
-    event: dict[str, Any] | None
-    """What led to it; None for an arrival or a resumption."""
-    turn: Turn
-
-
-class Ended(msgspec.Struct, frozen=True, tag="ended", tag_field="kind"):
-    """The call is over."""
-
-    call: str
-    at: int
-    disposition: str
-    fault: str
-
-
-CallEntry = Began | Turned | Ended | Consulted | Held | PassedOn | CalledBack
-"""One thing that happened to one call, in the words of the router's spool."""
 
 
 class CallBatch(msgspec.Struct, frozen=True):

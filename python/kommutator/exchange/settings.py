@@ -31,6 +31,8 @@ class ExchangeSettings:
     """How many servers of a cluster keep each stream."""
     stream_bytes: int = 4 * 1024**3
     """The most that the stream of calls keeps. Beyond it routers keep their entries in their spools."""
+    recordings_bytes: int = 2 * 1024**3
+    """The most that recordings take on their way to the desk. Beyond it routers keep their files."""
 
 
 @dataclass(frozen=True, slots=True)

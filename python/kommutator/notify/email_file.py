@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from kommutator.notify.email import Recordings, composed
-from kommutator.notify.letters import Letterhead
+from kommutator.notify.letters import Head
 from kommutator.notify.ports import Accepted, Later, Notice, Outcome, Sent, Told
 from kommutator.notify.sms_file import file_name, write_whole
 from kommutator.notify.voicemail import SoundSettings
@@ -30,7 +30,7 @@ class FileEmail:
     recognises_repeats = True
     attempt_s = 30.0
 
-    def __init__(self, settings: FileEmailSettings, head: Letterhead, recordings: Recordings) -> None:
+    def __init__(self, settings: FileEmailSettings, head: Head, recordings: Recordings) -> None:
         self._settings = settings
         self._head = head
         self._recordings = recordings
@@ -38,9 +38,12 @@ class FileEmail:
     async def run(self, told: Told) -> None:
         """Nothing is needed."""
 
+    async def turn(self) -> None:
+        """Files are written at once."""
+
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
         """Write the file."""
-        letter = await composed(notice, self._head, self._recordings, self._settings)
+        letter = await composed(notice, self._head(), self._recordings, self._settings)
         if not isinstance(letter, EmailMessage):
             return letter
         path = self._settings.folder / file_name(notice, ".eml")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.header import Header
@@ -79,6 +79,10 @@ class Letterhead:
     language: str = "ru"
     """`ru`, or English for any other."""
     reply_to: str | None = None
+
+
+Head = Callable[[], Letterhead]
+"""Whose letters they are now: the company's name, zone and language change with its versions."""
 
 
 def message_id(notice: Notice, head: Letterhead) -> str:

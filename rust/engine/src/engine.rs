@@ -66,6 +66,17 @@ impl Engine {
         &self.active
     }
 
+    /// The same, to be held by another engine too: compiling takes long, and holding does not.
+    #[must_use]
+    pub fn active_shared(&self) -> Arc<Company> {
+        Arc::clone(&self.active)
+    }
+
+    /// The version that a call began on, held or not.
+    pub fn version_of(state: &[u8]) -> Result<VersionId, EngineError> {
+        Ok(CallState::decode(state)?.version)
+    }
+
     /// A call has come. A live call of the same id is replaced: whom it claimed is free again.
     pub fn arrive(&mut self, call_id: &str, did: &str, caller: Option<&str>, now_ms: i64) -> Result<Turn, EngineError> {
         if call_id.is_empty() || call_id.len() > MAX_CALL_ID {

@@ -160,6 +160,19 @@ impl Engine {
         Ok(self.0.hold(compile(py, document)?).0)
     }
 
+    /// Holds the active version of another engine, which may have been compiled in another thread, and answers its
+    /// identity.
+    fn hold_of(&mut self, other: PyRef<'_, Self>) -> u64 {
+        self.0.hold(other.0.active_shared()).0
+    }
+
+    /// The version that a call began on, held or not.
+    #[staticmethod]
+    fn version_of(state: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let bytes = convert::state(state)?;
+        errors::guarded(state.py(), || core::Engine::version_of(&bytes)).map(|version| version.0)
+    }
+
     /// Makes a held version the one that new calls begin on.
     fn activate(&mut self, version: u64) -> bool {
         self.0.activate(VersionId(version))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -231,6 +231,24 @@ class Connection:
                 return None
             return content.getvalue()
 
+    async def remove(self, bucket: str, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        async with self._within(None):
+            with suppress(nats.js.errors.ObjectNotFoundError):
+                await (await self._js.object_store(bucket)).delete(name)
+
+    async def watch_objects(self, bucket: str) -> AsyncIterator[str | None]:
+        """The names of all objects, then None, then every new one, until the connection is lost."""
+        async with self._within(None):
+            watcher = await (await self._js.object_store(bucket)).watch(ignore_deletes=True)
+        try:
+            async for info in watcher:
+                yield None if info is None else info.name
+        finally:
+            if not self.lost.is_set():
+                async with self._within(_CLOSE_S):
+                    await watcher.stop()  # type: ignore[no-untyped-call]
+
     @property
     def jetstream(self) -> JetStreamContext:
         """JetStream itself."""
@@ -282,8 +300,13 @@ class Connection:
 class Exchange:
     """The exchange as this process sees it. `name` is shown to whoever looks at the server."""
 
-    def __init__(self, settings: ExchangeSettings, name: str) -> None:
+    def __init__(
+        self, settings: ExchangeSettings, name: str, find: Callable[[], ExchangeSettings | None] | None = None
+    ) -> None:
+        """`find` is asked before each connection where the exchange is now: an embedded server may be made, or get another
+        address, after this process began. None: it was never started."""
         self._settings = settings
+        self._find = find
         self._name = name
         self._attached: list[tuple[str, Callable[[Connection], Awaitable[None]]]] = []
         self._connection: Connection | None = None
@@ -332,7 +355,9 @@ class Exchange:
 
     async def _one_connection(self) -> None:
         """Connect, and work until the connection is lost. Raises `ExchangeError` when there was none."""
-        settings = self._settings
+        settings = self._settings if self._find is None else self._find()
+        if settings is None:
+            raise ExchangeUnreachable("the exchange's server was never started here")
         client = Client()
         connection = Connection(client, settings)
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from nats.js import api
 
-from kommutator.exchange.messages import CALLS, CHANGES, COMPANY, FLOOR, REFUSED
+from kommutator.exchange.messages import CALLS, CHANGES, COMPANY, FLOOR, RECORDINGS, REFUSED
 from kommutator.exchange.settings import ExchangeSettings
 
 _CHANGES_KEPT = 100_000
 _CHANGES_KEPT_S = 24 * 3600.0
 _REFUSED_BYTES = 64 * 1024**2
+_RECORDINGS_KEPT_S = 30 * 24 * 3600.0
+"""A recording that no desk has taken in so long is gone, and so are the traces of those taken and of broken uploads."""
 
 
 def streams(settings: ExchangeSettings) -> Iterator[api.StreamConfig]:
@@ -23,7 +25,10 @@ def streams(settings: ExchangeSettings) -> Iterator[api.StreamConfig]:
     calls.max_bytes = settings.stream_bytes
     refused = api.StreamConfig(REFUSED, subjects=["kt.refused.*"], max_bytes=_REFUSED_BYTES)
     changes = api.StreamConfig(CHANGES, subjects=["kt.changes.>"], max_msgs=_CHANGES_KEPT, max_age=_CHANGES_KEPT_S)
-    for config in (calls, refused, changes, _bucket(FLOOR), _bucket(COMPANY), _objects(COMPANY)):
+    recordings = _objects(RECORDINGS)
+    recordings.max_bytes = settings.recordings_bytes
+    recordings.max_age = _RECORDINGS_KEPT_S
+    for config in (calls, refused, changes, _bucket(FLOOR), _bucket(COMPANY), _objects(COMPANY), recordings):
         config.storage = api.StorageType.FILE
         config.num_replicas = settings.replicas
         yield config

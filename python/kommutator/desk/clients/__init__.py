@@ -1,0 +1,1 @@
+"""Clients: search, card, change, merge."""

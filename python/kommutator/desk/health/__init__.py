@@ -1,0 +1,1 @@
+"""Whether the desk lives, whether it can serve, and its figures."""

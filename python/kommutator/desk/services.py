@@ -1,0 +1,40 @@
+"""What the HTTP of the desk stands on, made by the desk process and given to `app.create`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from kommutator.crm.accounts import AccountSettings
+from kommutator.crm.pool import Database
+from kommutator.desk.background.topics import Topics
+from kommutator.exchange.nats.client import Exchange
+from kommutator.exchange.nats.floor import DeskFloor
+
+
+@dataclass(slots=True)
+class Services:
+    """The parts of one desk process."""
+
+    database: Database
+    exchange: Exchange
+    floor: DeskFloor
+    clock: Callable[[], datetime]
+    """Now, with a zone."""
+    accounts: AccountSettings
+    recordings: Path
+    """The folder of `NAME.wav`."""
+    checks: dict[str, Callable[[], str | None]]
+    """Readiness by subject: None is well, else what is wrong."""
+    secure: bool
+    """Whether browsers come by https: then cookies go by https only."""
+    versions_changed: Callable[[], Awaitable[None]]
+    """To be called after another version was activated."""
+    calls: object | None = None
+    """The live calls, where the desk has them."""
+    topics: Topics | None = None
+    """What the database tells, for the pages to be live by."""
+    sms_receipt: Callable[[Mapping[str, str]], Awaitable[bool]] | None = None
+    """Takes what an SMS gateway tells by HTTP of a message; False when it is not to be believed. None: no such gateway."""
