@@ -78,6 +78,7 @@ class Listening:
         self._folder = folder
         self.began = inner.began
         self.ended = inner.ended
+        self.did = inner.did
         self.unfinished = inner.unfinished
 
     def turned(self, call_id: str, at_ms: int, event: Any, turn: Turn, /) -> None:
