@@ -15,7 +15,7 @@ import trio
 
 from kommutator.company.prompts import PromptSource
 from kommutator.engine import Engine
-from kommutator.errors import BadNumber, BadState, KommutatorError, PromptNotMade, UnknownEmployee
+from kommutator.errors import BadNumber, BadState, PromptNotMade, UnknownEmployee
 from kommutator.exchange.bundle import unbundle
 from kommutator.exchange.messages import CompanyVersion
 from kommutator.exchange.versions import VersionShelf
@@ -143,9 +143,9 @@ class Versions:
         for version in await trio.to_thread.run_sync(shelf.read):
             try:
                 await self.adopt(version)
-            except (KommutatorError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - the supervisor of the shelf: whatever it is, the others are tried
                 self._log.critical(
-                    "a kept version cannot be used", alarm="version", version=version.version, reason=str(error)
+                    "a kept version cannot be used", alarm="version", version=version.version, reason=repr(error)
                 )
 
     async def adopt(self, version: CompanyVersion) -> None:
