@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SERVICES = tuple(Path(__file__).parent / room for room in ("api", "crm", "exchange", "notify"))
+SERVICES = tuple(Path(__file__).parent / room for room in ("api", "crm", "desk_services", "exchange", "notify"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kommutator.crm import outbox
+import structlog
+from pydantic import SecretStr
+
+from kommutator.crm import outbox, people
 from kommutator.crm.outbox import Claim, OutboxSettings
 from kommutator.crm.pool import Database, Row
+from kommutator.notify.letters import Letterhead
 from kommutator.notify.ports import ChannelName, Content, Letter, Notice, Receipt, Sms, Voicemail
+from kommutator.routing.entries import recording_key
+from kommutator.routing.ports import Clock
 
 
 @dataclass(frozen=True, slots=True)
 class CrmOutbox:
-    """`kommutator.notify.ports.Outbox` over `kommutator.crm.outbox`. `by` names this sender in the rows that it has claimed."""
+    """`kommutator.notify.ports.Outbox` over `kommutator.crm.outbox`. `by` names this sender in the rows that it has claimed: no two
+    that live have one name."""
 
     database: Database
     by: str
     settings: OutboxSettings = field(default_factory=OutboxSettings)
+
+    async def release(self, now_ms: int) -> int:
+        """Give back what an earlier sender of this name had claimed: it is dead. How many notices that were. What it had handed
+        over counts as in doubt. One look at all that wait."""
+        async with self.database.transaction() as tx:
+            return await tx.run(
+                """update outbox set next_at = least(next_at, $3), claimed_by = null
+                   where company_id = $1 and claimed_by = $2 and state = 'waiting'""",
+                self.by, _time(now_ms),
+            )  # fmt: skip
 
     async def claim(self, channel: ChannelName, limit: int, now_ms: int) -> Sequence[Notice]:
         """What is due, at most one a recipient. Two statements."""
@@ -107,13 +125,77 @@ class RecordingFolder:
     folder: Path
 
     async def wav(self, name: str) -> bytes | None:
-        """The recording; None while it has not arrived."""
-        if Path(name).name != name:
-            return None
+        """The recording, by its name in the ledger; None while it has not arrived."""
         try:
-            return await asyncio.to_thread((self.folder / f"{name}.wav").read_bytes)
+            return await asyncio.to_thread((self.folder / f"{recording_key(name)}.wav").read_bytes)
         except FileNotFoundError:
             return None
+
+
+class CompanyHead:
+    """The head of letters, as the active version has it: `kommutator.notify.letters.Head`."""
+
+    def __init__(self, database: Database, sender: str) -> None:
+        self._database = database
+        self._head = Letterhead(sender, "Kommutator")
+
+    def __call__(self) -> Letterhead:
+        """The head as last read."""
+        return self._head
+
+    async def refresh(self) -> None:
+        """Read it again, as after an activation. One row by key. Raises `DatabaseUnreachable`."""
+        async with self._database.transaction() as tx:
+            company = await people.company(tx)
+        self._head = replace(
+            self._head,
+            company=company.name or self._head.company,
+            timezone=company.timezone,
+            language=company.language,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptForm:
+    """How an SMS gateway tells by HTTP what became of a message: the names of its parameters, and the values of `state`."""
+
+    token: SecretStr
+    id: str
+    state: str
+    delivered: frozenset[str]
+    undelivered: frozenset[str]
+    error: str | None = None
+
+
+class HttpReceipts:
+    """What SMS gateways tell by HTTP."""
+
+    def __init__(self, outbox: CrmOutbox, form: ReceiptForm, clock: Clock) -> None:
+        self._outbox = outbox
+        self._form = form
+        self._clock = clock
+        self._log = structlog.get_logger()
+
+    async def http_receipt(self, params: Mapping[str, str]) -> bool:
+        """Take one request's parameters; False for a wrong `token`, or where no message is named: nothing is written then.
+
+        A receipt that comes before its message is written down as sent, or twice, counts once. Raises `DatabaseUnreachable`:
+        the gateway should tell it again.
+        """
+        form = self._form
+        given = params.get("token", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, form.token.get_secret_value().encode()):
+            self._log.warning("a receipt without the right token was refused")
+            return False
+        provider_id, state = params.get(form.id, ""), params.get(form.state, "")
+        if not provider_id:
+            return False
+        if state in form.delivered or state in form.undelivered:
+            error = None if state in form.delivered else (params.get(form.error) if form.error else None) or state
+            receipt = Receipt(provider_id, state in form.delivered, error)
+            notice = await self._outbox.receipt("sms", receipt, self._clock.now_ms())
+            self._log.info("a receipt came", notice=notice, provider_id=provider_id, state=state)
+        return True
 
 
 def content(payload: Mapping[str, Any], channel: ChannelName, facts: Mapping[str, Any], at_ms: int) -> Content:

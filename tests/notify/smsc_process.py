@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 import smpp34
@@ -46,7 +47,9 @@ class Smsc:
                 self._sessions[event.session_id] = event
                 _say(event="bound", system_id=event.system_id)
             elif isinstance(event, smpp34.SubmitSmEvent):
-                await self._take(event)
+                # Whoever sent it may be killed before the answer.
+                with suppress(smpp34.SmppError):
+                    await self._take(event)
             else:
                 _say(event="unbound")
 

@@ -31,6 +31,9 @@ class Channel:
     async def run(self, told: Told) -> None:
         pass
 
+    async def turn(self) -> None:
+        pass
+
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
         self.taken.append(notice)
         self.at_once += 1

@@ -246,6 +246,12 @@ async def session(tx: Tx, token: str, now: datetime, settings: AccountSettings) 
     return Session(user, row["created_at"], expires)
 
 
+async def sessions_going_on(tx: Tx, now: datetime) -> int:
+    """How many sessions have not ended. One index range."""
+    many: int = await tx.value("select count(*) from sessions where company_id = $1 and expires_at > $2", now)
+    return many
+
+
 async def sign_out(tx: Tx, token: str) -> None:
     """Ends a session, if there is one."""
     await tx.run("delete from sessions where company_id = $1 and token_hash = $2", _token_hash(token))

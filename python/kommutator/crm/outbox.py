@@ -249,6 +249,14 @@ async def listed(tx: Tx, *, state: State | None = None, before: int | None = Non
     return [_of(row) for row in rows]
 
 
+async def oldest(tx: Tx) -> dict[str, datetime]:
+    """Of each channel, when the oldest notice that waits was made. Reads all that wait."""
+    rows = await tx.fetch(
+        "select channel, min(created_at) as at from outbox where company_id = $1 and state = 'waiting' group by channel"
+    )
+    return {row["channel"]: row["at"] for row in rows}
+
+
 async def counts(tx: Tx) -> dict[str, int]:
     """How many wait, and how many were given up, by `channel/state`, for an alarm. Reads all that wait."""
     rows = await tx.fetch(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kommutator.crm.pool import Tx
+from kommutator.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,24 @@ class ServiceType:
     id: str
     name: str
     active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The company's own card, as in its active version."""
+
+    name: str
+    country: str
+    timezone: str
+    language: str
+
+
+async def company(tx: Tx) -> Company:
+    """The company. One row by key."""
+    row = await tx.one("select name, country, timezone, language from companies where id = $1")
+    if row is None:
+        raise NotFound("company", tx.company)
+    return Company(**dict(row))
 
 
 async def employees(tx: Tx, *, service_type: str | None = None, everybody: bool = False) -> list[Employee]:

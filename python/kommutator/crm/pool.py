@@ -109,6 +109,11 @@ class Database:
         finally:
             await _close(pool)
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are open, and how many of them are idle."""
+        return self._pool.get_size(), self._pool.get_idle_size()
+
     @asynccontextmanager
     async def transaction(self, actor: str = "system") -> AsyncIterator[Tx]:
         """A transaction that commits at the end, unless an exception leaves the context.

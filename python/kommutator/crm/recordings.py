@@ -46,7 +46,8 @@ async def expect(
     added = await tx.run(
         """with file as (delete from recording_files where company_id = $1 and key = $8
                          returning location, bytes, media_type, stored_at)
-           insert into recordings (company_id, name, kind, call_id, seconds, assign, at, location, bytes, media_type, stored_at)
+           insert into recordings (company_id, name, kind, call_id, seconds, assign, at, location, bytes, media_type,
+               stored_at)
            select $1, $2, $3, $4, $5, $6, $7, file.location, file.bytes, file.media_type, file.stored_at
            from (values (1)) as one left join file on true
            on conflict (company_id, name) do nothing""",
@@ -56,9 +57,10 @@ async def expect(
 
 
 async def stored(tx: Tx, key: str, location: str, size: int, media_type: str, now: datetime) -> Recording | None:
-    """The sound has arrived there, `size` in bytes, of the recording whose `recording_key` this is. Those who listen are told, and letters that waited for it are due.
+    """The sound has arrived there, `size` in bytes, of the recording whose `recording_key` this is.
 
-    None when the ledger has not told of the recording yet: then it is found there when it does. Idempotent.
+    Those who listen are told, and letters that waited for it are due. None when the ledger has not told of the recording
+    yet: then it is found there when it does. Idempotent.
     """
     await _alone(tx, key)
     row = await tx.one(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from kommutator.crm.accounts import AccountSettings
 from kommutator.crm.pool import Database
+from kommutator.desk.background.topics import Topics
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.nats.floor import DeskFloor
 
@@ -33,3 +34,7 @@ class Services:
     """To be called after another version was activated."""
     calls: object | None = None
     """The live calls, where the desk has them."""
+    topics: Topics | None = None
+    """What the database tells, for the pages to be live by."""
+    sms_receipt: Callable[[Mapping[str, str]], Awaitable[bool]] | None = None
+    """Takes what an SMS gateway tells by HTTP of a message; False when it is not to be believed. None: no such gateway."""

@@ -9,7 +9,9 @@ import asyncio
 import smtplib
 import socket
 import ssl
+import threading
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -81,6 +83,9 @@ class Smtp:
     async def run(self, told: Told) -> None:
         """Nothing is needed."""
 
+    async def turn(self) -> None:
+        """Letters leave at once."""
+
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
         """One letter."""
         head = self._head()
@@ -89,7 +94,7 @@ class Smtp:
             return letter
         sending = _Sending(self._settings, head.sender, notice.recipient, letter)
         try:
-            outcome = await asyncio.to_thread(sending.run)
+            outcome = await _in_thread(sending.run)
         except asyncio.CancelledError:
             sending.abort()
             raise
@@ -129,19 +134,21 @@ class _Sending:
     """One letter on its way, in a thread that `abort` ends."""
 
     def __init__(self, settings: SmtpSettings, sender: str, recipient: str, letter: EmailMessage) -> None:
-        self._settings = settings
+        self.settings = settings
         self._sender = sender
         self._recipient = recipient
         self._letter = letter
         self._aborted = False
-        self._socket: socket.socket | None = None
+        self.connection: smtplib.SMTP | None = None
+        """From before it is connected: a server may keep us waiting for its very first word."""
 
     def abort(self) -> None:
         """From another thread: whatever is under way fails now."""
         self._aborted = True
-        if self._socket is not None:
+        connected = None if self.connection is None else self.connection.sock
+        if connected is not None:
             with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                connected.shutdown(socket.SHUT_RDWR)
 
     def run(self) -> Outcome:
         try:
@@ -157,20 +164,12 @@ class _Sending:
 
     def _connect(self) -> smtplib.SMTP:
         """A connection that is encrypted and signed in as settings say."""
-        settings = self._settings
+        settings = self.settings
         context = ssl.create_default_context(cafile=settings.ca_file) if settings.security != "none" else None
-        connection: smtplib.SMTP
-        if settings.security == "tls":
-            connection = smtplib.SMTP_SSL(
-                settings.host, settings.port, settings.hello, timeout=settings.answer_s, context=context
-            )
-        else:
-            connection = smtplib.SMTP(settings.host, settings.port, settings.hello, timeout=settings.answer_s)
+        connection = _Encrypted(self, context) if settings.security == "tls" else _Plain(self)
         try:
-            self._socket = connection.sock
             if settings.security == "starttls":
                 connection.starttls(context=context)
-                self._socket = connection.sock
             if settings.user is not None and settings.password is not None:
                 _sign_in(connection, settings.user, settings.password.get_secret_value())
             else:
@@ -203,6 +202,51 @@ class _Sending:
         except (OSError, smtplib.SMTPException) as error:
             return Doubtful(f"the mail server's answer was lost: {_said(error)}")
         return Sent() if code == 250 else _refusal(code, answer)
+
+
+class _Plain(smtplib.SMTP):
+    """A connection that is known to its sending before it is connected."""
+
+    def __init__(self, sending: _Sending) -> None:
+        sending.connection = self
+        settings = sending.settings
+        super().__init__(settings.host, settings.port, settings.hello, timeout=settings.answer_s)
+
+
+class _Encrypted(smtplib.SMTP_SSL):
+    """The same, with TLS from the first byte."""
+
+    def __init__(self, sending: _Sending, context: ssl.SSLContext | None) -> None:
+        sending.connection = self
+        settings = sending.settings
+        super().__init__(settings.host, settings.port, settings.hello, timeout=settings.answer_s, context=context)
+
+
+async def _in_thread(work: Callable[[], Outcome]) -> Outcome:
+    """Do it in a thread for which nobody waits when the process ends: no server can hold us up."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Outcome] = loop.create_future()
+
+    def tell(outcome: Outcome | None, error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        elif outcome is not None:
+            done.set_result(outcome)
+
+    def run() -> None:
+        outcome: Outcome | None = None
+        failure: Exception | None = None
+        try:
+            outcome = work()
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it
+            failure = error
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(tell, outcome, failure)
+
+    threading.Thread(target=run, name="letter", daemon=True).start()
+    return await done
 
 
 def _sign_in(connection: smtplib.SMTP, user: str, password: str) -> None:

@@ -38,6 +38,9 @@ class FileEmail:
     async def run(self, told: Told) -> None:
         """Nothing is needed."""
 
+    async def turn(self) -> None:
+        """Files are written at once."""
+
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
         """Write the file."""
         letter = await composed(notice, self._head(), self._recordings, self._settings)

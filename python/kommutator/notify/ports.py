@@ -172,6 +172,11 @@ class Channel(Protocol):
         """Keep what the channel needs, such as a connection, until cancelled. A channel that needs nothing returns."""
         ...
 
+    async def turn(self) -> None:
+        """Wait, some seconds at most, until the next notice could leave at once. What still waits here was not handed over: it is in
+        no doubt when the process dies."""
+        ...
+
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
         """Hand one notice over, less the parts that were accepted before. When cancelled, nothing more leaves."""
         ...

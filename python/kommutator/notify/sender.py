@@ -166,6 +166,7 @@ class _Lane:
                 await self._surely(lambda: self._outbox.failed(notice, reason, self._clock.now_ms()))
                 log.error("a notice was given up", state="failed", reason=reason)
             else:
+                await self._channel.turn()
                 until_ms = self._clock.now_ms() + int((self._channel.attempt_s + _TELLING_S) * 1000)
                 if await self._surely(lambda: self._outbox.hand_over(notice, until_ms)):
                     await self._write_down(notice, await self._deliver(notice, log), log)

@@ -22,6 +22,9 @@ class FileSms:
     async def run(self, told: Told) -> None:
         """Nothing is needed."""
 
+    async def turn(self) -> None:
+        """Files are written at once."""
+
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
         """Write the file."""
         if not isinstance(notice.content, Sms):

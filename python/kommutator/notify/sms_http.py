@@ -132,6 +132,9 @@ class HttpSms:
         """Close the connections that are kept."""
         await self._client.aclose()
 
+    async def turn(self) -> None:
+        """Requests leave at once."""
+
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
         """One request."""
         if not isinstance(notice.content, Sms):

@@ -130,19 +130,27 @@ class SmppSms:
                 await self._end(client, session)
             await asyncio.sleep(pause_s)
 
+    async def turn(self) -> None:
+        """Until there is a session, for a while, and not more often than the contract allows."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.bind_wait_s):
+                await self._bound.wait()
+        await self._wait_its_turn()
+
     async def deliver(self, notice: Notice, accepted: Accepted) -> Outcome:
-        """Submit the parts that are left, one after the other."""
+        """Submit the parts that are left, one after the other; the first of them has had its `turn`."""
         if not isinstance(notice.content, Sms):
             return Refused(f"{type(notice.content).__name__} is not for a telephone")
         try:
             parts = split(notice.content.text, notice.id, gsm7=self._settings.gsm7)
         except ValueError as error:
             return Refused(str(error))
-        for part in parts:
-            if part.number not in notice.parts:
-                outcome = await self._submit(notice.recipient, part, accepted)
-                if not isinstance(outcome, Sent):
-                    return outcome
+        for place, part in enumerate(each for each in parts if each.number not in notice.parts):
+            if place:
+                await self._wait_its_turn()
+            outcome = await self._submit(notice.recipient, part, accepted)
+            if not isinstance(outcome, Sent):
+                return outcome
         return Sent()
 
     # --- inside
@@ -193,7 +201,7 @@ class SmppSms:
                 await self._incoming(IncomingSms(sender, event.destination_addr, text))
 
     async def _submit(self, recipient: str, part: Part, accepted: Accepted) -> Outcome:
-        session = await self._its_turn()
+        session = await self._alive()
         if session is None:
             return Later("there is no session with the SMSC", channel_s=self._settings.reconnect_s[0])
         source, source_ton, source_npi = _address(self._settings.sender)
@@ -223,15 +231,12 @@ class SmppSms:
         await accepted(part.number, self._known_as(answer.message_id))
         return Sent()
 
-    async def _its_turn(self) -> smpp34.Smsc | None:
-        """The session, not more often than the contract allows; None when there is none for a while."""
-        try:
-            async with asyncio.timeout(self._settings.bind_wait_s):
-                await self._bound.wait()
-        except TimeoutError:
-            return None
+    async def _wait_its_turn(self) -> None:
         async with self._pace:
             await asyncio.sleep(1 / self._settings.per_second)
+
+    async def _alive(self) -> smpp34.Smsc | None:
+        """The session; None when there is none."""
         if self._session is None:
             return None
         client, session = self._session

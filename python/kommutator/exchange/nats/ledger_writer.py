@@ -147,6 +147,16 @@ class LedgerWriter:
                 self._log.warning("the stream of calls could not be purged", reason=str(error))
 
 
+async def lag(connection: Connection) -> int:
+    """How many messages of the stream have not been written yet. Raises `ExchangeError`."""
+    try:
+        async with asyncio.timeout(_POLL_S):
+            info = await connection.jetstream.consumer_info(CALLS, _DURABLE)
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise ExchangeError(f"the ledger's place in the stream cannot be had: {error}") from error
+    return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+
 async def purge_written(streams: JetStreamContext, keep: int) -> None:
     """Purge what the ledger writer has acknowledged, but for the last message of each router, by which it knows what it
     has told, and the last `keep` in all. A stream more than half full keeps only the former.

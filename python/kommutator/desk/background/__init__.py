@@ -1,0 +1,1 @@
+"""What the desk process does besides HTTP: long tasks around the database and the exchange."""
