@@ -20,7 +20,7 @@ from kommutator.routing.turn import Turn
 PROTOCOL: Final = 1
 LONGEST_LINE: Final = 1 << 20
 """Bytes of one message; a peer that sends more is cut off."""
-CHUNK: Final = 192 * 1024
+CHUNK: Final = 64 * 1024
 """Bytes of sound in one message."""
 
 
@@ -301,6 +301,9 @@ class Standing(msgspec.Struct, frozen=True):
     router: bool
     """Whether one is connected."""
     calls: int
+    """Callers on the line."""
+    in_hand: int
+    """Those of them for whom the router has an action performed now."""
     came: int
     """Callers since the PBX began."""
     fallbacks: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from kommutator.errors import CallGone, PbxError, PbxRefused
@@ -30,10 +29,10 @@ class ControlSession:
         self._watched: set[str] = set()
         self._missed = 0
 
-    async def run(self, messages: AsyncGenerator[codec.ToPbx, None]) -> None:
+    async def run(self) -> None:
         """Serve until the client is gone."""
         try:
-            async for message in messages:
+            while (message := await self._peer.receive()) is not None:
                 if isinstance(message, codec.Ask):
                     self._answer(message.id, message.what)
         finally:
@@ -137,7 +136,8 @@ class ControlSession:
         return codec.Standing(
             host.sounds,
             host.router is not None,
-            len(host.world.channels),
+            host.on_the_line,
+            host.router.in_hand if host.router is not None else 0,
             host.came,
             host.fallbacks,
             host.traffic.left_out,

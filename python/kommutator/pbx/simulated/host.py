@@ -212,10 +212,9 @@ class PbxHost:
             self._clients -= 1
 
     async def _greet(self, peer: Peer[codec.ToPbx]) -> None:
-        messages = peer.messages()
         hello: codec.ToPbx | None = None
         with trio.move_on_after(_GREETING_S):
-            hello = await anext(messages, None)
+            hello = await peer.receive()
         match hello:
             case None:
                 return
@@ -232,7 +231,7 @@ class PbxHost:
         welcome = codec.Welcome(codec.PROTOCOL, self.name, self.instance)
         if hello.role == "control":
             peer.post(welcome)
-            await ControlSession(self, peer).run(messages)
+            await ControlSession(self, peer).run()
             return
         while self.router is not None:
             if not hello.replaces:
@@ -242,7 +241,7 @@ class PbxHost:
         peer.post(welcome)
         self._log.info("router connected")
         try:
-            await RouterSession(self, peer, hello.instance).run(messages)
+            await RouterSession(self, peer, hello.instance).run()
         finally:
             self._log.info("router disconnected")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,9 @@ _GREETING_S = 5.0
 class Link:
     """A connection that was welcomed."""
 
-    def __init__(self, peer: Peer[FromPbx], messages: AsyncGenerator[FromPbx, None], welcome: codec.Welcome) -> None:
+    def __init__(self, peer: Peer[FromPbx], welcome: codec.Welcome) -> None:
         self.welcome = welcome
         self._peer = peer
-        self._messages = messages
         self._numbers = count(1)
         self._asked: dict[int, _Asked] = {}
         self.over = False
@@ -70,19 +68,18 @@ class Link:
     async def run(self, on_told: Callable[[FromPbx], None]) -> codec.Refused | None:
         """Read until the connection ends; returns the PBX's reason when it gave one. Raises `PbxProtocolError`."""
         try:
-            async with aclosing(self._messages) as messages:
-                async for message in messages:
-                    match message:
-                        case codec.Answer(id=number) | codec.Failure(id=number):
-                            asked = self._asked.get(number)
-                            if asked is not None:
-                                asked.answer = message
-                                asked.done.set()
-                        case codec.Refused():
-                            return message
-                        case _:
-                            on_told(message)
-            return None
+            while True:
+                message = await self._peer.receive()
+                match message:
+                    case codec.Answer(id=number) | codec.Failure(id=number):
+                        asked = self._asked.get(number)
+                        if asked is not None:
+                            asked.answer = message
+                            asked.done.set()
+                    case codec.Refused() | None:
+                        return message
+                    case _:
+                        on_told(message)
         finally:
             self.over = True
             self._peer.cut()
@@ -109,9 +106,8 @@ async def open_link(nursery: trio.Nursery, socket: Path, hello: codec.Hello) -> 
     nursery.start_soon(peer.run)
     try:
         peer.post(hello)
-        messages = peer.messages()
         with trio.move_on_after(_GREETING_S):
-            return Link(peer, messages, _welcomed(await anext(messages, None)))
+            return Link(peer, _welcomed(await peer.receive()))
         raise PbxUnreachable("the simulated PBX does not answer")
     except BaseException:
         peer.cut()

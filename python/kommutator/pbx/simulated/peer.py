@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterator
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -28,6 +29,7 @@ class Peer(Generic[M]):
     def __init__(self, stream: trio.SocketStream, kind: Any) -> None:
         self._stream = stream
         self._incoming: Incoming[M] = Incoming(kind)
+        self._read: deque[M] = deque()
         self._out, self._queued = trio.open_memory_channel[bytes](WAITING)
         self._broken = trio.Event()
 
@@ -66,17 +68,17 @@ class Peer(Generic[M]):
             # At once: whoever waits for bytes wakes with `ClosedResourceError`.
             await trio.aclose_forcefully(self._stream)
 
-    async def messages(self) -> AsyncGenerator[M, None]:
-        """What comes, until the connection ends. Raises `PbxProtocolError` for what is no message."""
-        while True:
+    async def receive(self) -> M | None:
+        """The next message; None when the connection has ended. Raises `PbxProtocolError` for what is no message."""
+        while not self._read:
             try:
                 content = await self._stream.receive_some(_READ)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+                return None
             if not content:
-                return
-            for message in self._incoming.feed(content):
-                yield message
+                return None
+            self._read.extend(self._incoming.feed(content))
+        return self._read.popleft()
 
     async def _send(self, scope: trio.CancelScope) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -32,13 +31,13 @@ class RouterSession:
         self._over = trio.Event()
         self._log = structlog.get_logger().bind(pbx=host.name)
 
-    async def run(self, messages: AsyncGenerator[codec.ToPbx, None]) -> None:
+    async def run(self) -> None:
         """Serve until the router is gone; its calls stay as they are."""
         host = self._host
         host.take_router(self, self._instance)
         try:
             async with trio.open_nursery() as nursery:
-                async for message in messages:
+                while (message := await self._peer.receive()) is not None:
                     match message:
                         case codec.Ask(id=number, what=codec.Perform() as perform):
                             nursery.start_soon(self._perform, number, perform, self._scope(number))
@@ -61,6 +60,11 @@ class RouterSession:
             await self._over.wait()
         self._peer.cut()
         await self._over.wait()
+
+    @property
+    def in_hand(self) -> int:
+        """How many actions are being performed."""
+        return len(self._performed)
 
     def came(self, channel: Channel) -> None:
         """A caller has come. Before the router is ready for him he waits."""
@@ -87,9 +91,7 @@ class RouterSession:
             case codec.Serve():
                 self._serve()
             case codec.Save(call_id=call_id, turn=turn):
-                call = self._call(call_id)
-                await call.save(turn)
-                self._tell_decided(call.channel, turn)
+                await self._call(call_id).save(turn)
             case codec.Close(call_id=call_id, turn=turn):
                 await self._close(call_id, turn)
             case codec.Epitaph(call_id=call_id, turn=turn):
@@ -119,7 +121,9 @@ class RouterSession:
         try:
             with scope:
                 async with lock:
-                    event = await self._call(perform.call_id).perform(perform.turn)
+                    call = self._call(perform.call_id)
+                    self._tell_decided(call.channel, perform.turn)
+                    event = await call.perform(perform.turn)
                 self._peer.post(codec.Answer(number, event))
         except PbxError as error:
             self._peer.post(codec.Failure(number, error.code, str(error)))

@@ -327,7 +327,8 @@ class World:
     def press(self, channel: Channel, keys: str) -> None:
         """The caller presses keys, one after the other, the first at once."""
         for place, key in enumerate(keys):
-            self._intend(channel, place * BETWEEN_KEYS_S, partial(self._press, channel, key))
+            # No intention of a script's, which a new action would make him forget.
+            self.agenda.after(place * BETWEEN_KEYS_S, partial(self._press, channel, key))
 
     def speak(self, channel: Channel, seconds: float) -> bool:
         """The caller speaks into the message that is being recorded; silence after it ends the message. False when nothing
@@ -352,6 +353,8 @@ class World:
         return any(leg.up for leg in self._on_phone.get(endpoint, ()))
 
     def _press(self, channel: Channel, key: str) -> None:
+        if channel.gone_ms is not None:
+            return
         self.note(channel.call_id, "pressed", detail=key)
         self._tell(channel, key)
 
