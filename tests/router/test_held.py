@@ -38,7 +38,7 @@ class Held:
     def _swapping(self, company: Company) -> None:
         before = self.versions.active
         assert before is None or before.version != company.version, "it is told before"
-        self.versions.engine.line("anna", "idle")  # the engine knows everybody of the new version
+        self.versions.engine.presence("anna", "present")  # the engine knows everybody of the new version
         self.swapped.append(company.version)
 
     def arrive(self, call_id: str) -> None:
@@ -110,3 +110,17 @@ async def test_phones_are_where_the_cards_say(tmp_path: Path, capsys: pytest.Cap
     assert "a pbx that the configuration does not have" in said
     assert "employee=vera" in said
     assert "employee=boris" not in said
+
+
+async def test_who_gave_up_a_busy_phone_can_be_rung_on_his_mobile(tmp_path: Path) -> None:
+    mobile = COMPANY.replace("endpoint: PJSIP/101", 'endpoint: PJSIP/101, mobile: "+79161230001"').replace(
+        "ring: [{department: sales}]", "ring: [{mobile: anna}]"
+    )
+    held = Held(tmp_path)
+    await held.versions.adopt(version(tmp_path, "v1", mobile))
+    held.versions.engine.line("anna", "busy")
+    turn = held.versions.engine.arrive("one", DID, "+79161230099", NOW_MS)
+    assert turn.action.type != "ring"
+    await held.versions.adopt(version(tmp_path, "v2", mobile.replace("endpoint: PJSIP/101, ", "")))
+    turn = held.versions.engine.arrive("two", DID, "+79161230099", NOW_MS)
+    assert turn.action.type == "ring"

@@ -181,7 +181,10 @@ class Versions:
             identity = self._engine.hold_of(compiled)
         self._held.pop(identity, None)
         self._held[identity] = company
-        self._homes = self._homes_of(company)
+        had_phones, self._homes = self._homes, self._homes_of(company)
+        for employee in (had_phones.keys() - self._homes.keys()) & company.employees.keys():
+            # What his phone was doing last is nobody's news any more, and would keep his mobile from being rung.
+            self._engine.line(employee, "idle")
         self._lines = {}
         for employee, home in self._homes.items():
             if home == self._router:
