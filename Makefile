@@ -47,16 +47,16 @@ types: build
 
 unit: build
 	cargo test -q -p kommutator-engine
-	$(BIN)/pytest -q -m 'not telephony and not services' tests
+	$(BIN)/pytest -q -n 2 --dist worksteal -m 'not telephony and not services' tests
 
 services: build ## PostgreSQL, NATS, SMSC and mail servers, started and killed
-	$(BIN)/pytest -q -m services tests
+	$(BIN)/pytest -q -n 3 --dist loadfile -m services tests
 
 asterisk: build ## fetches a real Asterisk and SIPp into the cache
 	$(BIN)/python -m tests.telephony.packages
 
 telephony: build asterisk ## real calls through a real Asterisk
-	$(BIN)/pytest -q -m telephony tests
+	$(BIN)/pytest -q -n 3 --dist loadfile -m telephony tests tests/telephony
 
 package: build ## a wheel, installed and run where nothing else is
 	rm -rf dist $(KOMMUTATOR_CACHE)/package

@@ -5,31 +5,80 @@ Every field has a default, so that an empty file is a company on one machine wit
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from kommutator.routing.prompts import DEFAULT_TTS
+
+
+def _listening(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError("should be host:port, such as 127.0.0.1:8080")
+    return text
+
+
+def _with_scheme(*schemes: str) -> AfterValidator:
+    def check(given: Any) -> Any:
+        text = given.get_secret_value() if isinstance(given, SecretStr) else given
+        try:
+            good = urlsplit(text).scheme in schemes and "//" in text
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"should be an address that begins with {' or '.join(f'{name}://' for name in schemes)}")
+        return given
+
+    return AfterValidator(check)
+
+
+def _words(given: Any) -> Any:
+    """A command in one string, as a shell reads it."""
+    return shlex.split(given) if isinstance(given, str) else given
+
+
+def _parts(given: Any) -> Any:
+    """A list in one string, with commas."""
+    return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+
+Listening = Annotated[str, AfterValidator(_listening)]
+RouterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+"""A part of file names and of subjects of the exchange."""
 
 
 class Form(BaseModel):
     """What all sections have in common: unknown keys are errors, and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Log(Form):
     """The log, on standard error of each process."""
 
     form: Literal["text", "json"] = "text"
+    """For people or for machines; one JSON object a line."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
 
 
 class Postgres(Form):
     """The record. Without `dsn`, an embedded server in `DATA/postgres`."""
 
-    dsn: SecretStr | None = None
+    dsn: Annotated[SecretStr, _with_scheme("postgresql", "postgres")] | None = None
     """`postgresql://user:password@host/database`."""
     connections: int = Field(default=10, ge=2, le=200)
     """The most that one desk opens."""
@@ -38,22 +87,28 @@ class Postgres(Form):
 class Exchange(Form):
     """NATS. Without `urls`, an embedded server in `DATA/nats`."""
 
-    urls: tuple[str, ...] = ()
+    urls: Annotated[tuple[Annotated[str, _with_scheme("nats", "tls", "ws", "wss")], ...], BeforeValidator(_parts)] = ()
+    """`nats://host:port`, one for each server of the cluster; a list, or one text with commas."""
     user: str | None = None
+    """Of the servers in `urls`; the embedded server has a password of its own."""
     password: SecretStr | None = None
+    """Of that user."""
     port: int = Field(default=0, ge=0, le=65535)
     """The embedded server's, on 127.0.0.1; 0: chosen at the first start and kept."""
     replicas: int = Field(default=1, ge=1, le=5)
+    """How many servers of a cluster keep each stream."""
 
 
 class Asterisk(Form):
     """An Asterisk, by its REST interface (ARI)."""
 
     kind: Literal["asterisk"]
-    url: str
+    url: Annotated[str, _with_scheme("http", "https")]
     """Such as `http://127.0.0.1:8088`."""
     user: str
+    """Of `ari.conf`."""
     password: SecretStr
+    """Of that user."""
     application: str = "kommutator"
     """The name in the dialplan's `Stasis(…)`; one router an application."""
     trunk: str = "PJSIP/{number}@trunk"
@@ -74,17 +129,21 @@ class Router(Form):
     """A router: it serves one PBX, and employees' phones are registered at one."""
 
     pbx: Annotated[Asterisk | Simulated, Field(discriminator="kind")]
-    metrics: str | None = None
+    """The PBX that it serves."""
+    metrics: Listening | None = None
     """`host:port` where `/metrics`, `/healthz` and `/readyz` are served; without it, nowhere."""
-    tts: tuple[str, ...] = DEFAULT_TTS
-    """The command that speaks: it reads the text on standard input; `{language}` and `{output}` are filled in."""
+    tts: Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)] = DEFAULT_TTS
+    """The command that speaks: it reads the text on standard input; `{language}` and `{output}` are filled in. A list of
+    words, or one text that is split as a shell splits it."""
 
 
 class Throttle(Form):
     """How often a password may be wrong."""
 
     attempts: int = Field(default=5, ge=1)
+    """So many wrong ones, and no further is looked at."""
     within_s: int = Field(default=300, ge=1)
+    """The time in which they are counted."""
 
 
 class Retention(Form):
@@ -102,7 +161,8 @@ class Retention(Form):
 class Desk(Form):
     """The desk: the API, the pages, and the services behind them."""
 
-    listen: str = "127.0.0.1:8080"
+    listen: Listening = "127.0.0.1:8080"
+    """`host:port` of pages and API."""
     secure: bool = False
     """Whether browsers reach it by https: then cookies go by https only."""
     session_s: int = Field(default=12 * 3600, ge=60)
@@ -205,15 +265,32 @@ class Configuration(Form):
     """All of it."""
 
     data: Path = Path("kommutator-data")
-    """The data folder."""
+    """The data folder; written in the file as a relative path, it is beside the file."""
     company_id: int = Field(default=1, ge=1)
+    """The company's number in the record."""
     log: Log = Log()
     postgres: Postgres = Postgres()
     exchange: Exchange = Exchange()
-    routers: dict[str, Router] = {}
+    routers: dict[RouterName, Router] = {}
     """By name; an employee's phone is at the router that his card's `pbx` names, or at the only one."""
     desk: Desk = Desk()
     notices: Notices = Notices()
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        """What two processes cannot share."""
+        taken: dict[object, str] = {self.desk.listen: "desk.listen"}
+        for name, router in self.routers.items():
+            wanted: dict[object, str] = {}
+            if router.metrics is not None:
+                wanted[router.metrics] = f"routers.{name}.metrics"
+            if isinstance(router.pbx, Asterisk):
+                wanted[router.pbx.url.rstrip("/"), router.pbx.application] = f"routers.{name}.pbx.application"
+            for thing, key in wanted.items():
+                if thing in taken:
+                    raise ValueError(f"{key} is the same as {taken[thing]}: each needs its own")
+                taken[thing] = key
+        return self
 
     def router_data(self, name: str) -> Path:
         """What the router keeps: its spools, ledger, versions, recordings and prompts."""

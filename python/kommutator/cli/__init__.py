@@ -8,6 +8,8 @@ from typing import Final
 import click
 
 COMMANDS: Final[dict[str, str]] = {
+    "up": "kommutator.cli.up",
+    "config": "kommutator.cli.config",
     "check": "kommutator.cli.check",
     "trace": "kommutator.cli.trace",
     "call": "kommutator.cli.call",
