@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,17 +23,11 @@ from kommutator.cli import main
 from kommutator.crm import bulk, client_search, clients, lookups, people
 from kommutator.crm.client_csv import BadRow, ClientRow
 from kommutator.crm.clients import Client, Draft
-from kommutator.crm.embedded import Server
 from kommutator.crm.pool import Database, DatabaseSettings, Tx
 from kommutator.errors import ClientsInvalid
+from tests.crm.companies import COMPANY
 
 NOW = datetime(2026, 11, 18, 9, tzinfo=UTC)
-COMPANY = {
-    "company": {"name": "Ромашка", "country": "RU", "timezone": "Europe/Moscow", "language": "ru"},
-    "service_types": {},
-    "departments": {},
-    "employees": {"anna": {"name": "Анна Ильина"}, "boris": {"name": "Борис"}, "boris2": {"name": "Борис"}},
-}
 A, B, C = "+79161230001", "+79161230002", "+79161230003"
 
 
@@ -242,30 +235,6 @@ async def _again_the_same(db: Database, rows: list[ClientRow]) -> None:
 
 
 # --- the commands
-
-
-_names = itertools.count(1)
-
-
-@pytest.fixture
-def dsn_of_company(server: Server) -> Iterator[str]:
-    """The address of a database with a company's people, for tests that are not asyncio's."""
-    name = f"company_{next(_names)}"
-
-    async def admin(statement: str) -> None:
-        connection = await asyncpg.connect(server.dsn.replace("/migrated?", "/postgres?"))
-        await connection.execute(statement)
-        await connection.close()
-
-    async def project(dsn: str) -> None:
-        async with Database.opened(DatabaseSettings(dsn, connections=1)) as db, db.transaction() as tx:
-            await people.project(tx, COMPANY)
-
-    asyncio.run(admin(f"create database {name} template migrated"))
-    dsn = server.dsn.replace("/migrated?", f"/{name}?")
-    asyncio.run(project(dsn))
-    yield dsn
-    asyncio.run(admin(f"drop database {name} with (force)"))
 
 
 def run(dsn: str, *arguments: object, exit_code: int = 0) -> Result:
