@@ -197,7 +197,7 @@ def test_a_file_taken_again_changes_nothing(
     async def play() -> None:
         async with Database.opened(DatabaseSettings(dsn_of_company, connections=1)) as db:
             async with db.transaction() as tx:
-                await tx.connection.execute("truncate clients cascade")
+                await tx.connection.execute("truncate clients, client_words cascade")
                 await _here(tx, here)
             for rows in (first, second):
                 await _again_the_same(db, [replace(row, line=n) for n, row in enumerate(rows, 2)])

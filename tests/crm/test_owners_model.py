@@ -130,7 +130,7 @@ async def _play(dsn: str, played: Sequence[Step]) -> None:
     model = Model()
     async with Database.opened(DatabaseSettings(dsn, connections=1)) as db:
         async with db.transaction() as tx:
-            await tx.connection.execute("truncate clients, number_changes cascade")
+            await tx.connection.execute("truncate clients, client_words, number_changes cascade")
             await people.project(tx, COMPANY)
         for step in played:
             before = {number: model.owner(number) for number in NUMBERS}

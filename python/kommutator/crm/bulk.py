@@ -112,14 +112,14 @@ async def _stage(tx: Tx, rows: Iterable[ClientRow | BadRow], taken: Taken, progr
         for row in batch:
             if isinstance(row, BadRow):
                 taken.skip(*row.problems)
-        numbered = list(enumerate(good, place))
+        numbered = [(at, row, _name_key(row.name)) for at, row in enumerate(good, place)]
         place += len(good)
         await _copy(tx, "incoming", (
-            (at, at, row.line, _name_key(row.name), row.name, row.kind, row.organisation, row.email, row.owner, row.notes)
-            for at, row in numbered
+            (at, at, row.line, key, row.name, row.kind, row.organisation, row.email, row.owner, row.notes)
+            for at, row, key in numbered
         ))  # fmt: skip
         await _copy(tx, "incoming_keys", (
-            (at, at, _name_key(row.name), number, index) for at, row in numbered for index, number in enumerate(row.numbers)
+            (at, at, key, number, index) for at, row, key in numbered for index, number in enumerate(row.numbers)
         ))  # fmt: skip
         progress("reading", taken.skipped + place)
     taken.rows = place
@@ -317,7 +317,7 @@ async def _change(tx: Tx, now: datetime, taken: Taken, progress: Progress) -> No
             tx, "delete from client_words where company_id = $1 and client_id = any($2::bigint[])",
             tx.company, [row["id"] for row in batch],
         )  # fmt: skip
-        await _copy(tx, "client_words", _words(tx.company, batch))
+        await _copy(tx, "new_words", _words(batch))
         taken.changed += len(batch)
         progress("changing", taken.changed)
     known = await tx.connection.fetchval("select count(*) from written where not new", timeout=_LONGEST_S)
@@ -331,22 +331,28 @@ async def _create(tx: Tx, now: datetime, taken: Taken, progress: Progress) -> No
         await _copy(tx, "clients", (
             (tx.company, r["id"], r["kind"], r["name"], r["organisation"], r["email"], r["notes"], r["owner"], now, now) for r in batch
         ), ("company_id", "id", "kind", "name", "organisation", "email", "notes", "owner", "created_at", "updated_at"))  # fmt: skip
-        await _run(
-            tx,
-            """insert into client_numbers (company_id, number, client_id, position)
-               select $1, number, id, position from written_numbers where id between $2 and $3
-                 and id in (select id from written where new and id between $2 and $3)""",
-            tx.company, batch[0]["id"], batch[-1]["id"],
-        )  # fmt: skip
-        await _copy(tx, "client_words", _words(tx.company, batch))
+        await _copy(tx, "new_words", _words(batch))
         taken.new += len(batch)
         progress("creating", taken.new)
+    # In the order of the largest index of each table: a million in the order of the file take it apart page by page.
+    progress("indexing numbers", 0)
+    await _run(
+        tx,
+        """insert into client_numbers (company_id, number, client_id, position)
+           select $1, n.number, n.id, n.position from written_numbers n join written w on w.id = n.id and w.new
+           order by n.number, n.id""",
+        tx.company,
+    )
+    progress("indexing words", 0)
+    await _run(
+        tx,
+        "insert into client_words (company_id, word, client_id) select $1, word, id from new_words order by word, id",
+        tx.company,
+    )
 
 
-def _words(company: int, rows: Iterable[Row]) -> Iterator[tuple[object, ...]]:
-    for row in rows:
-        for word in words.of(row["name"], row["organisation"], row["email"]):
-            yield company, word, row["id"]
+def _words(rows: Iterable[Row]) -> Iterator[tuple[str, int]]:
+    return ((word, row["id"]) for row in rows for word in words.of(row["name"], row["organisation"], row["email"]))
 
 
 def _name_key(name: str) -> str:
@@ -385,6 +391,7 @@ _TABLES: Final = tuple(
         f"written (id bigint, new boolean, line integer, {_FIELDS})",
         'written_numbers (id bigint, number text collate "C", position integer)',
         "changing (id bigint)",
+        'new_words (word text collate "C", id bigint)',
     )
 )
 """A key of a row or a client is a number, or `mail:` and the address, or nothing where there is neither."""
@@ -394,5 +401,5 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "following": ("row", "leader"),
     "known": ("id", "name_key"),
     "meant": ("leader", "id"),
-    "client_words": ("company_id", "word", "client_id"),
+    "new_words": ("word", "id"),
 }
