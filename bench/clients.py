@@ -68,7 +68,7 @@ def main(short: bool) -> None:
         "clients": population.many,
         "numbers": 2 * population.many,
     }
-    folder = Path(tempfile.mkdtemp(prefix="kt-bench-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="kt-bench-"))
     folder.chmod(0o755)  # the server runs as another user when we are root
     server = embedded.start(PostgresSettings(folder / "postgres"))
     nats = EmbeddedNats(folder / "nats")

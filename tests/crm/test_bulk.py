@@ -16,7 +16,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kommutator.cli import main
@@ -191,6 +191,16 @@ before = st.builds(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before, rows_of_a_file, rows_of_a_file)
+@example(
+    Before([Draft(name="Пётр", numbers=(A,))], []),
+    [],
+    [ClientRow(2, "Пётр", email="a@b.test"), ClientRow(3, numbers=(A,), email="a@b.test")],
+)
+@example(
+    Before([Draft(numbers=(A, B))], []),
+    [],
+    [ClientRow(2, "Пётр", numbers=(A,)), ClientRow(3, "Пётр", numbers=(B,), notes="x")],
+)
 def test_a_file_taken_again_changes_nothing(
     dsn_of_company: str, here: Before, first: list[ClientRow], second: list[ClientRow]
 ) -> None:

@@ -3,8 +3,9 @@
 **Who is meant.** A row means the client here who has the same name (its words, in any order and case) and a telephone number or the
 e-mail address in common; of several, the one with the most numbers in common, then with the address, then the one known longest.
 Rows of the file with the same name and a number or the address in common are one client. Where nobody fits by name, a client without
-a name here, or a row without a name, is meant by a number in common alone, each once. A row with a name alone means the client
-of that name who has neither number nor address. Everybody else is new: another name at a known number is another client.
+a name here, or a row without a name, is meant by a number in common alone: each once, and not where other rows of that name have
+something in common with them. A row with a name alone means the client of that name who has neither number nor address. Everybody
+else is new: another name at a known number is another client.
 
 **What is written.** What the file tells is written over what was here, of several rows the last; what it leaves empty stays. Numbers
 are added after those that are here, and none is taken away. A client merged into another is never meant: his numbers are the other's.
@@ -205,12 +206,17 @@ async def _meant(tx: Tx) -> None:
            order by leader, numbers desc, address desc, id""",
     )
     await _run(tx, "analyze meant")
+    # Who has no name must not get what would make him another row's the next time: a key of a row that has his name by then.
     nameless = await tx.connection.fetch(
         """select leader, id from (
                select i.leader, k.id, i.key from incoming_keys i join known_keys k on k.key = i.key
-               where i.name_key = '' and i.key like '+%'
+               where i.name_key = '' and i.key like '+%' and not exists (
+                   select 1 from incoming_keys z join incoming_keys o on o.key = z.key
+                   where z.leader = i.leader and o.name_key = k.name_key)
                union select i.leader, k.id, i.key from incoming_keys i join known_keys k on k.key = i.key
-               where k.name_key = '' and i.key like '+%') as fitting
+               where k.name_key = '' and i.key like '+%' and not exists (
+                   select 1 from known_keys z join incoming_keys o on o.key = z.key
+                   where z.id = k.id and o.name_key = i.name_key and o.leader <> i.leader)) as fitting
            where not exists (select 1 from meant m where m.leader = fitting.leader)
              and not exists (select 1 from meant m where m.id = fitting.id)
            group by leader, id order by leader, count(*) desc, id""",
