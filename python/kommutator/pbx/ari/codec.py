@@ -149,6 +149,18 @@ class ChannelDtmfReceived(msgspec.Struct, frozen=True, tag="ChannelDtmfReceived"
     digit: str
 
 
+class ChannelHold(msgspec.Struct, frozen=True, tag="ChannelHold"):
+    """A phone has put its call on hold."""
+
+    channel: Channel
+
+
+class ChannelUnhold(msgspec.Struct, frozen=True, tag="ChannelUnhold"):
+    """A phone has taken its call back."""
+
+    channel: Channel
+
+
 class Dial(msgspec.Struct, frozen=True, tag="Dial"):
     """Progress of an outgoing leg: `dialstatus` is empty, RINGING, PROGRESS, PROCEEDING, ANSWER, BUSY, NOANSWER, …"""
 
@@ -216,9 +228,9 @@ class RestResponse(msgspec.Struct, frozen=True, tag="RESTResponse"):
 
 
 Event = (
-    StasisStart | StasisEnd | ChannelStateChange | ChannelDestroyed | ChannelHangupRequest | ChannelDtmfReceived | Dial
-    | PlaybackStarted | PlaybackFinished | RecordingStarted | RecordingFinished | RecordingFailed | DeviceStateChanged
-    | ApplicationReplaced | RestResponse
+    StasisStart | StasisEnd | ChannelStateChange | ChannelDestroyed | ChannelHangupRequest | ChannelDtmfReceived
+    | ChannelHold | ChannelUnhold | Dial | PlaybackStarted | PlaybackFinished | RecordingStarted | RecordingFinished
+    | RecordingFailed | DeviceStateChanged | ApplicationReplaced | RestResponse
 )  # fmt: skip
 
 
@@ -229,9 +241,9 @@ class _Any(msgspec.Struct, frozen=True):
 EVENT_TYPES: tuple[str, ...] = tuple(sorted(
     str(member.__struct_config__.tag)
     for member in (
-        StasisStart, StasisEnd, ChannelStateChange, ChannelDestroyed, ChannelHangupRequest, ChannelDtmfReceived, Dial,
-        PlaybackStarted, PlaybackFinished, RecordingStarted, RecordingFinished, RecordingFailed, DeviceStateChanged,
-        ApplicationReplaced, RestResponse,
+        StasisStart, StasisEnd, ChannelStateChange, ChannelDestroyed, ChannelHangupRequest, ChannelDtmfReceived,
+        ChannelHold, ChannelUnhold, Dial, PlaybackStarted, PlaybackFinished, RecordingStarted, RecordingFinished,
+        RecordingFailed, DeviceStateChanged, ApplicationReplaced, RestResponse,
     )
 ))  # fmt: skip
 """The types that `decode_event` knows."""

@@ -1,0 +1,34 @@
+"""What SMS gateways tell of messages. Nobody signs in: the gateway's own token, among the parameters, is asked for."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from quart import request
+
+from kommutator.desk.operations import Asked, Feature
+from kommutator.desk.problems import Problem
+
+feature = Feature("hooks", "What gateways tell of messages, with a token of their own among the parameters")
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@feature.get("/hooks/sms", also=(403, 404))
+async def hear_sms_receipt(asked: Asked) -> None:
+    """Takes a delivery receipt from the query."""
+    await _heard(asked, request.args.to_dict())
+
+
+@feature.post("/hooks/sms", also=(403, 404, 413))
+async def take_sms_receipt(asked: Asked) -> None:
+    """Takes a delivery receipt from the query and an urlencoded form."""
+    await _heard(asked, {**request.args.to_dict(), **(await request.form).to_dict()})
+
+
+async def _heard(asked: Asked, told: dict[str, str]) -> None:
+    take = asked.services.sms_receipt
+    if take is None:
+        raise Problem(404, "not_found", "no SMS gateway tells of its messages here")
+    if not await take({name: _CONTROLS.sub("", value) for name, value in told.items()}):
+        raise Problem(403, "forbidden", "the token is wrong, or no message is named")
