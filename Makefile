@@ -64,6 +64,9 @@ package: build ## a wheel, installed and run where nothing else is
 	$(PYTHON) -m venv $(KOMMUTATOR_CACHE)/package
 	$(KOMMUTATOR_CACHE)/package/bin/pip install -q dist/*.whl
 	cd $(KOMMUTATOR_CACHE) && package/bin/kommutator check $(CURDIR)/tests/scenarios/1-office-hours/company.yaml
+	@# The migrations are in it: a new database gets its tables, and is asked for clients.
+	data=$$(mktemp -d) && chmod 755 $$data && trap "rm -rf $$data" EXIT && cd $$data && \
+		$(KOMMUTATOR_CACHE)/package/bin/kommutator clients export - --data $$data | grep -q ^name,kind
 
 test: check package services telephony ## everything that CI runs
 
@@ -73,6 +76,7 @@ $(VENV)/.bench: $(VENV)/.installed
 
 bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.run $(BENCH)
+	$(BIN)/python -m bench.clients $(BENCH)
 
 clean: ## removes what was built, not what was fetched
 	rm -rf target bench/peers/target $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

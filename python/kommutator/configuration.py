@@ -55,6 +55,12 @@ def _parts(given: Any) -> Any:
     return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
 
 
+def _for_ever(given: Any) -> Any:
+    return None if given == "forever" else given
+
+
+Days = Annotated[int | None, BeforeValidator(_for_ever)]
+"""None: for ever, which TOML has no word for."""
 Listening = Annotated[str, AfterValidator(_listening)]
 RouterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
 """A part of file names and of subjects of the exchange."""
@@ -147,14 +153,15 @@ class Throttle(Form):
 
 
 class Retention(Form):
-    """How long is kept what grows, in days; none: for ever. Calls themselves are always kept."""
+    """How long is kept what grows: days, or `"forever"`. Calls themselves are always kept."""
 
-    turns: int | None = Field(default=None, ge=7)
+    turns: Days = Field(default=None, ge=7)
     """The steps of a call that has ended, with their reasons: the greater part of the ledger."""
-    recordings: int | None = Field(default=365, ge=1)
-    notices: int | None = Field(default=90, ge=1)
+    recordings: Days = Field(default=365, ge=1)
+    """Messages that callers left."""
+    notices: Days = Field(default=90, ge=1)
     """Notices that were sent or given up."""
-    drafts: int | None = Field(default=30, ge=1)
+    drafts: Days = Field(default=30, ge=1)
     """What operators typed and never accepted, since it was last touched."""
 
 
@@ -182,13 +189,19 @@ class Smpp(Form):
 
     kind: Literal["smpp"]
     host: str
+    """Its name or address."""
     port: int = Field(default=2775, ge=1, le=65535)
+    """Its port."""
     system_id: str
+    """Who we are there."""
     password: SecretStr
+    """Of `system_id`."""
     sender: str
     """The source address: a name of up to 11 characters, or a number."""
     system_type: str = ""
+    """Where the SMSC wants one."""
     tls: bool = False
+    """Whether the connection is by TLS."""
 
 
 class HttpReceipts(Form):
@@ -217,11 +230,17 @@ class HttpGateway(Form):
 
     kind: Literal["http"]
     url: str
+    """Where the request goes."""
     method: Literal["GET", "POST", "PUT"] = "POST"
+    """Of the request."""
     headers: dict[str, SecretStr] = {}
+    """By name; their values are secrets."""
     body: str | None = None
+    """The content of the request."""
     body_type: Literal["json", "form", "xml", "text"] = "json"
+    """What the content is, and so how values are written in it."""
     sender: str = ""
+    """Of `{sender}`."""
     secret: SecretStr | None = None
     """Of `{secret}`."""
     user: str | None = None
@@ -242,10 +261,15 @@ class Smtp(Form):
 
     kind: Literal["smtp"]
     host: str
+    """Its name or address."""
     port: int = Field(default=587, ge=1, le=65535)
+    """587 is usual with `starttls`, 465 with `tls`, 25 with `none`."""
     security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is protected."""
     user: str | None = None
+    """Who we are there; none: we do not say."""
     password: SecretStr | None = None
+    """Of `user`."""
     sender: str
     """The address of the sender."""
 
@@ -282,7 +306,7 @@ class Configuration(Form):
         taken: dict[object, str] = {self.desk.listen: "desk.listen"}
         for name, router in self.routers.items():
             wanted: dict[object, str] = {}
-            if router.metrics is not None:
+            if router.metrics is not None and not router.metrics.endswith(":0"):  # port 0 is whichever is free
                 wanted[router.metrics] = f"routers.{name}.metrics"
             if isinstance(router.pbx, Asterisk):
                 wanted[router.pbx.url.rstrip("/"), router.pbx.application] = f"routers.{name}.pbx.application"

@@ -27,7 +27,7 @@ def main(deeds: list[str]) -> None:
             case "ready":
                 readiness.ready(value)
             case "say":
-                click.echo(value)
+                click.echo(value, color=True)
             case "flood":
                 for number in range(int(value)):
                     sys.stdout.write(f"flood {number}\n")

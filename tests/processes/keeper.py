@@ -1,4 +1,4 @@
-"""A supervisor in a process of its own: `python -m tests.processes.keeper DATA CHILDREN PACE`, with tables as JSON."""
+"""A supervisor in a process of its own: `python -m tests.processes.keeper DATA CHILDREN PACE [FORM]`, with tables as JSON."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 import trio
 
@@ -14,12 +15,12 @@ from kommutator.errors import DataFolderBusy
 from kommutator.supervisor import Child, Pace, Supervisor
 
 
-def main(data: str, children: str, pace: str) -> None:
+def main(data: str, children: str, pace: str, form: Literal["text", "json"] = "json") -> None:
     kept = [
         Child(name, (sys.executable, "-m", "tests.processes.child", *deeds), tuple(after))
         for name, deeds, after in json.loads(children)
     ]
-    with Progress([child.name for child in kept], "json", lambda: ["all is ready"]) as screen:
+    with Progress([child.name for child in kept], form, lambda: ["all is ready"]) as screen:
         try:
             trio.run(Supervisor(kept, Path(data), screen, os.environ, Pace(**json.loads(pace))).run)
         except DataFolderBusy as error:
@@ -28,4 +29,4 @@ def main(data: str, children: str, pace: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:])  # type: ignore[arg-type]

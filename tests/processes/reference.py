@@ -40,6 +40,8 @@ def _rows(form: type[BaseModel], path: str = "") -> Iterator[tuple[str, str, str
             key, forms = f"{key}.NAME", named
         if not forms:
             values, default = _values(field), _default(field)
+            if ".retention." in key:
+                values, default = f'{values}, `"forever"`', default.replace("none", '`"forever"`')
             yield key, values, default, (field.description or "").replace("\n", " ").replace("|", "\\|")
         elif len(forms) == 1 and "kind" not in forms[0].model_fields:
             yield from _rows(forms[0], f"{key}.")

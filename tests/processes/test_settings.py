@@ -234,3 +234,11 @@ def test_no_problem_shows_a_secret(elsewhere: Path) -> None:
     assert all("hunter2" not in problem for problem in problems(file))
     file.unlink()
     assert "hunter2" not in repr(read(None, {"KOMMUTATOR_EXCHANGE__PASSWORD": "hunter2"}))
+
+
+def test_what_is_kept_for_ever_can_be_said(elsewhere: Path) -> None:
+    file = written(elsewhere, '[desk.retention]\nrecordings = "forever"\nturns = 30\n')
+    kept = read(file, {"KOMMUTATOR_DESK__RETENTION__NOTICES": "forever"}).configuration.desk.retention
+    assert (kept.recordings, kept.turns, kept.notices, kept.drafts) == (None, 30, None, 30)
+    (problem,) = problems(written(elsewhere, "[desk.retention]\nturns = 3\n"))
+    assert problem == f"{file}:2: desk.retention.turns: should be greater than or equal to 7"

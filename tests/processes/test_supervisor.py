@@ -174,6 +174,15 @@ def test_children_of_a_killed_supervisor_stop_by_themselves(keep: Keep) -> None:
         wait_until(functools.partial(gone, pid))
 
 
+@pytest.mark.services  # it takes the 20 s that such a child is given
+def test_a_child_that_does_not_hear_of_it_ends_itself_by_force(keep: Keep) -> None:
+    keeper = keep(("child", ["stubborn", "ready", "serve"], []))
+    pid = keeper.born("child")
+    keeper.said(process="child", state="ready")
+    keeper.process.kill()
+    wait_until(functools.partial(gone, pid))
+
+
 def test_the_next_supervisor_sees_out_what_a_killed_one_left(keep: Keep) -> None:
     first = keep(("child", ["ready", "serve"], []))
     pid = first.born("child")

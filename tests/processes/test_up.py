@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import urllib.request
 from pathlib import Path
 
 import asyncpg
@@ -194,6 +195,71 @@ def test_commands_of_the_memory_find_the_database_by_the_configuration(start: St
     assert asked(dsn_of(by_dsn), "select count(*) from company_versions") == 1
     assert not (open_folder / "elsewhere").exists()
     assert up.end() == 0
+
+
+@pytest.fixture
+def house(open_folder: Path) -> Path:
+    """The configuration of one company with a simulated PBX."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    file = open_folder / "kommutator.toml"
+    file.write_text(
+        f'data = "data"\n[log]\nform = "json"\n[desk]\nlisten = "127.0.0.1:{port}"\n'
+        '[routers.office.pbx]\nkind = "simulated"\n'
+    )
+    return file
+
+
+@pytest.mark.services
+def test_the_whole_comes_up_on_an_empty_folder_comes_back_piece_by_piece_and_goes_in_order(
+    start: Start, house: Path
+) -> None:
+    up = start("-m", "kommutator", "up", "--config", house)
+    up.said(process="desk", state="ready")
+    up.said(process="route-office", state="starting", event=lambda event: "no company version yet" in event)
+    company = ROOT / "tests" / "scenarios" / "1-office-hours" / "company.yaml"
+    imported = start("-m", "kommutator", "import", company, "--activate", "--config", house)
+    assert imported.wait() == 0, imported.heard
+    up.said(process="route-office", state="ready")
+    all_ready = up.said(process="up", state="ready")
+    address = str(all_ready["event"]).removeprefix("all is ready; the desk is at ")
+    with urllib.request.urlopen(f"{address}healthz", timeout=10) as answer:
+        assert answer.status == 200
+
+    def children() -> dict[str, int]:
+        kept: dict[str, list[int]] = json.loads((house.parent / "data" / "up.json").read_text())
+        return {name: pid for name, (pid, _) in kept.items()}
+
+    before = children()
+    assert set(before) == {"postgres", "nats", "desk", "pbx-office", "route-office"}
+    for name, pid in before.items():
+        os.kill(pid, signal.SIGKILL)
+        up.said(process=name, state="pausing")
+        up.said(process=name, state="ready")
+    assert set(children().values()).isdisjoint(before.values())
+
+    after = (*children().values(), *server_pids(house.parent / "data"))
+    assert up.end(signal.SIGTERM) == 0
+    assert all(gone(pid) for pid in after)
+    order = [each["process"] for each in up.everything() if each.get("state") == "stopped"]
+    assert order[0] == "route-office"
+    assert set(order[1:3]) == {"desk", "pbx-office"}
+    assert set(order[3:]) == {"postgres", "nats"}
+    assert not [each for each in up.everything() if "has not stopped" in str(each.get("event"))]
+
+
+@pytest.mark.services
+def test_the_whole_killed_with_kill_9_is_there_again_with_its_version(start: Start, house: Path) -> None:
+    first = start("-m", "kommutator", "up", "--config", house)
+    first.said(process="desk", state="ready")
+    company = ROOT / "tests" / "scenarios" / "1-office-hours" / "company.yaml"
+    assert start("-m", "kommutator", "import", company, "--activate", "--config", house).wait() == 0
+    first.said(process="up", state="ready")
+    first.end(signal.SIGKILL)
+    second = start("-m", "kommutator", "up", "--config", house)
+    second.said(process="route-office", state="ready", event=lambda event: "version 1" in event)
+    second.said(process="up", state="ready")
+    assert second.end() == 0
 
 
 def dsn_of(file: Path) -> str:

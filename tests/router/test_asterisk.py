@@ -18,7 +18,7 @@ from tests.telephony.sound import murmur, tone
 
 from .house import House
 
-pytestmark = [pytest.mark.trio, pytest.mark.telephony, pytest.mark.services]
+pytestmark = [pytest.mark.trio, pytest.mark.telephony]
 MENU, PEOPLE = "+74950000001", "+74950000002"
 COMPANY = """
 company: {name: Проба, timezone: Europe/Moscow, country: RU, language: ru}

@@ -12,10 +12,11 @@ import trio.testing
 
 from kommutator import Engine
 from kommutator.errors import CallGone, EngineFault, PbxTimeout
+from kommutator.routing.conversation import Arrangement, Standing
 from kommutator.routing.ledger import MemoryJournal
 from kommutator.routing.loop import Router
 from kommutator.routing.ports import Call, FloorSink
-from kommutator.routing.turn import End, Event, Turn
+from kommutator.routing.turn import End, Event, Talk, Turn
 
 NOW_MS = 1_795_000_000_000
 PLAYED: Event = {"type": "played"}
@@ -112,6 +113,27 @@ class ScriptedCall:
             raise answer
         return answer if isinstance(answer, Mapping) else await answer()
 
+    def pick_up(self, endpoint: str) -> None:
+        raise AssertionError(endpoint)
+
+    async def arrangement(self) -> Arrangement | None:
+        return None
+
+    async def keep(self, arrangement: Arrangement) -> None:
+        raise AssertionError(arrangement)
+
+    async def converse(self, arrangement: Arrangement, seen: Standing, seconds: float | None) -> Standing:
+        answer = await self.perform(
+            Turn(self.saved_state or "", arrangement.sequence, Talk(arrangement.operator.endpoint))
+        )
+        if answer == HUNG_UP:
+            raise CallGone("gone")
+        assert answer == {"type": "conversation_ended"}
+        return Standing("gone")
+
+    def interrupt(self) -> None:
+        raise AssertionError
+
     async def close(self, turn: Turn | None) -> None:
         assert turn is None or isinstance(turn.action, End)
         self.closed += 1
@@ -140,6 +162,9 @@ class ScriptedPbx:
 
     async def epitaph(self, _call_id: str, _turn: Turn) -> Event:
         return self._epitaph
+
+    async def call_back(self, _call_id: str, _endpoint: str, _number: str, _tell: Callable[[str], None]) -> str | None:
+        raise AssertionError
 
 
 def route(

@@ -6,7 +6,8 @@ from pathlib import Path
 import trio
 
 from kommutator import Engine
-from kommutator.app import NoLookups, SystemClock, lines_of
+from kommutator.app.document import NoLookups, lines_of
+from kommutator.app.process import SystemClock
 from kommutator.company import load
 from kommutator.pbx.simulated.house import sounds_of
 from kommutator.pbx.simulated.remote import RemotePbx

@@ -125,6 +125,18 @@ class MeasuredEngine:
         """A number has called."""
         return self._engine.called(number, now_ms)
 
+    def reserve(self, employee: str, call_id: str, now_ms: int) -> bool:
+        """Somebody is claimed for a call."""
+        return self._engine.reserve(employee, call_id, now_ms)
+
+    def release(self, employee: str, call_id: str) -> None:
+        """A claim is given up."""
+        self._engine.release(employee, call_id)
+
+    def claims(self, now_ms: int) -> list[tuple[str, str, str]]:
+        """Who is claimed for what."""
+        return self._engine.claims(now_ms)
+
 
 class MeasuredLookups:
     """Questions to a desk, counted and timed. A question whose caller hung up, or whose scheme gave it less time, has no

@@ -15,7 +15,7 @@ import trio
 
 from kommutator.company.prompts import PromptSource
 from kommutator.engine import Engine
-from kommutator.errors import BadNumber, BadState, KommutatorError, PromptNotMade, UnknownEmployee
+from kommutator.errors import BadNumber, BadState, PromptNotMade, UnknownEmployee
 from kommutator.exchange.bundle import unbundle
 from kommutator.exchange.messages import CompanyVersion
 from kommutator.exchange.versions import VersionShelf
@@ -143,9 +143,9 @@ class Versions:
         for version in await trio.to_thread.run_sync(shelf.read):
             try:
                 await self.adopt(version)
-            except (KommutatorError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - the supervisor of the shelf: whatever it is, the others are tried
                 self._log.critical(
-                    "a kept version cannot be used", alarm="version", version=version.version, reason=str(error)
+                    "a kept version cannot be used", alarm="version", version=version.version, reason=repr(error)
                 )
 
     async def adopt(self, version: CompanyVersion) -> None:
@@ -181,7 +181,10 @@ class Versions:
             identity = self._engine.hold_of(compiled)
         self._held.pop(identity, None)
         self._held[identity] = company
-        self._homes = self._homes_of(company)
+        had_phones, self._homes = self._homes, self._homes_of(company)
+        for employee in (had_phones.keys() - self._homes.keys()) & company.employees.keys():
+            # What his phone was doing last is nobody's news any more, and would keep his mobile from being rung.
+            self._engine.line(employee, "idle")
         self._lines = {}
         for employee, home in self._homes.items():
             if home == self._router:

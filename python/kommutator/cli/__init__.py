@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "rollback": "kommutator.cli.rollback",
     "postgres": "kommutator.cli.postgres",
     "user": "kommutator.cli.user",
+    "clients": "kommutator.cli.clients",
     "nats": "kommutator.cli.nats",
     "pbx": "kommutator.cli.pbx",
     "numbering-plan": "kommutator.cli.numbering_plan",

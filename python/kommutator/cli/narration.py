@@ -17,6 +17,7 @@ from kommutator.company import LoadedCompany
 from kommutator.pbx.simulated.codec import Sounds
 from kommutator.pbx.simulated.house import sounds_of
 from kommutator.pbx.simulated.world import Happening
+from kommutator.routing.doings import Doing
 from kommutator.routing.ports import Journal
 from kommutator.routing.turn import Event, Turn
 
@@ -141,6 +142,10 @@ class Narrated:
         """The call is over."""
         self._journal.ended(call_id, at_ms, disposition, fault)
         self._audience.ended(call_id, at_ms, disposition, fault)
+
+    def did(self, doing: Doing) -> None:
+        """Somebody did something with an answered call: nobody does in what is narrated."""
+        self._journal.did(doing)
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on."""

@@ -137,13 +137,14 @@ class Progress:
             event = self._queue.get()
 
     def _coloured(self, event: _Event) -> Text:
-        line = Text(f"{event.name:<{self._width}} │ ", style="cyan")
         if event.raw:
-            return line + Text.from_ansi(event.raw.decode(errors="replace"))
-        if event.name == "up":
-            return line + Text(event.text, style="bold red" if event.loud else "bold")
-        mark, style = _MARKS[event.state or "starting"]
-        return line + Text(f"{mark} {event.state}: {event.text}", style=style)
+            said = Text.from_ansi(event.raw.decode(errors="replace"))
+        elif event.name == "up":
+            said = Text(event.text, style="bold red" if event.loud else "bold")
+        else:
+            mark, style = _MARKS[event.state or "starting"]
+            said = Text(f"{mark} " + ": ".join(filter(None, (event.state, event.text))), style=style)
+        return Text.assemble((f"{event.name:<{self._width}} │ ", "cyan"), said)
 
 
 class _Board:

@@ -83,7 +83,8 @@ def command(
     such router, 3 a prompt cannot be made, 4 Asterisk refuses the user or the password, 5 another router uses the data
     folder.
     """
-    if ari_url is None:
+    in_environment = context.get_parameter_source("ari_url") is ParameterSource.ENVIRONMENT
+    if ari_url is None or (config is not None and in_environment):
         given = [
             parameter for parameter in _OF_A_DOCUMENT
             if context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE

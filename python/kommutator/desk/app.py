@@ -9,7 +9,7 @@ import orjson
 from quart import Quart, Request, Response
 from werkzeug.routing import BaseConverter, IntegerConverter
 
-from kommutator.desk import document, operations, problems, requests
+from kommutator.desk import document, operations, pages, problems, requests
 from kommutator.desk.audit import routes as audit
 from kommutator.desk.auth import routes as auth
 from kommutator.desk.auth.rights import RIGHTS
@@ -76,6 +76,7 @@ def create(services: Services) -> Quart:
     for operation in every_operation():
         app.limits[operation.path] = max(operation.limit, app.limits.get(operation.path, 0))
         operations.add(app, operation)
+    pages.install(app)
     return app
 
 

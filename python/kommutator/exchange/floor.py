@@ -234,6 +234,10 @@ class SharingPbx:
         """How a call ended while nobody watched."""
         return await self._inner.epitaph(call_id, turn)
 
+    async def call_back(self, call_id: str, endpoint: str, number: str, tell: Callable[[str], None]) -> str | None:
+        """Call a number back."""
+        return await self._inner.call_back(call_id, endpoint, number, tell)
+
 
 def _fact(value: bytes | None) -> Fact | None:
     if not value:

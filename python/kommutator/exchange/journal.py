@@ -8,6 +8,7 @@ import msgspec
 
 from kommutator.exchange.messages import Began, CallEntry, Ended, Turned
 from kommutator.exchange.outgoing import OutgoingSpool
+from kommutator.routing.doings import Doing
 from kommutator.routing.ports import Journal
 from kommutator.routing.turn import Event, Turn
 
@@ -48,6 +49,11 @@ class ToldJournal:
             self._live.discard(call_id)
             self._put(Ended(call_id, at_ms, disposition, fault))
         self._inner.ended(call_id, at_ms, disposition, fault)
+
+    def did(self, doing: Doing) -> None:
+        """Somebody did something with an answered call."""
+        self._put(doing)
+        self._inner.did(doing)
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 import trio
 
+from kommutator.routing.doings import Doing
 from kommutator.routing.record import CallRecord
 from kommutator.routing.spool import LineFile
 from kommutator.routing.turn import Event, Turn
@@ -94,6 +95,8 @@ class MemoryJournal:
         """The ledger."""
         self.turns: dict[str, list[tuple[Event | None, Turn]]] = {}
         """Every turn of every call, with the event that led to it."""
+        self.doings: list[Doing] = []
+        """What people did with answered calls."""
         self._records = Records(self.lines.append)
 
     def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
@@ -108,6 +111,10 @@ class MemoryJournal:
     def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
         """The call is over."""
         self._records.ended(call_id, at_ms, disposition, fault)
+
+    def did(self, doing: Doing) -> None:
+        """Somebody did something."""
+        self.doings.append(doing)
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""
@@ -171,6 +178,9 @@ class FileJournal:
             self._put(_Ended(call_id, at_ms, disposition, fault))
             self._records.ended(call_id, at_ms, disposition, fault)
             self._compact_when_due()
+
+    def did(self, doing: Doing) -> None:
+        """Somebody did something. Nothing of it is needed here: what must outlive a router is kept with the channel."""
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""

@@ -13,8 +13,10 @@ from functools import partial
 import structlog
 import trio
 
-from kommutator.errors import BadNumber, BadState, CallGone, EngineError, PbxError, UnexpectedEvent
+from kommutator.errors import BadNumber, BadState, CallGone, EngineError, PbxError, UnexpectedEvent, UnknownEmployee
+from kommutator.routing.call_backs import CallBacks
 from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
+from kommutator.routing.talks import RINGS_S, Talks
 from kommutator.routing.turn import (
     CallWebhook,
     End,
@@ -37,7 +39,10 @@ _PBX_FAILED: Event = {"type": "fault", "whose": "pbx"}
 
 
 class Router:
-    """Routes the calls of one PBX. It is the `FloorSink` of its adapter."""
+    """Routes the calls of one PBX. It is the `FloorSink` of its adapter.
+
+    `rings_s` is how long a phone rings that an operator has called.
+    """
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class Router:
         lookups: Lookups,
         clock: Clock,
         on_step: Callable[[float], None] = lambda _: None,
+        rings_s: float = RINGS_S,
     ) -> None:
         """`on_step` is told how many seconds each step took: from an event until its action can be begun."""
         self._engine = engine
@@ -61,6 +67,10 @@ class Router:
         self._waiting_since: dict[str, tuple[int, int]] = {}
         self._somebody_free = trio.Event()
         self._log = structlog.get_logger()
+        self.lines: dict[str, str] = {}
+        """Each employee's line as last told."""
+        self.talks = Talks(engine, journal, clock, self.look_for_free, rings_s)
+        self.call_backs = CallBacks(pbx, engine, journal, clock, self.look_for_free)
 
     async def run(self) -> None:
         """Route until cancelled. Calls that go on then stay in the PBX, with their state."""
@@ -68,6 +78,7 @@ class Router:
             nursery.start_soon(self._close_lost)
             nursery.start_soon(self._offer_the_free)
             nursery.start_soon(self._look_now_and_then)
+            nursery.start_soon(self.call_backs.run)
             await self._pbx.run(self._serve, self)
             nursery.cancel_scope.cancel()
 
@@ -76,6 +87,7 @@ class Router:
     def line(self, employee: str, line: str) -> None:
         """A live fact from the PBX."""
         self._log.info("line", employee=employee, line=line)
+        self.lines[employee] = line
         self._tell_engine(lambda: self._engine.line(employee, line), employee)
         if line == "idle":
             self._somebody_free.set()
@@ -112,6 +124,7 @@ class Router:
             self._remember_caller(call, since_ms)
         finally:
             self._waiting_since.pop(call.call_id, None)
+            self.talks.forget(call.call_id)
 
     async def _route(self, call: Call, last: list[Turn], log: structlog.stdlib.BoundLogger) -> None:
         since = trio.current_time()
@@ -136,7 +149,7 @@ class Router:
             else:
                 event = answer
                 try:
-                    following = Turn.of(self._engine.handle(turn.state, event, self._clock.now_ms()))
+                    following = self._handle(turn, event)
                 except UnexpectedEvent:
                     unexpected += 1
                     log.warning("unexpected event", sequence=turn.sequence, event_type=event.get("type"))
@@ -153,6 +166,16 @@ class Router:
         self._somebody_free.set()
         await call.close(turn)
         self._end(call.call_id, turn.action, log)
+
+    def _handle(self, turn: Turn, event: Event) -> Turn:
+        try:
+            return Turn.of(self._engine.handle(turn.state, event, self._clock.now_ms()))
+        except UnknownEmployee:
+            if event["type"] != "passed":
+                raise
+            # The call began on a company version in which her guest was not there yet; he has the client all the same.
+            anybody = {**event, "employee": None}
+            return Turn.of(self._engine.handle(turn.state, anybody, self._clock.now_ms()))
 
     def _first_turn(self, call: Call, log: structlog.stdlib.BoundLogger) -> Turn:
         now_ms = self._clock.now_ms()
@@ -202,6 +225,11 @@ class Router:
                 return await self._look_up(call, turn, timeout_ms, partial(self._lookups.history, caller, days))
             case CallWebhook():
                 return {"type": "failed"}
+            case Ring():
+                with self.talks.ringing(call, turn.action):
+                    return await call.perform(turn)
+            case Talk():
+                return await self.talks.converse(call, turn)
             case _:
                 return await call.perform(turn)
 

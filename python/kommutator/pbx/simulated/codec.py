@@ -15,6 +15,7 @@ import msgspec
 
 from kommutator.errors import PbxProtocolError
 from kommutator.pbx.simulated.behaviour import CallerAct, PhoneAct
+from kommutator.routing.conversation import Arrangement, Standing
 from kommutator.routing.turn import Turn
 
 PROTOCOL: Final = 1
@@ -113,6 +114,49 @@ class Epitaph(Message, frozen=True, tag="epitaph"):
     turn: Turn
 
 
+class AnswerItself(Message, frozen=True, tag="answer_itself"):
+    """Let a phone that rings for the call answer by itself."""
+
+    call_id: str
+    endpoint: str
+
+
+class Kept(Message, frozen=True, tag="kept"):
+    """What arrangement is kept with the call? The answer is an `Arrangement`, or nothing."""
+
+    call_id: str
+
+
+class Keep(Message, frozen=True, tag="keep"):
+    """Keep the arrangement with the call."""
+
+    call_id: str
+    arrangement: Arrangement
+
+
+class Converse(Message, frozen=True, tag="converse"):
+    """Make the arrangement true. The answer is a `Standing`, as the port's `converse` returns it."""
+
+    call_id: str
+    arrangement: Arrangement
+    seen: Standing
+    seconds: float | None
+
+
+class Interrupt(Message, frozen=True, tag="interrupt"):
+    """Let `Converse` be answered."""
+
+    call_id: str
+
+
+class CallBack(Message, frozen=True, tag="call_back"):
+    """Call a number back from a phone. The answer is why nobody talked; `CallBackIs` tells how it goes."""
+
+    call_id: str
+    endpoint: str
+    number: str
+
+
 class Recordings(Message, frozen=True, tag="recordings"):
     """Which recordings have not been fetched? The answer is their names."""
 
@@ -198,9 +242,16 @@ class Decline(Message, frozen=True, tag="decline"):
 
 
 class PutDown(Message, frozen=True, tag="put_down"):
-    """Somebody ends the conversation on the phone."""
+    """Somebody ends the conversation on the phone, or refuses what rings it."""
 
     endpoint: str
+
+
+class HoldKey(Message, frozen=True, tag="hold_key"):
+    """Somebody presses the hold key of the phone, or takes the caller back."""
+
+    endpoint: str
+    held: bool
 
 
 class Watch(Message, frozen=True, tag="watch"):
@@ -218,12 +269,15 @@ class Traffic(Message, frozen=True, tag="traffic"):
 
 
 class About(Message, frozen=True, tag="about"):
-    """What is known of the company, and how much has happened? The answer is a `Standing`."""
+    """What is known of the company, and how much has happened? The answer is a `Glance`."""
 
 
-RouterOperation = TellLines | Sounds | Serve | Save | Perform | Close | Epitaph | Recordings | Fetch | Fetched
+RouterOperation = (
+    TellLines | Sounds | Serve | Save | Perform | AnswerItself | Kept | Keep | Converse | Interrupt | CallBack | Close
+    | Epitaph | Recordings | Fetch | Fetched
+)  # fmt: skip
 ControlOperation = (
-    Place | Press | Speak | HangUp | Callers | Phones | Behave | PickUp | Decline | PutDown | Watch | Traffic | About
+    Place | Press | Speak | HangUp | Callers | Phones | Behave | PickUp | Decline | PutDown | HoldKey | Watch | Traffic | About
 )  # fmt: skip
 Operation = RouterOperation | ControlOperation
 
@@ -294,7 +348,7 @@ class PhoneThere(msgspec.Struct, frozen=True):
     """Whether it does nothing by itself."""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Glance(msgspec.Struct, frozen=True):
     """The PBX at a glance."""
 
     sounds: Sounds
@@ -327,6 +381,13 @@ class Came(Message, frozen=True, tag="came"):
 
 class AllFound(Message, frozen=True, tag="all_found"):
     """To a router: every call that was alive when it came has been told."""
+
+
+class CallBackIs(Message, frozen=True, tag="call_back_is"):
+    """To a router: how a call back goes: `ringing`, `calling`, `talking`."""
+
+    call_id: str
+    state: str
 
 
 class LineIs(Message, frozen=True, tag="line_is"):
@@ -370,7 +431,9 @@ class Missed(Message, frozen=True, tag="missed"):
 
 
 ToPbx = Hello | Ask | Drop
-FromPbx = Welcome | Refused | Answer | Failure | Came | AllFound | LineIs | Happened | Decided | Over | Missed
+FromPbx = (
+    Welcome | Refused | Answer | Failure | Came | AllFound | CallBackIs | LineIs | Happened | Decided | Over | Missed
+)  # fmt: skip
 Told = Happened | Decided | Over | Missed
 """What a watcher is told."""
 

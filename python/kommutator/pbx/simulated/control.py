@@ -65,16 +65,20 @@ class PbxControl:
         await self._link.ask(codec.Decline(endpoint, call_id))
 
     async def put_down(self, endpoint: str) -> None:
-        """Somebody ends the conversation on the phone."""
+        """Somebody ends the conversation on the phone, or refuses what rings it."""
         await self._link.ask(codec.PutDown(endpoint))
+
+    async def hold_key(self, endpoint: str, held: bool) -> None:
+        """Somebody presses the hold key of the phone, or takes the caller back."""
+        await self._link.ask(codec.HoldKey(endpoint, held))
 
     async def traffic(self, calls_per_minute: float, callers: Sequence[str] = (), seed: int | None = None) -> None:
         """So many callers come by themselves from now on."""
         await self._link.ask(codec.Traffic(calls_per_minute, tuple(callers), seed))
 
-    async def about(self) -> codec.Standing:
+    async def about(self) -> codec.Glance:
         """The PBX at a glance."""
-        return msgspec.convert(await self._link.ask(codec.About()), codec.Standing)
+        return msgspec.convert(await self._link.ask(codec.About()), codec.Glance)
 
     async def watch(self, call_id: str | None = None) -> None:
         """Have everything told that happens from now on, to one call or to all; `told` returns it."""

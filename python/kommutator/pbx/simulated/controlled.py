@@ -90,6 +90,8 @@ class ControlSession:
             case codec.PutDown(endpoint=endpoint):
                 if not world.put_down(endpoint):
                     raise PbxRefused(f"{endpoint}: nobody talks on it")
+            case codec.HoldKey(endpoint=endpoint, held=held):
+                world.press_hold(endpoint, held)
             case codec.Watch(call_id=None):
                 self._all = True
                 host.watch(self)
@@ -131,9 +133,9 @@ class ControlSession:
             script is not None and script.by_hand,
         )
 
-    def _standing(self) -> codec.Standing:
+    def _standing(self) -> codec.Glance:
         host = self._host
-        return codec.Standing(
+        return codec.Glance(
             host.sounds,
             host.router is not None,
             host.on_the_line,

@@ -15,6 +15,7 @@ import trio
 from kommutator.errors import CallGone, PbxError, PbxRefused, PbxUnreachable
 from kommutator.pbx.simulated import codec
 from kommutator.pbx.simulated.link import Link, open_link
+from kommutator.routing.conversation import Arrangement, Standing
 from kommutator.routing.ports import Call, FloorSink
 from kommutator.routing.turn import Event, Turn
 
@@ -57,6 +58,7 @@ class RemotePbx:
         self._found: frozenset[str] = frozenset()
         self._finding: set[str] = set()
         self._calls: dict[str, RemoteCall] = {}
+        self._backs: dict[str, Callable[[str], None]] = {}
         self._floor: FloorSink | None = None
         self._begin: Callable[[RemoteCall], None] = lambda _: None
         self._log = structlog.get_logger().bind(pbx=str(socket))
@@ -110,6 +112,16 @@ class RemotePbx:
                 return event
             except PbxUnreachable:
                 continue
+
+    async def call_back(self, call_id: str, endpoint: str, number: str, tell: Callable[[str], None]) -> str | None:
+        """Call a number back from a phone. Raises `PbxUnreachable` when the connection is lost before there is an answer."""
+        link = await self._connection()
+        self._backs[call_id] = tell
+        try:
+            reason: str | None = await link.ask(codec.CallBack(call_id, endpoint, number))
+            return reason
+        finally:
+            del self._backs[call_id]
 
     # --- the connection
 
@@ -211,6 +223,9 @@ class RemotePbx:
                 if not self._reached.is_set():
                     self._found = frozenset(self._finding)
                     self._reached.set()
+            case codec.CallBackIs(call_id=call_id, state=state):
+                if call_id in self._backs:
+                    self._backs[call_id](state)
             case codec.LineIs(endpoint=endpoint, line=line):
                 self._on_line(endpoint, line)
 
@@ -293,6 +308,33 @@ class RemoteCall:
         if recording is not None and event.get("seconds") is not None:
             await self._pbx.fetch(recording)
         return event
+
+    def pick_up(self, endpoint: str) -> None:
+        """Let a phone that rings answer by itself."""
+        self._pbx._tell(codec.AnswerItself(self.call_id, endpoint))
+
+    async def arrangement(self) -> Arrangement | None:
+        """What is kept with the call. Raises `CallGone`, and `PbxUnreachable` when the PBX has died."""
+        return msgspec.convert(await self._ask(codec.Kept(self.call_id)), Arrangement | None)
+
+    async def keep(self, arrangement: Arrangement) -> None:
+        """Keep it with the call. Raises `CallGone`, and `PbxUnreachable` when the PBX has died."""
+        await self._ask(codec.Keep(self.call_id, arrangement))
+
+    async def converse(self, arrangement: Arrangement, seen: Standing, seconds: float | None) -> Standing:
+        """Make the arrangement true; how its phones are. Raises `CallGone`, and `PbxUnreachable` when the PBX has died."""
+        while True:
+            link = await self._pbx._connection(self)
+            try:
+                answer = await link.ask(codec.Converse(self.call_id, arrangement, seen, seconds))
+                return msgspec.convert(answer, Standing)
+            except PbxUnreachable:
+                # An `interrupt` may have been lost with the connection: look at once, and let it be looked at again.
+                seconds = 0.0
+
+    def interrupt(self) -> None:
+        """Let `converse` return."""
+        self._pbx._tell(codec.Interrupt(self.call_id))
 
     async def close(self, turn: Turn | None) -> None:
         """End what is left of the call."""

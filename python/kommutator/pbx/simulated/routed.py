@@ -10,9 +10,10 @@ import trio
 from kommutator.errors import CallGone, PbxError, PbxRefused
 from kommutator.pbx.simulated import codec, sound
 from kommutator.pbx.simulated.call import SimulatedCall, gone
+from kommutator.pbx.simulated.call_back import call_back
 from kommutator.pbx.simulated.peer import Peer
 from kommutator.pbx.simulated.world import Channel
-from kommutator.routing.turn import End, Turn
+from kommutator.routing.turn import End, Talk, Turn
 
 if TYPE_CHECKING:
     from kommutator.pbx.simulated.host import PbxHost
@@ -39,8 +40,8 @@ class RouterSession:
             async with trio.open_nursery() as nursery:
                 while (message := await self._peer.receive()) is not None:
                     match message:
-                        case codec.Ask(id=number, what=codec.Perform() as perform):
-                            nursery.start_soon(self._perform, number, perform, self._scope(number))
+                        case codec.Ask(id=number, what=codec.Perform() | codec.Converse() | codec.CallBack() as what):
+                            nursery.start_soon(self._last, number, what, self._scope(number))
                         case codec.Ask(id=number, what=what):
                             await self._answer(number, what)
                         case codec.Drop(id=number):
@@ -91,7 +92,18 @@ class RouterSession:
             case codec.Serve():
                 self._serve()
             case codec.Save(call_id=call_id, turn=turn):
-                await self._call(call_id).save(turn)
+                call = self._call(call_id)
+                await call.save(turn)
+                if isinstance(turn.action, Talk):
+                    self._tell_decided(call.channel, turn)
+            case codec.AnswerItself(call_id=call_id, endpoint=endpoint):
+                self._call(call_id).pick_up(endpoint)
+            case codec.Kept(call_id=call_id):
+                return await self._call(call_id).arrangement()
+            case codec.Keep(call_id=call_id, arrangement=arrangement):
+                await self._call(call_id).keep(arrangement)
+            case codec.Interrupt(call_id=call_id):
+                self._call(call_id).interrupt()
             case codec.Close(call_id=call_id, turn=turn):
                 await self._close(call_id, turn)
             case codec.Epitaph(call_id=call_id, turn=turn):
@@ -114,17 +126,17 @@ class RouterSession:
         scope = self._performed[number] = trio.CancelScope()
         return scope
 
-    async def _perform(self, number: int, perform: codec.Perform, scope: trio.CancelScope) -> None:
-        """Perform a turn; one of a call after the other, since what was dropped may still be at its end."""
-        log = self._log.bind(call=perform.call_id)
-        lock = self._one_by_one.setdefault(perform.call_id, trio.Lock())
+    async def _last(
+        self, number: int, what: codec.Perform | codec.Converse | codec.CallBack, scope: trio.CancelScope
+    ) -> None:
+        """Do what lasts: of one call one after the other, since what was dropped may still be at its end."""
+        log = self._log.bind(call=what.call_id)
+        lock = self._one_by_one.setdefault(what.call_id, trio.Lock())
         try:
             with scope:
                 async with lock:
-                    call = self._call(perform.call_id)
-                    self._tell_decided(call.channel, perform.turn)
-                    event = await call.perform(perform.turn)
-                self._peer.post(codec.Answer(number, event))
+                    value = await self._do_lasting(what)
+                self._peer.post(codec.Answer(number, value))
         except PbxError as error:
             self._peer.post(codec.Failure(number, error.code, str(error)))
         except Exception:
@@ -132,6 +144,23 @@ class RouterSession:
             self._peer.post(codec.Failure(number, PbxRefused.code, "the simulated PBX has failed"))
         finally:
             del self._performed[number]
+            if what.call_id not in self._host.calls:
+                self._one_by_one.pop(what.call_id, None)
+
+    async def _do_lasting(self, what: codec.Perform | codec.Converse | codec.CallBack) -> Any:
+        match what:
+            case codec.Perform(call_id=call_id, turn=turn):
+                call = self._call(call_id)
+                self._tell_decided(call.channel, turn)
+                return await call.perform(turn)
+            case codec.Converse(call_id=call_id, arrangement=arrangement, seen=seen, seconds=seconds):
+                return await self._call(call_id).converse(arrangement, seen, seconds)
+            case codec.CallBack(call_id=call_id, endpoint=endpoint, number=number):
+
+                def tell(state: str) -> None:
+                    self._peer.post(codec.CallBackIs(call_id, state))
+
+                return await call_back(self._host.world, call_id, endpoint, number, tell)
 
     async def _close(self, call_id: str, turn: Turn | None) -> None:
         host = self._host

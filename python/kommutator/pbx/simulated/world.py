@@ -12,6 +12,7 @@ import trio
 
 from kommutator.pbx.simulated.agenda import Agenda, Entry
 from kommutator.pbx.simulated.behaviour import CallerAct, CallerScript, PhoneAct, PhoneScript
+from kommutator.routing.conversation import Arrangement, Audio
 
 SILENCE_S: Final = 5.0
 """So much silence ends a message."""
@@ -28,10 +29,11 @@ class Happening:
     call_id: str
     what: str
     """Of the caller: `came`, `fallback` (the PBX itself takes him), `hears`, `pressed`, `beep`, `recorded`, `hung_up`,
-    `hung_up_on`; of a leg: `rings`, `answered`, `phone_hung_up`, `busy`, `declined`, `unavailable`, `cancelled`."""
+    `hung_up_on`; of a leg: `rings`, `answered`, `phone_hung_up`, `busy`, `declined`, `unavailable`, `cancelled`; of a
+    conversation: `audio`."""
     endpoint: str | None = None
     detail: str | None = None
-    """A prompt's id, a key, or a message's seconds."""
+    """A prompt's id, a key, a message's seconds, or who hears whom."""
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +103,14 @@ class Channel:
     """Of the router that watches."""
     intends: list[Entry] = field(default_factory=list)
     """What the caller is about to do."""
+    arrangement: Arrangement | None = None
+    """The last that a router has kept here."""
+    audio: Audio | None = None
+    """Who hears whom in the conversation."""
+    called: int = 0
+    """The number of the conversation's last calling of a phone."""
+    held_by_phone: bool = False
+    """By a key of the operator's phone."""
 
     @property
     def routed(self) -> bool:
@@ -184,6 +194,7 @@ class World:
         channel.ended.clear()
         channel.message = None
         channel.hears_until_ms = self.agenda.now_ms()
+        channel.audio, channel.called, channel.held_by_phone = None, 0, False
         channel.act = act = channel.script.next(action)
         if act is not None:
             for place, key in enumerate(act.press):
@@ -260,6 +271,20 @@ class World:
         """End one of a caller's legs."""
         self._end_leg(channel, channel.legs[endpoint], "cancelled")
 
+    def press_hold(self, endpoint: str, held: bool) -> None:
+        """Put the caller on hold by a key of the phone, or take him back."""
+        for leg in self._on_phone.get(endpoint, ()):
+            if leg.up:
+                leg.channel.held_by_phone = held
+                self._tell(leg.channel)
+
+    def note_audio(self, channel: Channel) -> None:
+        """Who hears whom has changed."""
+        audio = channel.audio
+        if audio is not None:
+            detail = f"client {audio.client}, operator {audio.operator}, guest {audio.guest}"
+            self.note(channel.call_id, "audio", detail=detail)
+
     def line(self, endpoint: str) -> str:
         """The line's state: `idle`, `ringing`, `busy` or `unreachable`."""
         if endpoint in self._phones and self._phones[endpoint].unreachable:
@@ -317,11 +342,11 @@ class World:
         return True
 
     def put_down(self, endpoint: str) -> bool:
-        """Somebody ends the conversation on the phone. False when there is none."""
-        leg = next((leg for leg in self.legs_at(endpoint) if leg.up), None)
-        if leg is None:
+        """Somebody ends the conversation on the phone, or refuses what rings it. False when there is neither."""
+        legs = sorted(self.legs_at(endpoint), key=lambda leg: not leg.up)
+        if not legs:
             return False
-        self._end_leg(leg.channel, leg, "answered")
+        self._end_leg(legs[0].channel, legs[0], "answered" if legs[0].up else "declined")
         return True
 
     def press(self, channel: Channel, keys: str) -> None:
