@@ -78,7 +78,7 @@ GET    /api/versions/{number}/files                  supervisor     versions:rea
 GET    /api/versions/{number}/document               supervisor     versions:read
 GET    /api/versions/{old}/diff/{new}                supervisor     versions:read
 POST   /api/versions/{number}/activate               administrator  versions:write
-POST   /api/company/cards                            administrator  versions:write
+POST   /api/versions/{number}/cards                  administrator  versions:write
 GET    /api/activations                              supervisor     versions:read
 POST   /api/activations/rollback                     administrator  versions:write
 GET    /api/users                                    administrator

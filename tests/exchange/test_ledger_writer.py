@@ -10,7 +10,7 @@ import trio
 from kommutator.errors import BadEntry
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.journal import ToldJournal
-from kommutator.exchange.messages import CALLS, REFUSED, Began, CallBatch, ToldEntry, decode, encode
+from kommutator.exchange.messages import CALLS, REFUSED, Began, CallBatch, Consulted, ToldEntry, decode, encode
 from kommutator.exchange.nats.calls import CallFeed
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.nats.ledger_writer import LedgerWriter, purge_written
@@ -159,7 +159,12 @@ async def test_desks_hear_of_calls_as_they_happen_without_gaps_over_connections(
         tell(parts.journal, "call-2", 2)
         await trio.to_thread.run_sync(nats.start)
         await until(lambda: len(heard) == 12)
+        asked = Consulted("call-1", 3, "anna", "boris", "PJSIP/102", "agreed", "manager")
+        parts.spool.append(b'{"kind":"of_a_newer_router","call":"call-1"}')
+        parts.journal.did(asked)
+        await until(lambda: len(heard) == 13)
+        assert heard[12] == ToldEntry("r1", "pbx", 14, asked)
         nursery.cancel_scope.cancel()
-    assert [told.number for told in heard] == list(range(1, 13))
+    assert [told.number for told in heard[:12]] == list(range(1, 13))
     assert heard[0] == ToldEntry("r1", "pbx", 1, Began("call-1", "+74951112233", "+79161230099", 1))
     assert gaps == []

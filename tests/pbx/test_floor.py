@@ -11,8 +11,10 @@ import trio
 
 from kommutator.errors import CallGone, PbxRefused, PbxTimeout, PbxUnreachable
 from kommutator.pbx.ari import requests
-from kommutator.pbx.ari.adapter import AriPbx, AriSettings, line_of
+from kommutator.pbx.ari.adapter import AriPbx, AriSettings
+from kommutator.pbx.ari.devices import line_of
 from kommutator.pbx.ari.session import Session
+from kommutator.routing.conversation import Arrangement, Party, Stage, Standing, has_ended
 from kommutator.routing.ports import Call
 from kommutator.routing.turn import Endpoint, HangUp, Ring, Talk, Turn
 from tests.telephony.asterisk import Asterisk
@@ -45,7 +47,7 @@ class Floor:
 
 
 class NoSounds:
-    def media(self, prompt: str) -> str:
+    def media(self, prompt: str, state: str) -> str:
         return f"sound:{prompt}"
 
 
@@ -61,9 +63,10 @@ async def ring_104(call: Call) -> None:
         await call.save(ring)
         event = await call.perform(ring)
         if event["type"] == "answered":
-            talk = Turn("s1", 1, Talk("PJSIP/104"))
-            await call.save(talk)
-            event = await call.perform(talk)
+            await call.save(Turn("s1", 1, Talk("PJSIP/104")))
+            talk, standing = Arrangement(1, Stage.TALKING, Party("PJSIP/104")), Standing()
+            while not has_ended(standing.operator):
+                standing = await call.converse(talk, standing, None)
         if event["type"] != "caller_hung_up":
             await call.perform(Turn("s2", 2, HangUp("busy")))
     except CallGone:

@@ -12,10 +12,11 @@ import trio.testing
 
 from kommutator import Engine
 from kommutator.errors import CallGone, EngineFault, PbxTimeout
+from kommutator.routing.conversation import Arrangement, Standing
 from kommutator.routing.ledger import MemoryJournal
 from kommutator.routing.loop import Router
 from kommutator.routing.ports import Call, FloorSink
-from kommutator.routing.turn import End, Event, Turn
+from kommutator.routing.turn import End, Event, Talk, Turn
 
 NOW_MS = 1_795_000_000_000
 PLAYED: Event = {"type": "played"}
@@ -112,6 +113,27 @@ class ScriptedCall:
             raise answer
         return answer if isinstance(answer, Mapping) else await answer()
 
+    def pick_up(self, endpoint: str) -> None:
+        raise AssertionError(endpoint)
+
+    async def arrangement(self) -> Arrangement | None:
+        return None
+
+    async def keep(self, arrangement: Arrangement) -> None:
+        raise AssertionError(arrangement)
+
+    async def converse(self, arrangement: Arrangement, seen: Standing, seconds: float | None) -> Standing:
+        answer = await self.perform(
+            Turn(self.saved_state or "", arrangement.sequence, Talk(arrangement.operator.endpoint))
+        )
+        if answer == HUNG_UP:
+            raise CallGone("gone")
+        assert answer == {"type": "conversation_ended"}
+        return Standing("gone")
+
+    def interrupt(self) -> None:
+        raise AssertionError
+
     async def close(self, turn: Turn | None) -> None:
         assert turn is None or isinstance(turn.action, End)
         self.closed += 1
@@ -140,6 +162,9 @@ class ScriptedPbx:
 
     async def epitaph(self, _call_id: str, _turn: Turn) -> Event:
         return self._epitaph
+
+    async def call_back(self, _call_id: str, _endpoint: str, _number: str, _tell: Callable[[str], None]) -> str | None:
+        raise AssertionError
 
 
 def route(
@@ -294,6 +319,33 @@ def test_the_floor_frees_somebody_too() -> None:
     engine.line("anna", "wrap_up")
     route([call], engine=engine, meanwhile=meanwhile, seconds=1)
     assert call.actions[-1] == "ring"
+
+
+def test_whom_another_router_lets_go_is_offered_at_once() -> None:
+    call, engine = ScriptedCall("c", [PLAYED]), Engine(document())
+    assert engine.reserve("anna", "call of another router", NOW_MS)
+
+    async def meanwhile(router: Router) -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        assert call.actions == ["play", "wait"]
+        engine.release("anna", "call of another router")
+        router.look_for_free()
+        await trio.testing.wait_all_tasks_blocked()
+        assert call.actions == ["play", "wait", "ring"]
+
+    route([call], engine=engine, meanwhile=meanwhile, seconds=0.5)
+    assert call.actions[-1] == "ring"
+
+
+def test_who_is_promised_to_a_call_that_vanished_is_offered_when_the_promise_lapses() -> None:
+    call, engine = ScriptedCall("c", [PLAYED]), Engine(document())
+    assert engine.reserve("anna", "call of a router that died", NOW_MS - 50_000)
+    route([call], engine=engine, seconds=9)
+    assert call.actions == ["play", "wait"]
+    call, engine = ScriptedCall("c", [PLAYED]), Engine(document())
+    assert engine.reserve("anna", "call of a router that died", NOW_MS - 50_000)
+    route([call], engine=engine, seconds=12)
+    assert call.actions == ["play", "wait", "ring"]
 
 
 def test_a_call_found_alive_goes_on_where_it_was() -> None:

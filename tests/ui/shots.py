@@ -18,13 +18,15 @@ from tests.browser.packages import browser
 from tests.ui.conftest import signed_in
 from tests.ui.stage import Stage, quiet, staged
 
+KEYS = {"picker": "F4", "keys": "F1"}
+"""Scenes that are opened anew by a key, when the page is loaded again."""
 SIZES = {"wide": (1366, 768), "narrow": (390, 844)}
 
 
 def incoming(stage: Stage, page: Page) -> str:
     """A known number calls."""
     call = stage.run(stage.live.ring("+79161112233"))
-    page.get_by_text("Звонит ·").wait_for()
+    page.get_by_role("button", name="Ответить").first.wait_for()
     return call
 
 
@@ -110,7 +112,7 @@ SCENES: dict[str, tuple[str, Callable[[Stage, Page], object]]] = {
     "client": ("olga", at("/clients/1", "Елена")),
     "calls": ("olga", at("/calls", "8 (343) 222-33-44")),
     "call": ("olga", at("/calls/call-c", "Ход звонка")),
-    "company": ("admin", at("/company", "Компания")),
+    "company": ("admin", at("/company", "Служба поддержки")),
     "versions": ("admin", at("/versions", "Версия 1")),
     "version": ("admin", at("/versions/1", "Отчёт проверки")),
     "notices": ("admin", at("/notices", "не обслуживается")),
@@ -127,6 +129,7 @@ def shoot(stage: Stage, chromium: Browser, folder: Path, name: str, size: str, t
         viewport={"width": width, "height": height},
         locale="ru-RU",
         color_scheme="dark" if theme == "dark" else "light",
+        reduced_motion="reduce",
     )
     context.set_default_timeout(8000)
     page = context.new_page()

@@ -98,7 +98,7 @@ async def listed(
 ) -> list[Call]:
     """The newest calls first; `after` is (began_at, call_id) of the last one of the page before.
 
-    By time, disposition, caller or employee: one index range. A filter by `did` looks through the range of time.
+    By time, disposition, caller, number dialled or employee: one index range; of several of these, one range is looked through.
     """
     which = which or Filter()
     conditions, values = where(

@@ -126,7 +126,7 @@ async def change(tx: Tx, client_id: int, draft: Draft, revision: int, now: datet
         draft.member_of, now,
     )  # fmt: skip
     await _index(tx, client_id, draft, numbers)
-    if (before.owner, before.numbers) != (draft.owner, numbers):
+    if (before.owner, before.kind, before.numbers) != (draft.owner, draft.kind, numbers):
         await _owner_changed(tx, dict.fromkeys([*before.numbers, *numbers]))
     after = replace(draft, numbers=numbers)
     await audit.record(tx, "client.change", "client", client_id, _changed(before.draft, after))
@@ -253,12 +253,21 @@ async def merge(tx: Tx, kept_id: int, merged_id: int, now: datetime) -> Client:
 
 
 async def touched(tx: Tx, client_id: int, at: datetime) -> None:
-    """Notes a contact with the client: among several at one number, the one in contact last counts as meant."""
+    """Notes a contact with the client: among several at one number, the one in contact last counts as meant, and routers are told.
+    Two statements."""
     await tx.run(
         "update clients set last_contact_at = greatest(last_contact_at, $3) where company_id = $1 and id = $2",
         client_id,
         at,
     )
+    shared = await tx.run(
+        """insert into number_changes (company_id, number) select $1, n.number from client_numbers n
+           where n.company_id = $1 and n.client_id = $2 and exists (select 1 from client_numbers other
+               where other.company_id = $1 and other.number = n.number and other.client_id <> $2)""",
+        client_id,
+    )
+    if shared:
+        await tx.tell("number_changes")
 
 
 # --- inside

@@ -18,12 +18,13 @@ import asyncpg
 import msgspec
 import structlog
 
-from kommutator.crm import clients, effects, missed, versions
+from kommutator.crm import clients, doings, effects, missed, versions
 from kommutator.crm.effects import Effects
 from kommutator.crm.numbers import normalize
 from kommutator.crm.pool import Database, Tx
 from kommutator.engine import Engine
 from kommutator.errors import BadEntry, BadState
+from kommutator.routing.doings import Doing
 from kommutator.routing.entries import Began, CallEntry, Ended, Kept, SpoolEntry, Turned, read
 from kommutator.routing.record import CallRecord
 from kommutator.routing.turn import Turn
@@ -73,7 +74,8 @@ class Ledger:
         self._log = structlog.get_logger()
 
     async def write(self, told: Sequence[Told]) -> None:
-        """Writes entries as the exchange brings them, all or none. Idempotent.
+        """Writes entries as the exchange brings them, all or none. Idempotent. What people did with an answered call is
+        for the desks' screens: of a transfer the ledger has the turn, and the rest is not written.
 
         About ten statements a batch, four more for each call that ends and two for each effect: some 900 whole calls a second in
         batches of 300 entries. Raises `BadEntry` for one that cannot be written, and then writes nothing; `DatabaseUnreachable`.
@@ -101,10 +103,11 @@ class _Batch:
     ) -> None:
         self._tx = tx
         self._country = country
-        self._entries = entries
+        self._doings = [entry for entry in entries if isinstance(entry, Doing)]
+        self._entries = [entry for entry in entries if not isinstance(entry, Doing)]
         self._sources = sources
         self._log = log
-        self._touched = sorted({entry.call for entry in entries})
+        self._touched = sorted({entry.call for entry in self._entries})
 
     async def write(self) -> None:
         # The calls' rows are taken in one order, so that two writers wait for each other and never lock each other out.
@@ -116,6 +119,7 @@ class _Batch:
         new += await self._turn([entry for entry in self._entries if isinstance(entry, Turned)])
         ended = await self._end([entry for entry in self._entries if isinstance(entry, Ended)])
         await effects.write(self._tx, new)
+        await doings.write(self._tx, self._doings, self._country)
         await self._fold(ended)
 
     async def _begin(self) -> None:

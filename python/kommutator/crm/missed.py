@@ -38,7 +38,7 @@ async def add(
     """Notes a missed call; False when it is known. Two or three statements.
 
     It belongs to the client's owner, else to `owner`, which the engine gives: the last employee rung, else the
-    scheme's responsible. When the caller was reached in a call that ended after it, it is closed at once.
+    scheme's responsible. When the caller was reached in a call that ended after it, or by a call back, it is closed at once.
     Takes the place of what `unheard` noted.
     """
     of_client = None if caller is None else await lookups.owner(tx, caller)
@@ -58,8 +58,11 @@ async def add(
     await tx.tell("missed", id=id, owner=of_client or owner)
     if caller is not None:
         reached_at = await tx.value(
-            """select min(ended_at) from calls
-               where company_id = $1 and caller_number = $2 and disposition = any($4::text[]) and ended_at >= $3""",
+            """select least(
+                   (select min(ended_at) from calls where company_id = $1 and caller_number = $2
+                    and disposition = any($4::text[]) and ended_at >= $3),
+                   (select min(at) from call_doings where company_id = $1 and number = $2
+                    and kind = 'called_back' and state = 'talking' and at >= $3))""",
             caller, at, list(REACHED),
         )  # fmt: skip
         if reached_at is not None:
@@ -82,8 +85,9 @@ def _unheard(call_id: str) -> str:
 
 
 async def reached(tx: Tx, caller: str, at: datetime) -> int:
-    """A conversation with this caller took place and ended at that time: what was missed of him before is settled.
-    One statement."""
+    """A conversation with this caller took place, in a call that ended or a call back that was answered at that time: what
+    was missed of him before is settled. A statement, and one for each.
+    """
     rows = await tx.fetch(
         """update missed_calls set closed_at = $3, closed_by = 'system', outcome = 'reached'
            where company_id = $1 and caller = $2 and closed_at is null and at <= $3 returning id, owner""",

@@ -14,7 +14,6 @@ from kommutator.desk.audit import routes as audit
 from kommutator.desk.auth import routes as auth
 from kommutator.desk.auth.rights import RIGHTS
 from kommutator.desk.calls import routes as calls
-from kommutator.desk.cards import routes as cards
 from kommutator.desk.clients import routes as clients
 from kommutator.desk.drafts import routes as drafts
 from kommutator.desk.enquiries import routes as enquiries
@@ -52,7 +51,6 @@ FEATURES: Final[tuple[Feature, ...]] = tuple(
         people,
         floor,
         versions,
-        cards,
         users,
         tokens,
         audit,

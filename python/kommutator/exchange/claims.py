@@ -21,8 +21,9 @@ from kommutator.errors import EngineError, ExchangeError
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.homes import Homes
 from kommutator.exchange.messages import ClaimAnswer, ClaimAsked, claims_subject, decode, encode
+from kommutator.routing.conversation import Arrangement, Standing
 from kommutator.routing.ports import Call, Clock, FloorSink, Pbx
-from kommutator.routing.turn import Event, Ring, Talk, Turn
+from kommutator.routing.turn import Event, Ring, Turn
 
 HOLDS_S = 60.0
 """How long the engine keeps a reservation."""
@@ -294,6 +295,10 @@ class ClaimingPbx:
         """How a call ended while nobody watched."""
         return await self._inner.epitaph(call_id, turn)
 
+    async def call_back(self, call_id: str, endpoint: str, number: str, tell: Callable[[str], None]) -> str | None:
+        """Call a number back."""
+        return await self._inner.call_back(call_id, endpoint, number, tell)
+
 
 class ClaimingCall:
     """A `Call` that claims employees of other PBXs before they ring, and gives them back when it has no use for them.
@@ -343,12 +348,32 @@ class ClaimingCall:
                 with trio.CancelScope() as ringing, self._claims.guarding(self.call_id, ringing) as lost:
                     return await self._inner.perform(turn)
                 return _taken(lost)
-            case Talk(endpoint=endpoint):
-                employee = self._phones.get(endpoint)
-                self._claims.keep_only(self.call_id, frozenset() if employee is None else frozenset((employee,)))
             case _:
                 self._claims.keep_only(self.call_id, frozenset())
         return await self._inner.perform(turn)
+
+    def pick_up(self, endpoint: str) -> None:
+        """Have a ringing phone answer by itself."""
+        self._inner.pick_up(endpoint)
+
+    async def arrangement(self) -> Arrangement | None:
+        """What was kept with the channel."""
+        return await self._inner.arrangement()
+
+    async def keep(self, arrangement: Arrangement) -> None:
+        """Keep the arrangement with the channel."""
+        await self._inner.keep(arrangement)
+
+    async def converse(self, arrangement: Arrangement, seen: Standing, seconds: float | None) -> Standing:
+        """Make the arrangement true; whoever is no longer in it is given back."""
+        known = {party.employee or self._phones.get(party.endpoint) for party in arrangement.parties}
+        known.add(arrangement.operator.employee)
+        self._claims.keep_only(self.call_id, frozenset(employee for employee in known if employee is not None))
+        return await self._inner.converse(arrangement, seen, seconds)
+
+    def interrupt(self) -> None:
+        """Let `converse` return."""
+        self._inner.interrupt()
 
     async def close(self, turn: Turn | None) -> None:
         """Hang up whatever is left, and give everybody back."""

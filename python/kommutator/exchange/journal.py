@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from kommutator.exchange.messages import Began, CallEntry, Ended, Turned
 from kommutator.exchange.outgoing import OutgoingSpool
+from kommutator.routing.doings import Doing
 from kommutator.routing.ports import Journal
 from kommutator.routing.turn import Event, Turn
 
@@ -21,9 +22,13 @@ class ToldJournal:
     same turn again from the state kept with the channel, and tells an entry of the same identity.
     """
 
-    def __init__(self, inner: Journal, outgoing: OutgoingSpool) -> None:
+    def __init__(
+        self, inner: Journal, outgoing: OutgoingSpool, on_entry: Callable[[CallEntry], None] = lambda _: None
+    ) -> None:
+        """`on_entry` is told of every entry besides."""
         self._inner = inner
         self._outgoing = outgoing
+        self._on_entry = on_entry
         self._live: set[str] = set(inner.unfinished())
 
     def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
@@ -45,9 +50,15 @@ class ToldJournal:
             self._put(Ended(call_id, at_ms, disposition, fault))
         self._inner.ended(call_id, at_ms, disposition, fault)
 
+    def did(self, doing: Doing) -> None:
+        """Somebody did something with an answered call."""
+        self._put(doing)
+        self._inner.did(doing)
+
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""
         return self._inner.unfinished()
 
     def _put(self, entry: CallEntry) -> None:
         self._outgoing.append(_encoder.encode(entry))
+        self._on_entry(entry)

@@ -6,16 +6,23 @@ do not know.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
 from kommutator.errors import ExchangeMessageBad
+from kommutator.routing.doings import CalledBack as CalledBack
+from kommutator.routing.doings import Consulted as Consulted
+from kommutator.routing.doings import Held as Held
+from kommutator.routing.doings import PassedOn as PassedOn
 from kommutator.routing.entries import Began as Began
 from kommutator.routing.entries import CallEntry as CallEntry
 from kommutator.routing.entries import Ended as Ended
 from kommutator.routing.entries import Turned as Turned
 from kommutator.routing.entries import recording_key as recording_key
+from kommutator.routing.order import Order as Order
+from kommutator.routing.order import OrderDone as OrderDone
+from kommutator.routing.order import OrderKind as OrderKind
 
 CALLS: Final = "CALLS"
 """The durable stream of what happened to calls; one subject a router."""
@@ -61,6 +68,7 @@ def alive_subject(pbx: str) -> str:
 OWNER_SUBJECT: Final = "kt.lookup.owner"
 HISTORY_SUBJECT: Final = "kt.lookup.history"
 CHANGED_SUBJECT: Final = "kt.changes.owner"
+CALLED_SUBJECT: Final = "kt.changes.called"
 DESKS: Final = "desks"
 """The group of which one member answers a question."""
 
@@ -220,42 +228,10 @@ class OwnerChanged(msgspec.Struct, frozen=True):
     numbers: tuple[str, ...]
 
 
-# --- orders
+class Called(msgspec.Struct, frozen=True):
+    """Calls have ended that these numbers began, at these moments; as their PBX gave them."""
 
-
-OrderKind = Literal[
-    "answer", "hang_up", "hold", "unhold", "consult", "cancel_consult", "swap", "complete", "transfer", "call_back"
-]
-
-
-class Order(msgspec.Struct, frozen=True):
-    """What a desk wants done with a call, within its deadline. `order` is its identity: given twice, it is done once."""
-
-    order: str
-    kind: OrderKind
-    by: str
-    """The employee who orders."""
-    until: int
-    """The order is refused as `too_late` when it is read after this moment."""
-    call: str | None = None
-    """The call; None only for `call_back`."""
-    employee: str | None = None
-    """Of `consult` and `transfer`: to whom."""
-    endpoint: str | None = None
-    """Of `consult` and `transfer`: where, when it is no employee's phone."""
-    number: str | None = None
-    """Of `call_back`: whom."""
-
-
-class OrderDone(msgspec.Struct, frozen=True):
-    """How it went."""
-
-    order: str
-    done: bool
-    reason: str | None = None
-    """Why not: `unknown_call`, `wrong_state`, `busy`, `unreachable`, `too_late`, `too_many`, `failed`, …"""
-    state: dict[str, Any] = {}
-    """What the call is like now, for the desk to show."""
+    callers: tuple[tuple[str, int], ...]
 
 
 # --- forms

@@ -13,8 +13,7 @@ from kommutator.exchange.messages import Order, OrderDone, decode, encode, order
 from kommutator.routing.ports import Clock
 
 OrderHandler = Callable[[Order], Awaitable[OrderDone]]
-"""Carries an order out and tells how it went; `OrderDone.reason` says why not. It is cancelled at the order's deadline.
-Carries an order out and tells how it went; `OrderDone.reason` says why not. It is cancelled at the order's deadline."""
+"""Carries an order out and tells how it went; `OrderDone.reason` says why not. It is cancelled at the order's deadline."""
 
 _REMEMBERED = 4096
 _LONGEST_S = 30.0

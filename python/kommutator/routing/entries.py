@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from kommutator.errors import BadEntry
+from kommutator.routing.doings import Doing
 from kommutator.routing.record import CallRecord
 from kommutator.routing.turn import Turn
 
@@ -56,7 +57,7 @@ class Kept(msgspec.Struct, frozen=True, tag="kept", tag_field="kind"):
         return self.record.call_id
 
 
-CallEntry = Began | Turned | Ended
+CallEntry = Began | Turned | Ended | Doing
 """One thing that happened to one call."""
 SpoolEntry = CallEntry | Kept
 """One line of a router's spool."""

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 import trio
 
+from kommutator.routing.doings import Doing
 from kommutator.routing.record import CallRecord
 from kommutator.routing.spool import LineFile
 from kommutator.routing.turn import Event, Turn
@@ -94,6 +95,8 @@ class MemoryJournal:
         """The ledger."""
         self.turns: dict[str, list[tuple[Event | None, Turn]]] = {}
         """Every turn of every call, with the event that led to it."""
+        self.doings: list[Doing] = []
+        """What people did with answered calls."""
         self._records = Records(self.lines.append)
 
     def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
@@ -109,13 +112,20 @@ class MemoryJournal:
         """The call is over."""
         self._records.ended(call_id, at_ms, disposition, fault)
 
+    def did(self, doing: Doing) -> None:
+        """Somebody did something."""
+        self.doings.append(doing)
+
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""
         return self._records.unfinished()
 
 
 class FileJournal:
-    """The journal in two files of one folder: `spool.jsonl` and `ledger.jsonl`."""
+    """The journal in two files of one folder: `spool.jsonl` and `ledger.jsonl`.
+
+    Nothing raises when the disk is full, read-only or away: see `LineFile`.
+    """
 
     def __init__(self, folder: Path, compact_at: int = _COMPACT_AT) -> None:
         self._log = structlog.get_logger()
@@ -125,6 +135,21 @@ class FileJournal:
         self._in_ledger: set[str] = set()
         self._records = Records(self._write_line)
         self._recover()
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the disk takes nothing at this moment."""
+        return self._spool.troubled or self._ledger.troubled
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits in memory for the disk."""
+        return self._spool.waiting_bytes + self._ledger.waiting_bytes
+
+    @property
+    def lost(self) -> int:
+        """How many lines were dropped at the bound since this process began."""
+        return self._spool.lost + self._ledger.lost
 
     async def run(self) -> None:
         """Keep the disk up until cancelled."""
@@ -153,6 +178,9 @@ class FileJournal:
             self._put(_Ended(call_id, at_ms, disposition, fault))
             self._records.ended(call_id, at_ms, disposition, fault)
             self._compact_when_due()
+
+    def did(self, doing: Doing) -> None:
+        """Somebody did something. Nothing of it is needed here: what must outlive a router is kept with the channel."""
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""
@@ -206,7 +234,8 @@ class FileJournal:
 
     def _compact(self) -> None:
         """Keep only the calls that go on. The ledger is on disk first."""
-        if not self._ledger.flushed:
+        if not self._ledger.flushed or self._spool.unread:
+            self._compact_next = 2 * self._spool.size
             return
         try:
             self._ledger.sync()

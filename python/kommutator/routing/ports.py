@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from kommutator.routing.conversation import Arrangement, Standing
+from kommutator.routing.doings import Doing
 from kommutator.routing.turn import EngineTurn, Event, Turn
 
 
@@ -44,11 +46,36 @@ class Call(Protocol):
     async def perform(self, turn: Turn) -> Event:
         """Perform exactly one action and return the event that answers it; `caller_hung_up` when the caller has gone.
 
-        A lookup is none of the PBX: performing one is watching the caller until he hangs up.
+        A lookup is none of the PBX: performing one is watching the caller until he hangs up. A `talk` is not performed:
+        it is a conversation, which `converse` arranges.
 
         Performing the same turn again, in this process or after a restart, continues where the PBX is. When it is
         cancelled, legs and music stay as they are.
         """
+        ...
+
+    def pick_up(self, endpoint: str) -> None:
+        """Have a phone that rings for the current `ring` answer by itself, where it can; never blocks."""
+        ...
+
+    async def arrangement(self) -> Arrangement | None:
+        """What `keep` has kept with the channel; None when nothing was."""
+        ...
+
+    async def keep(self, arrangement: Arrangement) -> None:
+        """Keep the arrangement with the channel, before it is made. Raises `CallGone`, `PbxError`."""
+        ...
+
+    async def converse(self, arrangement: Arrangement, seen: Standing, seconds: float | None) -> Standing:
+        """Make the arrangement true, and return how its phones are: at once when something had to be done for that, and
+        otherwise when they are no more as `seen`, `interrupt` is called, or so many seconds have passed.
+
+        Phones of other endpoints are hung up. Raises `CallGone` when the client has hung up, `PbxError`.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Let `converse` return; never blocks."""
         ...
 
     async def close(self, turn: Turn | None) -> None:
@@ -87,6 +114,15 @@ class Pbx(Protocol):
         message that was being recorded."""
         ...
 
+    async def call_back(self, call_id: str, endpoint: str, number: str, tell: Callable[[str], None]) -> str | None:
+        """Ring an employee's phone, which shows the number, then the number; let both talk until one hangs up.
+
+        `tell` is told `ringing` (the employee's phone), `calling` (the client's) and `talking`. Returns why nobody
+        talked: `employee_…` or `client_…` with `busy`, `declined`, `no_answer`, `unreachable`, `gone`; None when
+        somebody did. Cancelled before they talk, it ends; after, they go on talking. Raises `PbxError`.
+        """
+        ...
+
 
 class Clock(Protocol):
     """The time."""
@@ -123,6 +159,10 @@ class Journal(Protocol):
         """The call is over: its one line of the ledger."""
         ...
 
+    def did(self, doing: Doing, /) -> None:
+        """Somebody did something with an answered call, or called a client back."""
+        ...
+
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that have begun and not ended, with their last turn (None: there was none yet); read at start."""
         ...
@@ -136,3 +176,7 @@ class Engine(Protocol):
     def resume(self, state: str, now_ms: int) -> EngineTurn: ...
     def line(self, employee: str, line: str) -> object: ...
     def presence(self, employee: str, presence: str) -> object: ...
+    def called(self, number: str, now_ms: int) -> object: ...
+    def reserve(self, employee: str, call_id: str, now_ms: int) -> bool: ...
+    def release(self, employee: str, call_id: str) -> None: ...
+    def claims(self, now_ms: int) -> list[tuple[str, str, str]]: ...

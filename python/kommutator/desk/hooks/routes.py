@@ -20,10 +20,14 @@ async def hear_sms_receipt(asked: Asked) -> None:
     await _heard(asked, request.args.to_dict())
 
 
-@feature.post("/hooks/sms", also=(403, 404, 413))
+@feature.post("/hooks/sms", also=(400, 403, 404, 408, 413))
 async def take_sms_receipt(asked: Asked) -> None:
-    """Takes a delivery receipt from the query and an urlencoded form."""
-    await _heard(asked, {**request.args.to_dict(), **(await request.form).to_dict()})
+    """Takes a delivery receipt from the query, and a form or a flat JSON object."""
+    told = {**request.args.to_dict(), **(await request.form).to_dict()}
+    if request.is_json:
+        given = await request.get_json()
+        told |= {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}
+    await _heard(asked, told)
 
 
 async def _heard(asked: Asked, told: dict[str, str]) -> None:

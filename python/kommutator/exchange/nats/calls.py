@@ -39,7 +39,14 @@ class CallFeed:
     def _tell(self, payload: bytes) -> None:
         try:
             batch = decode(payload, CallBatch)
-            for position, raw in enumerate(batch.entries):
-                self._on_entry(ToldEntry(batch.router, batch.pbx, batch.first + position, read_entry(raw)))
         except ExchangeMessageBad as error:
-            self._log.error("an entry of a call cannot be read", reason=str(error))
+            self._log.error("a batch of entries cannot be read", reason=str(error))
+            return
+        for position, raw in enumerate(batch.entries):
+            try:
+                told = ToldEntry(batch.router, batch.pbx, batch.first + position, read_entry(raw))
+            except ExchangeMessageBad as error:
+                # A newer router may tell what this desk does not know; what it does know comes all the same.
+                self._log.error("an entry of a call cannot be read", reason=str(error))
+            else:
+                self._on_entry(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,23 @@ import trio
 from kommutator.errors import PbxError, PbxProtocolError
 from kommutator.pbx.ari import codec, requests
 from kommutator.pbx.ari.call import AriCall
+from kommutator.pbx.ari.call_back import CallBack
 from kommutator.pbx.ari.codec import Channel, Event, Request
+from kommutator.pbx.ari.devices import Devices
+from kommutator.pbx.ari.inbox import Inbox
 from kommutator.pbx.ari.legs import DialStrings
 from kommutator.pbx.ari.line import Sounds
 from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, is_ours, parse_bridge, parse_leg, recording_name
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
+from kommutator.routing.call_backs import PREFIX
+from kommutator.routing.conversation import Party
 from kommutator.routing.ports import Call, FloorSink
 from kommutator.routing.turn import Event as CallEvent
 from kommutator.routing.turn import Record, Turn
 
 _TIDY_AT_ONCE = 4096
+_NUMBER = re.compile(r"\+[0-9]{3,15}")
 _FETCH_EVERY_S = 60.0
 
 
@@ -51,17 +58,42 @@ class AriPbx:
         self._settings = settings
         self._sounds = sounds
         self._lines = lines
+        self._device_states: dict[str, str] = {}
+        """As Asterisk last told."""
+        self._to_watch = trio.Event()
         self._session = Session(settings, self._on_event, self._reconcile)
         self._recordings = Recordings(self._session, settings.recordings)
         self._dial_strings = DialStrings(settings.trunk)
         self._calls: dict[str, AriCall] = {}
         self._given: dict[str, str] = {}
+        self._backs: dict[str, CallBack] = {}
+        self._pairs: dict[str, tuple[str, str]] = {}
+        """The legs of each call back in which both talk: when one ends, so does the other."""
+        self._devices = Devices()
+        self._look_in, self._look_out = trio.open_memory_channel[str](_TIDY_AT_ONCE)
         self._found: frozenset[str] = frozenset()
         self._looked = trio.Event()
         self._tidy_in, self._tidy_out = trio.open_memory_channel[Request](_TIDY_AT_ONCE)
         self._begin: Callable[[AriCall], None] = lambda _: None
         self._floor: FloorSink | None = None
         self._log = structlog.get_logger().bind(pbx=settings.url)
+
+    @property
+    def connected(self) -> bool:
+        """Whether Asterisk is reached at this moment, and its calls and ours have been brought together."""
+        return self._session.connected
+
+    def lines(self, lines: Mapping[str, Sequence[str]]) -> None:
+        """From now on these people's phones are at these endpoints. What is known of their lines is told at once; new
+        devices are watched as soon as Asterisk is reached."""
+        new = [device for device in lines if device not in self._lines]
+        moved = [device for device in lines if device not in new and list(lines[device]) != list(self._lines[device])]
+        self._lines = {device: tuple(people) for device, people in lines.items()}
+        for device in moved:
+            if device in self._device_states:
+                self._on_device(codec.Device(device, self._device_states[device]))
+        if new:
+            self._to_watch.set()
 
     @property
     def session(self) -> Session:
@@ -87,6 +119,8 @@ class AriPbx:
             self._begin = begin
             nursery.start_soon(self._tidy)
             nursery.start_soon(self._fetch_left)
+            nursery.start_soon(self._watch_new_lines)
+            nursery.start_soon(self._look_again)
             await self._session.run()
 
     async def found_calls(self) -> frozenset[str]:
@@ -106,6 +140,22 @@ class AriPbx:
                 self._log.warning("the length of a message is not known", call=call_id, reason=str(error))
         return {"type": "caller_hung_up"}
 
+    async def call_back(self, call_id: str, endpoint: str, number: str, tell: Callable[[str], None]) -> str | None:
+        """Call a number back from a phone."""
+        application = self._settings.application
+        back = CallBack(self._session, application, self._dial_strings, call_id, endpoint, number, self._later)
+        self._backs[call_id] = back
+
+        def tell_and_pair(state: str) -> None:
+            if state == "talking":
+                self._pairs[call_id] = (back.employee_leg, back.client_leg)
+            tell(state)
+
+        try:
+            return await back.run(tell_and_pair)
+        finally:
+            del self._backs[call_id]
+
     # --- events
 
     def _on_event(self, event: Event) -> None:
@@ -120,7 +170,11 @@ class AriPbx:
                     call.inbox.caller_gone()
             case codec.Dial(peer=channel):
                 self._post(channel.id, event)
-            case codec.ChannelStateChange(channel=channel) | codec.ChannelDtmfReceived(channel=channel):
+            case codec.ChannelDtmfReceived(channel=channel) | codec.ChannelHold(channel=channel):
+                self._post(channel.id, event)
+            case codec.ChannelTransfer(referred_by=codec.ReferredBy(source_channel=channel)):
+                self._post(channel.id, event)
+            case codec.ChannelStateChange(channel=channel) | codec.ChannelUnhold(channel=channel):
                 self._post(channel.id, event)
             case codec.PlaybackFinished(playback=playback):
                 self._post(playback.target_uri.removeprefix("channel:"), event)
@@ -136,7 +190,7 @@ class AriPbx:
         if leg is None and not is_ours(channel.id):
             if channel.id not in self._calls:
                 self._begin(self._call(channel, event.args))
-        elif leg is not None and leg[0] in self._calls:
+        elif leg is not None and self._inbox_of(leg[0]) is not None:
             self._post(channel.id, event)
         else:
             self._later(requests.hang_up(channel.id, "normal"))
@@ -147,6 +201,14 @@ class AriPbx:
             call.inbox.caller_gone()
         else:
             self._post(channel.id, event)
+        if isinstance(event, codec.ChannelDestroyed):
+            device = self._devices.ended(channel.id)
+            if device is not None:
+                self._look_later(device)
+        for call_id, pair in [pair for pair in self._pairs.items() if channel.id in pair[1]]:
+            del self._pairs[call_id]
+            self._later(requests.hang_up(pair[0] if channel.id == pair[1] else pair[1], "normal"))
+            self._later(requests.destroy_bridge(bridge_id(call_id)))
         for caller, leg in [pair for pair in self._given.items() if channel.id in pair]:
             del self._given[caller]
             self._later(requests.hang_up(leg if channel.id == caller else caller, "normal"))
@@ -154,14 +216,29 @@ class AriPbx:
 
     def _post(self, channel: str, event: Event) -> None:
         leg = parse_leg(channel)
-        call = self._calls.get(leg[0] if leg else channel)
-        if call is not None:
-            call.inbox.post(event)
+        call_id = leg[0] if leg else channel
+        if leg and isinstance(event, codec.ChannelStateChange) and event.channel.up and call_id in self._calls:
+            self._calls[call_id].answered_first(channel)
+        inbox = self._inbox_of(call_id)
+        if inbox is not None:
+            inbox.post(event)
+
+    def _dialled(self, extension: str) -> Party | None:
+        """Whom a phone means that dials so: one of our phones by its name, or an E.164 number beyond the trunk."""
+        for endpoint, people in self._lines.items():
+            if endpoint.rpartition("/")[2] == extension:
+                return Party(endpoint, people[0] if len(people) == 1 else None)
+        return Party(extension) if _NUMBER.fullmatch(extension) else None
+
+    def _inbox_of(self, call_id: str) -> Inbox | None:
+        owner = self._calls.get(call_id) or self._backs.get(call_id)
+        return None if owner is None else owner.inbox
 
     def _on_device(self, device: codec.Device) -> None:
-        line = line_of(device.state)
+        self._device_states[device.name] = device.state
+        line = self._devices.line(device.name, device.state)
         for employee in self._lines.get(device.name, ()):
-            if self._floor is not None:
+            if self._floor is not None and line is not None:
                 self._floor.line(employee, line)
 
     def _call(self, channel: Channel, args: Sequence[str], saved_state: str | None = None) -> AriCall:
@@ -175,6 +252,8 @@ class AriPbx:
             self._dial_strings,
             self._settings.silence_s,
             self._give_away,
+            self._devices.doom,
+            self._dialled,
             saved_state,
         )
 
@@ -203,6 +282,8 @@ class AriPbx:
         for channel in alive.values():
             if channel.id not in self._calls:
                 await self._take_over(channel, legs.get(channel.id, []))
+        for back in self._backs.values():
+            back.inbox.ask_resync()
         await self._end_orphans(legs)
         if not self._looked.is_set():
             self._found = frozenset(self._calls)
@@ -232,17 +313,28 @@ class AriPbx:
 
     async def _end_orphans(self, legs: Mapping[str, Sequence[Channel]]) -> None:
         """End legs and bridges whose caller has gone."""
+        bridges = await self._ask(requests.list_bridges())
+        members = {bridge["id"]: bridge.get("channels", []) for bridge in bridges.decode() or []} if bridges.ok else {}
+        for call_id, own in legs.items():
+            if call_id.startswith(PREFIX) and call_id not in self._backs:
+                up = [leg.id for leg in own if leg.up and leg.id in members.get(bridge_id(call_id), [])]
+                if len(up) == 2:
+                    self._pairs[call_id] = (up[0], up[1])
+                    await self._ask(requests.subscribe(self._settings.application, [f"channel:{leg}" for leg in up]))
+        for call_id in [call_id for call_id in self._pairs if len(legs.get(call_id, ())) < 2]:
+            del self._pairs[call_id]
+        known = (*self._calls, *self._given, *self._backs, *self._pairs)
         for call_id, orphans in legs.items():
-            if call_id not in self._calls and call_id not in self._given:
+            if call_id not in known:
                 for leg in orphans:
                     await self._ask(requests.hang_up(leg.id, "normal"))
-        bridges = await self._ask(requests.list_bridges())
-        for bridge in bridges.decode() or [] if bridges.ok else []:
-            owner = parse_bridge(bridge["id"])
-            if owner is not None and owner not in self._calls and owner not in self._given:
-                await self._ask(requests.destroy_bridge(bridge["id"]))
+        for bridge in members:
+            owner = parse_bridge(bridge)
+            if owner is not None and owner not in known:
+                await self._ask(requests.destroy_bridge(bridge))
 
     async def _watch_lines(self) -> None:
+        self._devices.forget()
         if not self._lines:
             return
         sources = [f"deviceState:{device}" for device in self._lines]
@@ -250,9 +342,36 @@ class AriPbx:
         if not subscribed.ok:
             raise PbxProtocolError(f"device states cannot be subscribed: {subscribed.status} {subscribed.reason}")
         for device in self._lines:
-            state = await self._ask(requests.device_state(device))
-            if state.ok:
-                self._on_device(codec.Device(device, str(state.decode().get("state"))))
+            await self._look_at(device)
+
+    async def _look_at(self, device: str) -> None:
+        state = await self._ask(requests.device_state(device))
+        if state.ok:
+            self._on_device(codec.Device(device, str(state.decode().get("state"))))
+
+    def _look_later(self, device: str) -> None:
+        try:
+            self._look_in.send_nowait(device)
+        except trio.WouldBlock:
+            self._log.error("too many devices to look at; left for their next change", device=device)
+
+    async def _look_again(self) -> None:
+        async for device in self._look_out:
+            try:
+                await self._look_at(device)
+            except PbxError as error:
+                self._log.warning("a device could not be looked at", device=device, reason=str(error))
+
+    async def _watch_new_lines(self) -> None:
+        """After a change of the lines; a connection made meanwhile has watched them already, and again does no harm."""
+        while True:
+            await self._to_watch.wait()
+            self._to_watch = trio.Event()
+            await self._session.ready()
+            try:
+                await self._watch_lines()
+            except PbxError as error:
+                self._log.error("new phones cannot be watched until the next connection", reason=str(error))
 
     async def _variable(self, channel: str, name: str) -> str | None:
         response = await self._ask(requests.get_variable(channel, name))
@@ -289,16 +408,3 @@ class AriPbx:
                 await self._session.request(request)
             except PbxError as error:
                 self._log.warning("could not tidy up", request=request.uri, reason=str(error))
-
-
-def line_of(device_state: str) -> str:
-    """An employee's line by Asterisk's device state. An unknown state is no reason not to ring."""
-    match device_state:
-        case "INUSE" | "BUSY" | "RINGINUSE" | "ONHOLD":
-            return "busy"
-        case "RINGING":
-            return "ringing"
-        case "UNAVAILABLE" | "INVALID":
-            return "unreachable"
-        case _:
-            return "idle"

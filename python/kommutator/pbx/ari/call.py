@@ -8,20 +8,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
+import msgspec
 import structlog
 import trio
 
 from kommutator.errors import CallGone, PbxRefused, PbxTimeout, PbxUnreachable
 from kommutator.pbx.ari import codec, requests
 from kommutator.pbx.ari.codec import Channel
-from kommutator.pbx.ari.inbox import Inbox, Resync
+from kommutator.pbx.ari.conversation import Conversations
+from kommutator.pbx.ari.inbox import Inbox, PickUp, Post, Resync
 from kommutator.pbx.ari.legs import DialStrings, Leg, Legs
 from kommutator.pbx.ari.line import CallerLine, Sounds
-from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, playback_id, recording_name
+from kommutator.pbx.ari.names import (
+    GIVEN,
+    STATE,
+    TALK,
+    bridge_id,
+    playback_id,
+    private_bridge_id,
+    recording_name,
+)
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
 from kommutator.routing.answers import ended_of, is_complete, outcome_of
+from kommutator.routing.conversation import Arrangement, Party, Standing
 from kommutator.routing.turn import (
     End,
     Event,
@@ -32,12 +45,12 @@ from kommutator.routing.turn import (
     Play,
     Record,
     Ring,
-    Talk,
     Transfer,
     Turn,
     Wait,
 )
 
+_T = TypeVar("_T")
 _TRIES = 4
 """How often an action is begun again because Asterisk did not answer a request in time."""
 _ANNOUNCE_EVERY_S = 30.0
@@ -63,6 +76,8 @@ class AriCall:
         dial_strings: DialStrings,
         silence_s: int,
         given_away: Callable[[str, str], None],
+        doomed: Callable[[str, str], None],
+        dialled: Callable[[str], Party | None],
         saved_state: str | None = None,
     ) -> None:
         self.call_id = channel.id
@@ -76,7 +91,9 @@ class AriCall:
         self._silence_s = silence_s
         self._given_away = given_away
         self._line = CallerLine(session, self.inbox, channel.id, channel.up)
-        self._legs = Legs(self._line, application, dial_strings)
+        self._legs = Legs(self._line, application, dial_strings, doomed, dialled)
+        self._conversations = Conversations(self._line, self._legs)
+        self._hunting = False
         self._sequence = -1
         self._deadline = math.inf
         self._playing: str | None = None
@@ -125,6 +142,21 @@ class AriCall:
             seconds = getattr(turn.action, "seconds", None)
             self._deadline = math.inf if seconds is None else trio.current_time() + seconds
             self._legs.forget_ended()
+        try:
+            return await self._steadily(partial(self._perform, turn))
+        except CallGone:
+            return await self._last_words(turn)
+        except PbxRefused as error:
+            self._log.error("pbx refused a command", reason=str(error))
+            return {"type": "fault", "whose": "pbx"}
+        except PbxTimeout as error:
+            self._log.error("pbx does not answer", reason=str(error))
+            return {"type": "fault", "whose": "pbx"}
+
+    async def _steadily(self, part: Callable[[bool], Awaitable[_T]]) -> _T:
+        """Do a part of the call, and again from where the PBX is whenever it was out of sight; the part is told whether
+        it may have been begun before. Raises `CallGone`, `PbxRefused`, `PbxTimeout`.
+        """
         timeouts = 0
         resumed = self.saved_state is not None and self._found is not None
         look = False
@@ -134,20 +166,74 @@ class AriCall:
                     await self._session.ready()
                     await self._look()
                 await self._adopt_found()
-                return await self._perform(turn, resumed)
-            except CallGone:
-                return await self._last_words(turn)
-            except PbxRefused as error:
-                self._log.error("pbx refused a command", reason=str(error))
-                return {"type": "fault", "whose": "pbx"}
-            except PbxTimeout as error:
+                return await part(resumed)
+            except PbxTimeout:
                 timeouts += 1
                 if timeouts >= _TRIES:
-                    self._log.error("pbx does not answer", reason=str(error))
-                    return {"type": "fault", "whose": "pbx"}
+                    raise
             except (Resync, PbxUnreachable):
                 pass
             look = resumed = True
+
+    def pick_up(self, endpoint: str) -> None:
+        """Ring the phone anew, asking it to answer by itself."""
+        self.inbox.post(PickUp(endpoint))
+
+    async def arrangement(self) -> Arrangement | None:
+        """What was kept in a channel variable; nobody can have kept anything in a call that began here."""
+        if self.saved_state is None:
+            return None
+        kept: Arrangement | None = None
+        value = await self._steadily(lambda _: self._line.variable(TALK))
+        if value is not None:
+            try:
+                kept = msgspec.json.decode(value, type=Arrangement)
+            except msgspec.DecodeError as error:
+                self._log.error("an arrangement cannot be read", reason=str(error))
+        self._conversations.taken_up(kept)
+        return kept
+
+    async def keep(self, arrangement: Arrangement) -> None:
+        """Keep the arrangement in a channel variable."""
+        value = msgspec.json.encode(arrangement).decode()
+
+        async def tell(_: bool) -> None:
+            await self._line.tell(requests.set_variable(self.call_id, TALK, value))
+
+        await self._steadily(tell)
+
+    async def converse(self, arrangement: Arrangement, seen: Standing, seconds: float | None) -> Standing:
+        """Make the arrangement true; how its phones are then, or when something changes."""
+        if arrangement.sequence != self._sequence:
+            self._sequence, self._deadline = arrangement.sequence, math.inf
+            self._legs.forget_ended()
+        until = math.inf if seconds is None else trio.current_time() + seconds
+
+        async def part(_: bool) -> Standing:
+            done = await self._conversations.arrange(arrangement)
+            while True:
+                now = self._conversations.standing(arrangement)
+                if done or now != seen:
+                    return now
+                event = await self.inbox.get(until, interruptible=True)
+                if event is None:
+                    return now
+                await self._legs.take(event)
+
+        try:
+            return await self._steadily(part)
+        except CallGone:
+            await self._best_effort(lambda: self._legs.cancel_all("normal"))
+            raise
+
+    def interrupt(self) -> None:
+        """Let `converse` return."""
+        self.inbox.interrupt()
+
+    def answered_first(self, channel: str) -> None:
+        """One of the hunt's phones was picked up: whoever else picks up is too late, and is about to be told so."""
+        if self._hunting:
+            self._legs.doom_losers(channel)
 
     async def close(self, turn: Turn | None) -> None:
         """End what is left of the call, or leave the caller with whom he was transferred to."""
@@ -164,7 +250,7 @@ class AriCall:
         action = turn.action
         if self._playing not in (None, playback_id(self.call_id, turn.sequence)):
             await self._stop_playing()
-        if len(self._legs) and not isinstance(action, Ring | Talk | Transfer):
+        if len(self._legs) and not isinstance(action, Ring | Transfer):
             await self._legs.cancel_all("normal")
         match action:
             case Play():
@@ -178,8 +264,6 @@ class AriCall:
                 return await self._wait(turn, action, resumed)
             case Record():
                 return await self._record(turn, action, resumed)
-            case Talk():
-                return await self._talk(action)
             case Transfer():
                 return await self._transfer(turn, action, resumed)
             case HangUp():
@@ -206,10 +290,10 @@ class AriCall:
             if await self._line.was_started(turn.sequence):
                 return False
         self._playing = playback
-        await self._line.play(turn.sequence, playback, [self._sounds.media(prompt) for prompt in prompts])
+        await self._line.play(turn.sequence, playback, [self._sounds.media(prompt, turn.state) for prompt in prompts])
         return True
 
-    def _is_end_of_play(self, event: codec.Event | None, turn: Turn) -> bool:
+    def _is_end_of_play(self, event: Post | None, turn: Turn) -> bool:
         if not isinstance(event, codec.PlaybackFinished):
             return False
         if event.playback.id != playback_id(self.call_id, turn.sequence):
@@ -251,7 +335,11 @@ class AriCall:
         await legs.ring_exactly([each.endpoint for each in action.endpoints], turn.sequence, already_begun=begun)
         if not begun:
             await self._line.tell(self._line.mark_started(turn.sequence))
-        winner = await self._answer_of_legs(action.music)
+        self._hunting = True
+        try:
+            winner = await self._answer_of_legs(action.music)
+        finally:
+            self._hunting = False
         if winner is not None:
             return {"type": "answered", "endpoint": winner.endpoint, "ended": ended_of(legs.ended)}
         ended = {each.endpoint: legs.ended[each.endpoint] for each in action.endpoints if each.endpoint in legs.ended}
@@ -319,18 +407,6 @@ class AriCall:
             or (await self._line.ask(requests.get_stored_recording(name))).ok
         )
 
-    async def _talk(self, action: Talk) -> Event:
-        leg = self._legs.answered(action.endpoint)
-        await self._legs.cancel_all("answered_elsewhere", keep=leg)
-        if leg is None:
-            return {"type": "conversation_ended"}
-        await self._legs.connect(leg)
-        while self._legs.answered(action.endpoint) is not None:
-            event = await self.inbox.get()
-            if event is not None:
-                await self._legs.take(event)
-        return {"type": "conversation_ended"}
-
     async def _transfer(self, turn: Turn, action: Transfer, resumed: bool) -> Event:
         begun = resumed and await self._line.was_started(turn.sequence)
         await self._legs.ring_exactly([action.to], turn.sequence, already_begun=begun)
@@ -378,6 +454,8 @@ class AriCall:
             await self._line.ask(requests.hang_up(self.call_id, reason))
         await self._legs.cancel_all("normal")
         await self._line.ask(requests.destroy_bridge(bridge_id(self.call_id)))
+        if not self._conversations.plain:
+            await self._line.ask(requests.destroy_bridge(private_bridge_id(self.call_id)))
 
     async def _give_away(self, leg: Leg) -> None:
         await self._line.tell(requests.set_variable(self.call_id, GIVEN, leg.channel))
@@ -408,4 +486,5 @@ class AriCall:
             (up, legs), self._found = self._found, None
             self.inbox.resynced()
             self._line.taken_over(up)
+            self._conversations.forget_places()
             await self._legs.adopt(legs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+import msgspec
 import trio
 
 from kommutator.errors import CallGone
@@ -16,21 +17,32 @@ class Resync(Exception):
     """Events were lost (the connection broke, or too many came at once): look at the PBX again."""
 
 
+class PickUp(msgspec.Struct, frozen=True):
+    """An order: a phone that rings shall answer by itself."""
+
+    endpoint: str
+
+
+Post = Event | PickUp
+"""What a call's task is told."""
+
+
 class Inbox:
     """A bounded queue. When it overflows it is emptied and its reader told to look at the PBX again."""
 
     def __init__(self) -> None:
-        self._events: deque[Event] = deque()
+        self._events: deque[Post] = deque()
         self._wake = trio.Event()
         self._gone = False
         self._resync = False
+        self._interrupted = False
 
     @property
     def gone(self) -> bool:
         """Whether the caller's channel is gone."""
         return self._gone
 
-    def post(self, event: Event) -> None:
+    def post(self, event: Post) -> None:
         """Add an event; never blocks."""
         if len(self._events) >= _LONGEST:
             self.ask_resync()
@@ -54,8 +66,15 @@ class Inbox:
         """The PBX is about to be looked at: what was asked before is answered by that."""
         self._resync = False
 
-    async def get(self, until: float | None = None, *, even_gone: bool = False) -> Event | None:
-        """The next event; None when trio's clock has reached `until`.
+    def interrupt(self) -> None:
+        """Make the next interruptible `get` return."""
+        self._interrupted = True
+        self._wake.set()
+
+    async def get(
+        self, until: float | None = None, *, even_gone: bool = False, interruptible: bool = False
+    ) -> Post | None:
+        """The next event; None when trio's clock has reached `until`, or when interrupted.
 
         Raises `CallGone` when the caller is gone (with `even_gone`, only None at `until`), `Resync` when events were
         lost.
@@ -68,6 +87,9 @@ class Inbox:
                     raise Resync
                 if self._events:
                     return self._events.popleft()
+                if interruptible and self._interrupted:
+                    self._interrupted = False
+                    return None
                 self._wake = trio.Event()
                 await self._wake.wait()
         return None

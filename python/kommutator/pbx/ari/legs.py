@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from functools import partial
 
 import structlog
 
 from kommutator.pbx.ari import requests
-from kommutator.pbx.ari.codec import Channel, ChannelDestroyed, ChannelStateChange, Dial, Event, StasisStart
+from kommutator.pbx.ari.codec import (
+    Channel,
+    ChannelDestroyed,
+    ChannelHold,
+    ChannelStateChange,
+    ChannelTransfer,
+    ChannelUnhold,
+    Dial,
+    StasisStart,
+)
+from kommutator.pbx.ari.inbox import PickUp, Post
 from kommutator.pbx.ari.line import CallerLine, together
 from kommutator.pbx.ari.names import DIALLED, bridge_id, leg_id, parse_leg
+from kommutator.routing.conversation import Party
 
 LONGEST_RING_S = 600
 """A leg is dialled with this limit of Asterisk's own, so that no phone rings for ever when no router comes back."""
@@ -22,6 +33,7 @@ class LegState(Enum):
 
     CREATED = auto()
     DIALLED = auto()
+    RINGING = auto()
     EARLY = auto()
     """It sends early media."""
     UP = auto()
@@ -30,21 +42,44 @@ class LegState(Enum):
 class Leg:
     """One outgoing channel."""
 
-    __slots__ = ("channel", "endpoint", "state")
+    __slots__ = ("by_itself", "channel", "endpoint", "holds", "leaves_to", "state")
 
-    def __init__(self, channel: str, endpoint: str, state: LegState) -> None:
+    def __init__(self, channel: str, endpoint: str, state: LegState, *, by_itself: bool = False) -> None:
         self.channel = channel
         self.endpoint = endpoint
         self.state = state
+        self.by_itself = by_itself
+        """The phone is asked to answer without anybody touching it."""
+        self.holds = False
+        """Somebody has put the other side on hold by a key of the phone."""
+        self.leaves_to: Party | None = None
+        """To whom somebody wants to leave the other side, by a key of the phone."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is beyond the trunk."""
+        return self.endpoint.startswith("+")
 
 
 class Legs:
     """The legs of one call.
 
     `ended` collects, until `forget_ended`, how legs ended: endpoint → `busy`, `declined`, `unavailable` or `no_answer`.
+    `doomed` is told the channel and the endpoint of each leg that is about to be ended by us; `dialled` says whom a phone
+    means by an extension.
     """
 
-    def __init__(self, line: CallerLine, application: str, dial_strings: DialStrings) -> None:
+    def __init__(
+        self,
+        line: CallerLine,
+        application: str,
+        dial_strings: DialStrings,
+        doomed: Callable[[str, str], None],
+        dialled: Callable[[str], Party | None],
+    ) -> None:
+        self._doomed = doomed
+        self._dialled = dialled
+        self._sequence = 0
         self._line = line
         self._application = application
         self._dial_strings = dial_strings
@@ -64,10 +99,27 @@ class Legs:
                 return leg
         return None
 
+    def at(self, endpoint: str) -> Leg | None:
+        """The leg of an endpoint."""
+        return self._legs.get(endpoint)
+
+    def __iter__(self) -> Iterator[Leg]:
+        return iter(list(self._legs.values()))
+
+    def doom_losers(self, channel: str) -> None:
+        """This leg was answered in a hunt, and whatever else rings for it is going to be ended."""
+        for leg in self._legs.values():
+            if leg.channel != channel:
+                self._doomed(leg.channel, leg.endpoint)
+
     @property
     def heard(self) -> bool:
         """Whether the caller hears a leg."""
         return self._bridged is not None
+
+    def are_bridged(self, channel: str | None) -> None:
+        """The caller hears this leg now, or none."""
+        self._bridged = channel
 
     def forget_ended(self) -> None:
         """A new round begins."""
@@ -86,7 +138,7 @@ class Legs:
             if parsed is None or parsed[1] in self._legs:
                 await self._line.ask(requests.hang_up(channel.id, "normal"))
                 continue
-            leg = Leg(channel.id, parsed[1], LegState.UP if channel.up else LegState.DIALLED)
+            leg = Leg(channel.id, parsed[1], _state_of(channel))
             before = known.get(leg.endpoint)
             watched = before is not None and before.channel == leg.channel and before.state is not LegState.CREATED
             if channel.state == "Down" and not watched:
@@ -111,6 +163,7 @@ class Legs:
         `already_begun` says that this very round was begun before the PBX was looked at again: a leg that is missing
         then has ended meanwhile, and is not rung again.
         """
+        self._sequence = sequence
         wanted = list(endpoints)
         parts = [partial(self.cancel, leg, "normal") for leg in self._legs.values() if leg.endpoint not in wanted]
         for endpoint in wanted:
@@ -119,8 +172,20 @@ class Legs:
             if already_begun and endpoint not in self._never_rang:
                 self.ended[endpoint] = "no_answer"
             else:
-                parts.append(partial(self._create, endpoint, sequence))
+                parts.append(partial(self._create, endpoint, str(sequence)))
         await together(parts)
+
+    async def call(self, endpoint: str, attempt: str) -> None:
+        """Ring an endpoint once more, beside whatever else there is."""
+        self.ended.pop(endpoint, None)
+        await self._create(endpoint, attempt)
+
+    async def _pick_up(self, endpoint: str) -> None:
+        """Ring a phone anew, asking it to answer by itself: a ringing INVITE cannot be told to."""
+        leg = self._legs.get(endpoint)
+        if leg is not None and leg.state is not LegState.UP and not leg.by_itself:
+            await self.cancel(leg, "normal")
+            await self._create(endpoint, f"{self._sequence}auto", by_itself=True)
 
     async def cancel_all(self, reason: str, keep: Leg | None = None) -> None:
         """End every leg but `keep`."""
@@ -128,24 +193,42 @@ class Legs:
 
     async def cancel(self, leg: Leg, reason: str) -> None:
         """End one leg: CANCEL while it rings, BYE when it has answered."""
+        self._doomed(leg.channel, leg.endpoint)
         if self._legs.get(leg.endpoint) is leg:
             del self._legs[leg.endpoint]
         if self._bridged == leg.channel:
             await self._unbridge()
         await self._line.ask(requests.hang_up(leg.channel, reason))
 
-    async def take(self, event: Event) -> None:
+    async def take(self, event: Post) -> None:
         """Let an event about a leg have its effect; any other event is ignored."""
         match event:
             case StasisStart(channel=channel):
                 leg = self._find(channel.id)
                 if leg is not None and leg.state is LegState.CREATED:
                     await self._dial(leg)
-            case Dial(peer=channel, dialstatus="PROGRESS"):
+            case PickUp(endpoint=endpoint):
+                await self._pick_up(endpoint)
+            case Dial(peer=channel, dialstatus="RINGING"):
                 leg = self._find(channel.id)
                 if leg is not None and leg.state is LegState.DIALLED:
+                    leg.state = LegState.RINGING
+            case Dial(peer=channel, dialstatus="PROGRESS"):
+                leg = self._find(channel.id)
+                if leg is not None and leg.state in (LegState.DIALLED, LegState.RINGING):
                     leg.state = LegState.EARLY
                     await self._pass_early_media(leg)
+            case ChannelHold(channel=channel) | ChannelUnhold(channel=channel):
+                leg = self._find(channel.id)
+                if leg is not None:
+                    leg.holds = isinstance(event, ChannelHold)
+            case ChannelTransfer(referred_by=who, refer_to=whom):
+                leg = self._find(who.source_channel.id)
+                if leg is not None and leg.leaves_to is None:
+                    extension = whom.requested_destination.destination
+                    leg.leaves_to = None if extension is None else self._dialled(extension)
+                    told = "channel_declined" if leg.leaves_to is None else "channel_answered"
+                    await self._line.ask(requests.tell_transfer(leg.channel, told))
             case ChannelStateChange(channel=channel) | Dial(peer=channel) if channel.up:
                 leg = self._find(channel.id)
                 if leg is not None:
@@ -180,9 +263,10 @@ class Legs:
         leg = self._legs.get(parsed[1]) if parsed else None
         return leg if leg is not None and leg.channel == channel else None
 
-    async def _create(self, endpoint: str, sequence: int) -> None:
-        attempt = "again" if endpoint in self._never_rang else ""
-        leg = Leg(leg_id(self._line.channel, f"{sequence}{attempt}", endpoint), endpoint, LegState.CREATED)
+    async def _create(self, endpoint: str, attempt: str, *, by_itself: bool = False) -> None:
+        again = "again" if endpoint in self._never_rang else ""
+        channel = leg_id(self._line.channel, f"{attempt}{again}", endpoint)
+        leg = Leg(channel, endpoint, LegState.CREATED, by_itself=by_itself)
         self._legs[endpoint] = leg
         response = await self._line.ask(
             requests.create_leg(
@@ -198,7 +282,9 @@ class Legs:
     async def _dial(self, leg: Leg) -> None:
         # Marked after it was dialled: a leg that is found without the mark is made anew, and one too many is better
         # than none. `caller` passes the caller's id on to the phone.
-        response, _ = await self._line.ask_in_order(
+        *_, response, _ = await self._line.ask_in_order(
+            *(requests.set_variable(leg.channel, name, value) for name, value in _TRANSFERS if not leg.is_number),
+            *(requests.set_variable(leg.channel, name, value) for name, value in _BY_ITSELF if leg.by_itself),
             requests.dial(leg.channel, self._line.channel, LONGEST_RING_S),
             requests.set_variable(leg.channel, DIALLED, "1"),
         )
@@ -249,6 +335,25 @@ class DialStrings:
 _BUSY = frozenset({17})
 _DECLINED = frozenset({21})
 _NO_ANSWER = frozenset({16, 18, 19, 26})
+
+
+_TRANSFERS = (("PJSIP_TRANSFER_HANDLING()", "ari-only"),)
+"""Leaves a phone's transfer key (REFER) to us. Asterisk (22.10) itself would put a channel of its own in the caller's
+place, which comes to the application as a new call."""
+_BY_ITSELF = (
+    ("PJSIP_HEADER(add,Call-Info)", "<sip:kommutator>;answer-after=0"),
+    ("PJSIP_HEADER(add,Alert-Info)", "<http://kommutator>;info=alert-autoanswer;delay=0"),
+)
+"""What asks a phone to answer by itself. `Call-Info: …;answer-after=0` is honoured by Yealink, Snom, Grandstream, Fanvil,
+Gigaset, Linphone and MicroSIP; `Alert-Info: …;info=alert-autoanswer` by Yealink, Polycom, Cisco SPA and Panasonic. Most
+want it allowed in their settings (Yealink: *Auto Answer*, *Allow IP Call*; Snom: *Auto connect type*). A phone that knows
+neither rings anew. The headers are those of RFC 3261, 20.9 and 20.4."""
+
+
+def _state_of(channel: Channel) -> LegState:
+    if channel.up:
+        return LegState.UP
+    return LegState.RINGING if channel.state == "Ringing" else LegState.DIALLED
 
 
 def end_of(event: ChannelDestroyed) -> str:

@@ -2,7 +2,8 @@
 
 A caller's channel keeps the id that Asterisk gave it, which is the call's id. A leg is
 `kt~<call>~<sequence>~<endpoint>`, with the sequence of the turn that began to ring it and the endpoint in base64url; a
-playback is `kt~<call>~<sequence>~play`; a bridge is `kt~<call>`.
+playback is `kt~<call>~<sequence>~play`. The bridge in which the caller talks is `kt~<call>`, and that in which an
+operator and a guest talk without him `kt~<call>~private`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ begun".
 """
 GIVEN = "KOMMUTATOR_GIVEN"
 """Channel variable: the leg to which the caller was given away by a transfer; the call itself is over."""
+TALK = "KOMMUTATOR_TALK"
+"""Channel variable: the arrangement of the caller's conversation, as JSON, when it is more than two who talk."""
 DIALLED = "KOMMUTATOR_DIALLED"
 """Variable of a leg: it was dialled, not only created."""
 
@@ -55,9 +58,14 @@ def bridge_id(call: str) -> str:
     return f"kt~{call}"
 
 
+def private_bridge_id(call: str) -> str:
+    """The id of the bridge in which an operator and a guest talk without the caller."""
+    return f"kt~{call}~private"
+
+
 def parse_bridge(bridge: str) -> str | None:
     """The call of a bridge; None when it is not ours."""
-    return bridge[3:] if bridge.startswith("kt~") else None
+    return bridge[3:].removesuffix("~private") if bridge.startswith("kt~") else None
 
 
 def recording_name(recording: str) -> str:

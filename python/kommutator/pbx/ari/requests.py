@@ -145,24 +145,23 @@ def delete_stored_recording(name: str) -> Request:
     return Request("DELETE", ("recordings", "stored", name))
 
 
-def create_leg(leg: str, endpoint: str, application: str, arguments: Sequence[str], originator: str) -> Request:
+def create_leg(leg: str, endpoint: str, application: str, arguments: Sequence[str], originator: str | None) -> Request:
     """Create an outgoing channel in the application, not yet dialled. It can be dialled from its StasisStart on."""
-    return Request(
-        "POST",
-        ("channels", "create"),
-        {
-            "endpoint": endpoint,
-            "app": application,
-            "appArgs": ",".join(arguments),
-            "channelId": leg,
-            "originator": originator,
-        },
-    )
+    query = {"endpoint": endpoint, "app": application, "appArgs": ",".join(arguments), "channelId": leg}
+    if originator is not None:
+        query["originator"] = originator
+    return Request("POST", ("channels", "create"), query)
 
 
-def dial(leg: str, caller: str, timeout_s: int) -> Request:
-    """Dial a created channel; it is hung up when nobody answers in time."""
-    return Request("POST", ("channels", leg, "dial"), {"caller": caller, "timeout": str(timeout_s)})
+def dial(leg: str, caller: str | None, timeout_s: int) -> Request:
+    """Dial a created channel; it is hung up when nobody answers in time. `caller` passes his id on to the phone."""
+    query = {"timeout": str(timeout_s)}
+    return Request("POST", ("channels", leg, "dial"), query if caller is None else {"caller": caller, **query})
+
+
+def tell_transfer(leg: str, state: str) -> Request:
+    """Tell a phone that pressed its transfer key how that goes: `channel_answered`, `channel_declined`, …"""
+    return Request("POST", ("channels", leg, "transfer_progress"), {"states": state})
 
 
 def create_bridge(bridge: str, name: str) -> Request:

@@ -9,6 +9,7 @@ import trio
 
 from kommutator.pbx.simulated.behaviour import CallerScript
 from kommutator.pbx.simulated.call import SimulatedCall, gone
+from kommutator.pbx.simulated.call_back import call_back
 from kommutator.pbx.simulated.world import Channel, World
 from kommutator.routing.ports import Call, FloorSink
 from kommutator.routing.turn import Event, Turn
@@ -53,7 +54,7 @@ class SimulatedPbx:
                     tell_line(endpoint)
                 for orphan in world.past:
                     world.cancel(orphan)
-                alive = [channel for channel in world.channels.values() if not channel.given_away]
+                alive = [channel for channel in world.channels.values() if channel.routed]
                 self._found = frozenset(channel.call_id for channel in alive)
                 for channel in alive:
                     begin(channel)
@@ -72,6 +73,10 @@ class SimulatedPbx:
     async def epitaph(self, call_id: str, turn: Turn) -> Event:
         """How a call ended while nobody watched."""
         return gone(self._world, turn)
+
+    async def call_back(self, call_id: str, endpoint: str, number: str, tell: Callable[[str], None]) -> str | None:
+        """Call a number back from a phone."""
+        return await call_back(self._world, call_id, endpoint, number, tell)
 
 
 class SimulatedLookups:

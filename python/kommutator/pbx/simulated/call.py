@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from kommutator.errors import CallGone, PbxRefused
+from kommutator.pbx.simulated import conversation
 from kommutator.pbx.simulated.world import Channel, Inbox, Leg, World
 from kommutator.routing.answers import ended_of, is_complete, outcome_of
+from kommutator.routing.conversation import Arrangement, Standing
 from kommutator.routing.turn import (
     End,
     Event,
@@ -15,7 +17,6 @@ from kommutator.routing.turn import (
     Play,
     Record,
     Ring,
-    Talk,
     Transfer,
     Turn,
     Wait,
@@ -36,6 +37,12 @@ class SimulatedCall:
         self._inbox = channel.inbox = Inbox()
         self._sequence = -1
         self._deadline_ms: int | None = None
+        self._interrupted = False
+
+    @property
+    def channel(self) -> Channel:
+        """The caller's."""
+        return self._channel
 
     async def save(self, turn: Turn) -> None:
         """Keep the state with the channel."""
@@ -54,6 +61,45 @@ class SimulatedCall:
         except CallGone:
             return self._last_words(turn)
 
+    def pick_up(self, endpoint: str) -> None:
+        """The phone answers by itself."""
+        if endpoint in self._channel.legs:
+            self._world.pick_up(endpoint)
+
+    async def arrangement(self) -> Arrangement | None:
+        """What was kept with the channel."""
+        return self._channel.arrangement
+
+    async def keep(self, arrangement: Arrangement) -> None:
+        """Keep the arrangement with the channel."""
+        self._here()
+        self._channel.arrangement = arrangement
+
+    async def converse(self, arrangement: Arrangement, seen: Standing, seconds: float | None) -> Standing:
+        """Make the arrangement true; how its phones are then, or when something changes."""
+        channel = self._channel
+        until_ms = None if seconds is None else self._agenda.now_ms() + round(seconds * 1000)
+        try:
+            self._here()
+            self._world.begin(channel, arrangement.sequence, "talk")
+            done = conversation.arrange(self._world, channel, arrangement)
+            now = conversation.standing(channel, arrangement)
+            while not done and now == seen and not self._interrupted:
+                if until_ms is not None and self._agenda.now_ms() >= until_ms:
+                    break
+                await self._next(until_ms)
+                now = conversation.standing(channel, arrangement)
+        except CallGone:
+            self._world.cancel(channel)
+            raise
+        self._interrupted = False
+        return now
+
+    def interrupt(self) -> None:
+        """Let `converse` return."""
+        self._interrupted = True
+        self._inbox.post()
+
     async def close(self, turn: Turn | None) -> None:
         """End what is left of the call, or leave the caller with whom he was transferred to."""
         channel = self._channel
@@ -69,7 +115,7 @@ class SimulatedCall:
 
     async def _perform(self, turn: Turn) -> Event:
         action = turn.action
-        if not isinstance(action, Ring | Talk | Transfer):
+        if not isinstance(action, Ring | Transfer):
             self._world.cancel(self._channel)
         first = self._world.begin(self._channel, turn.sequence, turn.kind)
         match action:
@@ -88,8 +134,6 @@ class SimulatedCall:
                 return {"type": "waited"}
             case Record():
                 return await self._record(action, first)
-            case Talk():
-                return await self._talk(action)
             case Transfer():
                 return await self._transfer(action, first)
             case FindOwner() | FindHistory():
@@ -133,12 +177,15 @@ class SimulatedCall:
         endpoints = [each.endpoint for each in action.endpoints]
         winner = await self._answer_of(endpoints, first)
         if winner is not None:
-            return {"type": "answered", "endpoint": winner.endpoint}
+            return {"type": "answered", "endpoint": winner}
         ended = {endpoint: cause for endpoint, cause in self._channel.ended.items() if endpoint in endpoints}
         return {"type": outcome_of(ended, len(endpoints)), "ended": ended_of(ended)}
 
-    async def _answer_of(self, endpoints: list[str], first: bool) -> Leg | None:
-        """Make exactly these ring, until one answers (the others are cancelled), all have ended, or the time is up."""
+    async def _answer_of(self, endpoints: list[str], first: bool) -> str | None:
+        """Make exactly these ring, until one answers (the others are cancelled), all have ended, or the time is up.
+
+        Who has answered and put the phone down before anybody looked has answered.
+        """
         channel = self._channel
         for endpoint in list(channel.legs):
             if endpoint not in endpoints:
@@ -151,7 +198,11 @@ class SimulatedCall:
             winner = self._answered()
             if winner is not None:
                 self._world.cancel(channel, keep=winner)
-                return winner
+                return winner.endpoint
+            for endpoint, outcome in channel.ended.items():
+                if outcome == "answered" and endpoint in endpoints:
+                    self._world.cancel(channel)
+                    return endpoint
             if not channel.legs or self._is_time_up():
                 return None
             await self._next(self._deadline_ms)
@@ -164,12 +215,6 @@ class SimulatedCall:
         while action.recording not in messages:
             await self._next(None)
         return {"type": "recorded", "seconds": messages[action.recording]}
-
-    async def _talk(self, action: Talk) -> Event:
-        leg = self._channel.legs.get(action.endpoint)
-        while leg is not None and leg.up:
-            await self._next(None)
-        return {"type": "conversation_ended"}
 
     async def _transfer(self, action: Transfer, first: bool) -> Event:
         if await self._answer_of([action.to], first) is not None:

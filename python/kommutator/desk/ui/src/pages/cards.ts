@@ -6,9 +6,10 @@ import type { Department, Employee, ServiceType } from "../api/types";
 type Schemas = components["schemas"];
 
 export type Section = "employees" | "departments" | "service_types";
-export type EmployeeCard = Required<Schemas["EmployeeCard"]>;
-export type DepartmentCard = Required<Schemas["DepartmentCard"]>;
-export type ServiceTypeCard = Schemas["ServiceTypeCard"];
+/** Fields that are set; the name always is. */
+export type EmployeeCard = Schemas["EmployeeCard"] & { name: string };
+export type DepartmentCard = Schemas["DepartmentCard"] & { name: string };
+export type ServiceTypeCard = Schemas["ServiceTypeCard"] & { name: string };
 
 export interface Cards {
   employees: Employee[];

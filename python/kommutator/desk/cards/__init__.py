@@ -1,1 +1,0 @@
-"""The company's cards, changed by making another version."""

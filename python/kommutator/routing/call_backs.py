@@ -1,0 +1,103 @@
+"""Calls to clients: the employee's own phone rings first, then the client's, and then both talk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from kommutator.errors import EngineError, PbxError
+from kommutator.routing.doings import CalledBack
+from kommutator.routing.ports import Clock, Engine, Journal, Pbx
+from kommutator.routing.talks import Outcome
+
+PREFIX = "back-"
+"""What the id of such a call begins with."""
+_AT_ONCE = 256
+
+
+class CallBacks:
+    """The calls back of a router. A call back goes on in the PBX when its router dies, once both talk."""
+
+    def __init__(self, pbx: Pbx, engine: Engine, journal: Journal, clock: Clock, freed: Callable[[], None]) -> None:
+        self._pbx = pbx
+        self._engine = engine
+        self._journal = journal
+        self._clock = clock
+        self._freed = freed
+        self._in, self._out = trio.open_memory_channel[_CallBack](_AT_ONCE)
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Make them until cancelled."""
+        async with trio.open_nursery() as nursery:
+            async for back in self._out:
+                nursery.start_soon(self._make, back)
+
+    async def make(self, order: str, employee: str, endpoint: str, number: str) -> Outcome:
+        """Call a number back from an employee's phone; returns when that rings. Once it does, how it goes on is told
+        by the journal."""
+        call_id = f"{PREFIX}{order}"
+        try:
+            if not self._engine.reserve(employee, call_id, self._clock.now_ms()):
+                return Outcome(False, "busy")
+        except EngineError as error:
+            return Outcome(False, error.code)
+        back = _CallBack(call_id, employee, endpoint, number)
+        try:
+            self._in.send_nowait(back)
+        except trio.WouldBlock:
+            self._engine.release(employee, call_id)
+            return Outcome(False, "too_many")
+        try:
+            await back.settled.wait()
+        except trio.Cancelled:
+            back.scope.cancel()
+            raise
+        return back.outcome
+
+    async def _make(self, back: _CallBack) -> None:
+        """The supervisor of one."""
+        log = self._log.bind(call=back.call_id)
+
+        def tell(state: str) -> None:
+            if state == "ringing":
+                back.settle(Outcome(True))
+            if state in ("ringing", "calling", "talking"):
+                self._tell(back, state)
+
+        reason: str | None = "failed"
+        try:
+            with back.scope:
+                reason = await self._pbx.call_back(back.call_id, back.endpoint, back.number, tell)
+        except PbxError as error:
+            log.error("a call back failed", code=error.code, reason=str(error))
+        except Exception:
+            log.exception("a call back failed in our code")
+        finally:
+            self._engine.release(back.employee, back.call_id)
+            self._freed()
+        self._tell(back, "over", reason)
+        back.settle(Outcome(False, (reason or "failed").removeprefix("employee_")))
+
+    def _tell(self, back: _CallBack, state: str, reason: str | None = None) -> None:
+        assert state in ("ringing", "calling", "talking", "over")
+        now_ms = self._clock.now_ms()
+        self._journal.did(CalledBack(back.call_id, now_ms, back.employee, back.number, state, reason))  # type: ignore[arg-type]
+
+
+class _CallBack:
+    def __init__(self, call_id: str, employee: str, endpoint: str, number: str) -> None:
+        self.call_id = call_id
+        self.employee = employee
+        self.endpoint = endpoint
+        self.number = number
+        self.scope = trio.CancelScope()
+        self.outcome = Outcome(False, "failed")
+        self.settled = trio.Event()
+
+    def settle(self, outcome: Outcome) -> None:
+        if not self.settled.is_set():
+            self.outcome = outcome
+            self.settled.set()
