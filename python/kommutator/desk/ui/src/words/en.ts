@@ -141,7 +141,8 @@ export const en: Record<keyof typeof ru, string> = {
   "error.manager": "Choose a manager or a service type",
   "error.undecided": "Choose the client: several have this number",
   "phrase.say": "Tell the client:",
-  "phrase.text": "Your request has been passed to the department. I am sorry, all our managers are busy at the moment; one of them will contact you shortly",
+  "phrase.text":
+    "Your request has been passed to the department. I am sorry, all our managers are busy at the moment; one of them will contact you shortly",
   "draft.saved": "Draft saved",
   "draft.here": "Draft saved in this browser",
   "ask.title": "Accept the enquiry?",
@@ -160,7 +161,8 @@ export const en: Record<keyof typeof ru, string> = {
   "notice.client_gone": "The client hung up. Everything you typed is kept.",
   "notice.order_refused": "That did not work: {reason}. The call is as it was.",
   "notice.order_unsent": "No connection: the command did not arrive, the call is as it was. What you typed is kept.",
-  "notice.accept_unsent": "No connection: the enquiry is kept and will be accepted by itself when the connection is back",
+  "notice.accept_unsent":
+    "No connection: the enquiry is kept and will be accepted by itself when the connection is back",
   "notice.accept_refused": "Not accepted: {reason}. What you typed is kept.",
   "notice.accept_conflict": "The client's card was changed, try again",
   "reason.wrong_state": "the call is in another state by now",
@@ -367,12 +369,14 @@ export const en: Record<keyof typeof ru, string> = {
   "versions.check": "Check",
   "versions.none": "No versions",
   "versions.upload": "Upload a document",
-  "versions.upload.says": "A zip of the company's folder, or one YAML file. It is kept as a new version and is not activated by itself.",
+  "versions.upload.says":
+    "A zip of the company's folder, or one YAML file. It is kept as a new version and is not activated by itself.",
   "versions.file": "File",
   "versions.check.do": "Only check",
   "versions.keep": "Keep the version",
   "versions.rollback": "Go back",
-  "versions.rollback.says": "The version that was active before the present one becomes active again. Calls that go on finish on theirs.",
+  "versions.rollback.says":
+    "The version that was active before the present one becomes active again. Calls that go on finish on theirs.",
   "versions.rolled_back": "Version {number} is active again",
   "versions.activations": "What was active when",
   "versions.activations.none": "No version has been active yet",
