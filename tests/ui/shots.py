@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 from kommutator.crm import embedded
 from kommutator.crm.embedded import PostgresSettings
@@ -90,7 +90,7 @@ def at(path: str, ready: str) -> Callable[[Stage, Page], None]:
     return opened
 
 
-def keys(stage: Stage, page: Page) -> None:
+def keys(_: Stage, page: Page) -> None:
     """The list of hotkeys."""
     page.keyboard.press("F1")
     page.get_by_role("dialog").wait_for()
@@ -133,18 +133,23 @@ def shoot(stage: Stage, chromium: Browser, folder: Path, name: str, size: str, t
     )
     context.set_default_timeout(8000)
     page = context.new_page()
-    page.on("console", lambda told: sys.stderr.write(f"{name}: {told.text}\n") if told.type == "error" else None)
-    page.on("pageerror", lambda error: sys.stderr.write(f"{name}: {error}\n"))
+    page.on("console", lambda told: _complain(name, told))
+    page.on("pageerror", lambda error: print(f"{name}: {error}", file=sys.stderr))
     try:
         if login:
             signed_in(stage, page, login)
         scene(stage, page)
-    except Exception as error:
-        sys.stderr.write(f"{name} {size} {theme}: {str(error)[:600]}\n")
+    except (Error, AssertionError) as error:
+        print(f"{name} {size} {theme}: {str(error)[:600]}", file=sys.stderr)
     page.wait_for_timeout(200)
     page.screenshot(path=str(folder / f"{name}-{size}-{theme}.png"))
     context.close()
     stage.forget()
+
+
+def _complain(name: str, told: ConsoleMessage) -> None:
+    if told.type == "error":
+        print(f"{name}: {told.text}", file=sys.stderr)
 
 
 def main(folder: Path, names: list[str]) -> None:

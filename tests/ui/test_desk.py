@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from kommutator.crm import clients, interests
 from tests.ui.conftest import signed_in
+from tests.ui.live import Live
 from tests.ui.stage import Stage
 
 pytestmark = pytest.mark.services
@@ -99,7 +101,7 @@ def test_branch_one_the_manager_agrees_and_nothing_is_registered(stage: Stage, o
     olga.keyboard.press("Enter")
     (call,) = stage.live.calls
     for state, words in (("ringing", "Телефон звонит"), ("agreed", "Менеджер на линии")):
-        stage.do(lambda live, state=state: live.consults(call, "boris", state))
+        stage.do(partial(Live.consults, call_id=call, employee="boris", state=state))
         expect(olga.get_by_text(words)).to_be_visible()
     olga.keyboard.press("F9")
     expect(olga.get_by_text("Звонок передан: Борис Орлов")).to_be_visible()
@@ -185,6 +187,21 @@ def test_the_first_keystroke_survives_a_reload_and_another_browser(
     expect(page.get_by_label("Тема")).to_have_value("Котёл")
     second.close()
     assert call in stage.live.calls
+
+
+def test_two_tabs_show_the_same_wizard(stage: Stage, olga: Page) -> None:
+    talks(stage, olga)
+    second = olga.context.new_page()
+    second.goto(stage.address)
+    expect(second.get_by_label("Тип услуги")).to_be_visible()
+    olga.get_by_label("Тип услуги").select_option(label="Ремонт")
+    olga.get_by_label("Тема").fill("Насос")
+    expect(second.get_by_label("Тема")).to_have_value("Насос")
+    second.get_by_label("Имя", exact=True).fill("Иван")
+    expect(olga.get_by_label("Имя", exact=True)).to_have_value("Иван")
+    olga.keyboard.press("Control+Enter")
+    expect(olga.get_by_text("Обращение принято")).to_be_visible()
+    expect(second.get_by_text("Звонков нет")).to_be_visible()
 
 
 def test_typed_and_accepted_while_the_desk_is_away_is_not_lost(stage: Stage, olga: Page) -> None:
@@ -303,11 +320,13 @@ def test_a_second_call_takes_nothing_from_under_the_hands(stage: Stage, olga: Pa
 
 def test_nothing_moves_while_the_manager_is_called(stage: Stage, olga: Page) -> None:
     call = talks(stage, olga)
-    buttons = [olga.get_by_role("button", name=name) for name in ("Перенаправить", "Положить трубку", "Принять обращение")]
+    buttons = [
+        olga.get_by_role("button", name=name) for name in ("Перенаправить", "Положить трубку", "Принять обращение")
+    ]
     fields = [olga.get_by_label("Тема"), olga.get_by_label("Заметки")]
     before = [each.bounding_box() for each in (*buttons, *fields)]
     for state in ("calling", "ringing", "agreed", "declined"):
-        stage.do(lambda live, state=state: live.consults(call, "boris", state))
+        stage.do(partial(Live.consults, call_id=call, employee="boris", state=state))
         expect(olga.get_by_text("звонок отклонён" if state == "declined" else "Борис Орлов").first).to_be_visible()
         assert [each.bounding_box() for each in (*buttons, *fields)] == before, state
 

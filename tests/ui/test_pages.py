@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 import kommutator.desk
 from tests.ui.conftest import signed_in
@@ -52,7 +52,12 @@ def test_nobody_is_kept_out(shared: Stage, chromium: Browser, name: str, size: s
     context.set_default_timeout(10_000)
     page = context.new_page()
     wrong: list[str] = []
-    page.on("console", lambda told: wrong.append(told.text) if told.type == "error" and _LATE not in told.text else None)
+
+    def heard(told: ConsoleMessage) -> None:
+        if told.type == "error" and _LATE not in told.text:
+            wrong.append(told.text)
+
+    page.on("console", heard)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     if login:
         signed_in(shared, page, login)
