@@ -11,11 +11,14 @@ from itertools import combinations
 import pytest
 import trio
 
+from kommutator.exchange.messages import Order, OrderDone, OrderKind
 from kommutator.exchange.nats.lookups import DeskLookups
+from kommutator.exchange.nats.orders import give, within
 from kommutator.exchange.nats.recordings import DeskRecordings
 from kommutator.pbx.simulated.behaviour import CallerAct, PhoneAct
 from kommutator.pbx.simulated.codec import Happened, Place
 from kommutator.pbx.simulated.control import PbxControl
+from tests.exchange.conftest import TestClock
 
 from .house import COMPANY, DID, House
 
@@ -172,3 +175,39 @@ async def test_who_has_called_is_known_without_asking_again(build: Callable[...,
         await hand.place(Place(DID, "+7 916 123-00-99", "second", MESSAGE))
         assert (await router.ended("second"))["disposition"] == "voicemail"
         assert router.figure('kommutator_lookups_total{outcome="never_called",question="history"}') == 1
+
+
+async def test_orders_of_a_desk_are_carried_out_by_the_router_of_the_call(build: Callable[..., House]) -> None:
+    house = build("west")
+    router = house.routers["west"]
+    house.nats.start()
+    house.pbxs["west"].start()
+    router.start()
+    async with house.desk() as desk, house.hand("west") as hand:
+        given: list[OrderKind] = []
+
+        async def order(kind: OrderKind, **more: str) -> OrderDone:
+            made = within(Order(f"{kind} {len(given)}", kind, "anna", 0, **more), TestClock().now_ms(), 10)
+            given.append(kind)
+            done: OrderDone = await trio.to_thread.run_sync(
+                desk.desk.do, lambda exchange: give(exchange, "west", made, 10)
+            )
+            return done
+
+        await desk.start()
+        await desk.activate(house.version("v1"))
+        await router.ready()
+        await hand.behave("PJSIP/101", [PhoneAct("answer", 0.1)])
+        await hand.behave("PJSIP/102", [])
+        await hand.place(Place(DID, "+79161230099", "call-1"))
+        await router.turned("call-1", "talk")
+        wrong = await order("complete", call="call-1")
+        assert (wrong.done, wrong.reason) == (False, "wrong_state")
+        assert (await order("consult", call="call-1", employee="boris")).done
+        await router.until(lambda: router.said("line", employee="boris", line="ringing"))
+        await hand.pick_up("PJSIP/102")
+        await router.says("line", employee="boris", line="busy")
+        assert (await order("complete", call="call-1")).done
+        await router.says("line", employee="anna", line="idle", count=2)
+        await hand.hang_up("call-1")
+        assert (await router.ended("call-1"))["disposition"] == "answered"
