@@ -24,32 +24,54 @@ from .house import COMPANY, DID, House
 
 pytestmark = [pytest.mark.trio, pytest.mark.services]
 MESSAGE = (CallerAct("record", speak=1.2, end="hash"),)
+CLOCKS_AGREE_MS = 10
+"""The shortest ringing is of 100 ms."""
 TWO_HOMES = COMPANY.replace("endpoint: PJSIP/102", "endpoint: PJSIP/102, pbx: east")
 
 
 class Watched:
-    """When each phone rang or was held, and by which call, as the PBXs saw it: `since, until, endpoint, call`."""
+    """When each phone rang or was held, and by which call, as the PBXs saw it: `since, until, endpoint, call`.
+
+    Each PBX has a clock of its own: how far it is from ours is the least delay with which anything of it was heard.
+    """
 
     def __init__(self) -> None:
-        self.legs: list[tuple[int, int, str, str]] = []
+        self._seen: list[tuple[str, int, int, str, str]] = []
         self._open: dict[tuple[str, str, str], int] = {}
+        self._behind_ms: dict[str, int] = {}
 
     async def watch(self, pbx: str, hand: PbxControl) -> None:
         while True:
             told = await hand.told()
-            if isinstance(told, Happened) and told.endpoint is not None:
+            if not isinstance(told, Happened):
+                continue
+            behind_ms = TestClock().now_ms() - told.at_ms
+            self._behind_ms[pbx] = min(behind_ms, self._behind_ms.get(pbx, behind_ms))
+            if told.endpoint is not None:
                 key = (pbx, told.call_id, told.endpoint)
                 if told.what == "rings":
                     self._open[key] = told.at_ms
-                elif told.what not in ("answers", "answered") and key in self._open:
-                    self.legs.append((self._open.pop(key), told.at_ms, told.endpoint, told.call_id))
+                elif told.what != "answered" and key in self._open:
+                    self._seen.append((pbx, self._open.pop(key), told.at_ms, told.endpoint, told.call_id))
+
+    @property
+    def legs(self) -> list[tuple[int, int, str, str]]:
+        """What was seen, by one clock."""
+        behind_ms = self._behind_ms
+        return [
+            (since + behind_ms[pbx], until + behind_ms[pbx], endpoint, call)
+            for pbx, since, until, endpoint, call in self._seen
+        ]
 
     def overlapping(self) -> list[object]:
         """Legs of two calls at one phone at once."""
         return [
             (one, other)
             for one, other in combinations(self.legs, 2)
-            if one[2] == other[2] and one[3] != other[3] and one[0] < other[1] and other[0] < one[1]
+            if one[2] == other[2]
+            and one[3] != other[3]
+            and one[0] + CLOCKS_AGREE_MS < other[1]
+            and other[0] + CLOCKS_AGREE_MS < one[1]
         ]
 
 
