@@ -176,6 +176,9 @@ class _Desk:
         """HTTP, until told to stop. Raises `OSError` when the address cannot be had."""
         if stop.is_set():
             return
+        application = app.create(self._services)
+        if self._services.sms_receipt is not None:
+            hooks.install(application, self._services.sms_receipt)
         listening = _bound(self._listen)
         host, port = listening.getsockname()[:2]
         config = Config()
@@ -191,9 +194,6 @@ class _Desk:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._log.info("the desk serves", url=url)
         readiness.ready(url)
-        application = app.create(self._services)
-        if self._services.sms_receipt is not None:
-            hooks.install(application, self._services.sms_receipt)
         await hypercorn.asyncio.serve(cast(ASGIFramework, application), config, shutdown_trigger=told_to_stop)
 
     async def _send(self) -> None:
