@@ -34,7 +34,7 @@ from kommutator.crm.embedded import PostgresSettings
 from kommutator.crm.ledger import Ledger
 from kommutator.crm.migrate import migrate
 from kommutator.crm.pool import Database, DatabaseSettings
-from kommutator.desk import app, hooks
+from kommutator.desk import app
 from kommutator.desk.background.active_version import ActiveVersion
 from kommutator.desk.background.owners import OwnerChanges
 from kommutator.desk.background.purge import Kept, Purge
@@ -177,8 +177,6 @@ class _Desk:
         if stop.is_set():
             return
         application = app.create(self._services)
-        if self._services.sms_receipt is not None:
-            hooks.install(application, self._services.sms_receipt)
         listening = _bound(self._listen)
         host, port = listening.getsockname()[:2]
         config = Config()
