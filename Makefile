@@ -47,16 +47,16 @@ types: build
 
 unit: build
 	cargo test -q -p kommutator-engine
-	$(BIN)/pytest -q -m 'not telephony and not services' tests
+	$(BIN)/pytest -q -n 2 --dist worksteal -m 'not telephony and not services' tests
 
 services: build ## PostgreSQL, NATS, SMSC and mail servers, started and killed
-	$(BIN)/pytest -q -m services tests
+	$(BIN)/pytest -q -n 3 --dist loadfile -m services tests
 
 asterisk: build ## fetches a real Asterisk and SIPp into the cache
 	$(BIN)/python -m tests.telephony.packages
 
 telephony: build asterisk ## real calls through a real Asterisk
-	$(BIN)/pytest -q -m telephony tests
+	$(BIN)/pytest -q -n 3 --dist loadfile -m telephony tests tests/telephony
 
 package: build ## a wheel, installed and run where nothing else is
 	rm -rf dist $(KOMMUTATOR_CACHE)/package
@@ -64,6 +64,9 @@ package: build ## a wheel, installed and run where nothing else is
 	$(PYTHON) -m venv $(KOMMUTATOR_CACHE)/package
 	$(KOMMUTATOR_CACHE)/package/bin/pip install -q dist/*.whl
 	cd $(KOMMUTATOR_CACHE) && package/bin/kommutator check $(CURDIR)/tests/scenarios/1-office-hours/company.yaml
+	@# The migrations are in it: a new database gets its tables, and is asked for clients.
+	data=$$(mktemp -d) && chmod 755 $$data && trap "rm -rf $$data" EXIT && cd $$data && \
+		$(KOMMUTATOR_CACHE)/package/bin/kommutator clients export - --data $$data | grep -q ^name,kind
 
 test: check package services telephony ## everything that CI runs
 
@@ -73,6 +76,7 @@ $(VENV)/.bench: $(VENV)/.installed
 
 bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.run $(BENCH)
+	$(BIN)/python -m bench.clients $(BENCH)
 
 clean: ## removes what was built, not what was fetched
 	rm -rf target bench/peers/target $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

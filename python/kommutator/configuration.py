@@ -5,31 +5,86 @@ Every field has a default, so that an empty file is a company on one machine wit
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from kommutator.routing.prompts import DEFAULT_TTS
+
+
+def _listening(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError("should be host:port, such as 127.0.0.1:8080")
+    return text
+
+
+def _with_scheme(*schemes: str) -> AfterValidator:
+    def check(given: Any) -> Any:
+        text = given.get_secret_value() if isinstance(given, SecretStr) else given
+        try:
+            good = urlsplit(text).scheme in schemes and "//" in text
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"should be an address that begins with {' or '.join(f'{name}://' for name in schemes)}")
+        return given
+
+    return AfterValidator(check)
+
+
+def _words(given: Any) -> Any:
+    """A command in one string, as a shell reads it."""
+    return shlex.split(given) if isinstance(given, str) else given
+
+
+def _parts(given: Any) -> Any:
+    """A list in one string, with commas."""
+    return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+
+def _for_ever(given: Any) -> Any:
+    return None if given == "forever" else given
+
+
+Days = Annotated[int | None, BeforeValidator(_for_ever)]
+"""None: for ever, which TOML has no word for."""
+Listening = Annotated[str, AfterValidator(_listening)]
+RouterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+"""A part of file names and of subjects of the exchange."""
 
 
 class Form(BaseModel):
     """What all sections have in common: unknown keys are errors, and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Log(Form):
     """The log, on standard error of each process."""
 
     form: Literal["text", "json"] = "text"
+    """For people or for machines; one JSON object a line."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
 
 
 class Postgres(Form):
     """The record. Without `dsn`, an embedded server in `DATA/postgres`."""
 
-    dsn: SecretStr | None = None
+    dsn: Annotated[SecretStr, _with_scheme("postgresql", "postgres")] | None = None
     """`postgresql://user:password@host/database`."""
     connections: int = Field(default=10, ge=2, le=200)
     """The most that one desk opens."""
@@ -38,22 +93,28 @@ class Postgres(Form):
 class Exchange(Form):
     """NATS. Without `urls`, an embedded server in `DATA/nats`."""
 
-    urls: tuple[str, ...] = ()
+    urls: Annotated[tuple[Annotated[str, _with_scheme("nats", "tls", "ws", "wss")], ...], BeforeValidator(_parts)] = ()
+    """`nats://host:port`, one for each server of the cluster; a list, or one text with commas."""
     user: str | None = None
+    """Of the servers in `urls`; the embedded server has a password of its own."""
     password: SecretStr | None = None
+    """Of that user."""
     port: int = Field(default=0, ge=0, le=65535)
     """The embedded server's, on 127.0.0.1; 0: chosen at the first start and kept."""
     replicas: int = Field(default=1, ge=1, le=5)
+    """How many servers of a cluster keep each stream."""
 
 
 class Asterisk(Form):
     """An Asterisk, by its REST interface (ARI)."""
 
     kind: Literal["asterisk"]
-    url: str
+    url: Annotated[str, _with_scheme("http", "https")]
     """Such as `http://127.0.0.1:8088`."""
     user: str
+    """Of `ari.conf`."""
     password: SecretStr
+    """Of that user."""
     application: str = "kommutator"
     """The name in the dialplan's `Stasis(…)`; one router an application."""
     trunk: str = "PJSIP/{number}@trunk"
@@ -74,35 +135,41 @@ class Router(Form):
     """A router: it serves one PBX, and employees' phones are registered at one."""
 
     pbx: Annotated[Asterisk | Simulated, Field(discriminator="kind")]
-    metrics: str | None = None
+    """The PBX that it serves."""
+    metrics: Listening | None = None
     """`host:port` where `/metrics`, `/healthz` and `/readyz` are served; without it, nowhere."""
-    tts: tuple[str, ...] = DEFAULT_TTS
-    """The command that speaks: it reads the text on standard input; `{language}` and `{output}` are filled in."""
+    tts: Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)] = DEFAULT_TTS
+    """The command that speaks: it reads the text on standard input; `{language}` and `{output}` are filled in. A list of
+    words, or one text that is split as a shell splits it."""
 
 
 class Throttle(Form):
     """How often a password may be wrong."""
 
     attempts: int = Field(default=5, ge=1)
+    """So many wrong ones, and no further is looked at."""
     within_s: int = Field(default=300, ge=1)
+    """The time in which they are counted."""
 
 
 class Retention(Form):
-    """How long is kept what grows, in days; none: for ever. Calls themselves are always kept."""
+    """How long is kept what grows: days, or `"forever"`. Calls themselves are always kept."""
 
-    turns: int | None = Field(default=None, ge=7)
+    turns: Days = Field(default=None, ge=7)
     """The steps of a call that has ended, with their reasons: the greater part of the ledger."""
-    recordings: int | None = Field(default=365, ge=1)
-    notices: int | None = Field(default=90, ge=1)
+    recordings: Days = Field(default=365, ge=1)
+    """Messages that callers left."""
+    notices: Days = Field(default=90, ge=1)
     """Notices that were sent or given up."""
-    drafts: int | None = Field(default=30, ge=1)
+    drafts: Days = Field(default=30, ge=1)
     """What operators typed and never accepted, since it was last touched."""
 
 
 class Desk(Form):
     """The desk: the API, the pages, and the services behind them."""
 
-    listen: str = "127.0.0.1:8080"
+    listen: Listening = "127.0.0.1:8080"
+    """`host:port` of pages and API."""
     secure: bool = False
     """Whether browsers reach it by https: then cookies go by https only."""
     session_s: int = Field(default=12 * 3600, ge=60)
@@ -122,13 +189,19 @@ class Smpp(Form):
 
     kind: Literal["smpp"]
     host: str
+    """Its name or address."""
     port: int = Field(default=2775, ge=1, le=65535)
+    """Its port."""
     system_id: str
+    """Who we are there."""
     password: SecretStr
+    """Of `system_id`."""
     sender: str
     """The source address: a name of up to 11 characters, or a number."""
     system_type: str = ""
+    """Where the SMSC wants one."""
     tls: bool = False
+    """Whether the connection is by TLS."""
 
 
 class HttpReceipts(Form):
@@ -157,11 +230,17 @@ class HttpGateway(Form):
 
     kind: Literal["http"]
     url: str
+    """Where the request goes."""
     method: Literal["GET", "POST", "PUT"] = "POST"
+    """Of the request."""
     headers: dict[str, SecretStr] = {}
+    """By name; their values are secrets."""
     body: str | None = None
+    """The content of the request."""
     body_type: Literal["json", "form", "xml", "text"] = "json"
+    """What the content is, and so how values are written in it."""
     sender: str = ""
+    """Of `{sender}`."""
     secret: SecretStr | None = None
     """Of `{secret}`."""
     user: str | None = None
@@ -182,10 +261,15 @@ class Smtp(Form):
 
     kind: Literal["smtp"]
     host: str
+    """Its name or address."""
     port: int = Field(default=587, ge=1, le=65535)
+    """587 is usual with `starttls`, 465 with `tls`, 25 with `none`."""
     security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is protected."""
     user: str | None = None
+    """Who we are there; none: we do not say."""
     password: SecretStr | None = None
+    """Of `user`."""
     sender: str
     """The address of the sender."""
 
@@ -205,15 +289,32 @@ class Configuration(Form):
     """All of it."""
 
     data: Path = Path("kommutator-data")
-    """The data folder."""
+    """The data folder; written in the file as a relative path, it is beside the file."""
     company_id: int = Field(default=1, ge=1)
+    """The company's number in the record."""
     log: Log = Log()
     postgres: Postgres = Postgres()
     exchange: Exchange = Exchange()
-    routers: dict[str, Router] = {}
+    routers: dict[RouterName, Router] = {}
     """By name; an employee's phone is at the router that his card's `pbx` names, or at the only one."""
     desk: Desk = Desk()
     notices: Notices = Notices()
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        """What two processes cannot share."""
+        taken: dict[object, str] = {self.desk.listen: "desk.listen"}
+        for name, router in self.routers.items():
+            wanted: dict[object, str] = {}
+            if router.metrics is not None and not router.metrics.endswith(":0"):  # port 0 is whichever is free
+                wanted[router.metrics] = f"routers.{name}.metrics"
+            if isinstance(router.pbx, Asterisk):
+                wanted[router.pbx.url.rstrip("/"), router.pbx.application] = f"routers.{name}.pbx.application"
+            for thing, key in wanted.items():
+                if thing in taken:
+                    raise ValueError(f"{key} is the same as {taken[thing]}: each needs its own")
+                taken[thing] = key
+        return self
 
     def router_data(self, name: str) -> Path:
         """What the router keeps: its spools, ledger, versions, recordings and prompts."""

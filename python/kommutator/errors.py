@@ -148,6 +148,12 @@ class DataFolderBusy(KommutatorError):
     code = "data_folder_busy"
 
 
+class NoSuchRouter(KommutatorError):
+    """The configuration has no router of this name."""
+
+    code = "no_such_router"
+
+
 # --- the exchange
 
 
@@ -369,3 +375,37 @@ class ConfigurationInvalid(KommutatorError):
 
     def __str__(self) -> str:
         return "\n".join(self.problems)
+
+
+# --- clients from a file
+
+
+class ClientsUnreadable(KommutatorError):
+    """A file of clients cannot be read as a table: its encoding, its quotes or its header."""
+
+    code = "clients_unreadable"
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message, line)
+        self.message = message
+        self.line = line
+        """1-based, where one is known."""
+
+    def __str__(self) -> str:
+        return self.message if self.line is None else f"line {self.line}: {self.message}"
+
+
+class ClientsInvalid(KommutatorError):
+    """A file of clients has rows that cannot be taken; nothing of it was."""
+
+    code = "clients_invalid"
+
+    def __init__(self, problems: Sequence[str], rows: int) -> None:
+        super().__init__(list(problems), rows)
+        self.problems = list(problems)
+        """What is wrong and where: the first of them."""
+        self.rows = rows
+        """How many rows are concerned."""
+
+    def __str__(self) -> str:
+        return f"{self.rows} rows cannot be taken: {self.problems[0]}"

@@ -8,6 +8,7 @@ An empty variable counts as not set. A relative `data` in the file is beside the
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -121,8 +122,8 @@ def _read_file(file: Path) -> tuple[dict[str, Any], dict[Path_, int]]:
     except tomllib.TOMLDecodeError as error:
         message, _, place = str(error).rpartition(" (at ")
         line_of = place.removeprefix("line ").split(",")[0]
-        at = f":{line_of}" if line_of.isdigit() else ""
-        raise ConfigurationInvalid([f"{file}{at}: {message or error}"]) from error
+        line = int(line_of) if line_of.isdigit() else text.rstrip().count("\n") + 1
+        raise ConfigurationInvalid([f"{file}:{line}: {message or error}"]) from error
     return document, _lines(text)
 
 
@@ -142,8 +143,8 @@ def _lines(text: str) -> dict[Path_, int]:
         except tomllib.TOMLDecodeError:
             continue
         if statement.lstrip().startswith("["):
-            table = max(_keys(parsed), key=len)
-            found.setdefault(table, begun)
+            for table in _keys(parsed):  # the last is the longest
+                found.setdefault(table, begun)
         else:
             for key in _keys(parsed):
                 found.setdefault(table + key, begun)
@@ -236,7 +237,8 @@ def _validated(document: Mapping[str, Any], sources: Mapping[str, str]) -> Confi
 
 def _problem(error: ErrorDetails, document: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     path = _without_kinds(error["loc"], document)
-    message = error["msg"].removeprefix("Value error, ").replace("Input should", "should").rstrip(".")
+    message = error["msg"].removeprefix("Value error, ").rstrip(".")
+    message = re.sub("^(Input|Value) should", "should", message)
     if error["type"] == "extra_forbidden":
         message = f"there is no such key{_meant(path)}"
     elif error["type"] == "missing":
@@ -246,6 +248,10 @@ def _problem(error: ErrorDetails, document: Mapping[str, Any], sources: Mapping[
     elif error["type"] == "union_tag_invalid":
         expected = str(error["ctx"]["expected_tags"]).replace(", ", " or ")
         path, message = (*path, "kind"), f"should be {expected}"
+    if error["type"] == "string_pattern_mismatch" and path[-1:] == ("[key]",):
+        path, message = path[:-1], "a name has up to 32 Latin letters, digits, - and _"
+    if not path:
+        return message
     place = next((sources[key] for key in _enclosing(path) if key in sources), "")
     return f"{place}: {'.'.join(path)}: {message}" if place else f"{'.'.join(path)}: {message}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,12 +14,14 @@ from argon2 import PasswordHasher
 from quart import Quart, Response
 from quart.typing import TestClientProtocol
 
+import kommutator
 from kommutator.crm import accounts, versions
 from kommutator.crm.accounts import AccountSettings, Role
 from kommutator.crm.pool import Database
 from kommutator.crm.versions import read_draft
 from kommutator.desk import app as desk
 from kommutator.desk.services import Services
+from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.nats.floor import DeskFloor
 from kommutator.exchange.settings import ExchangeSettings
@@ -34,7 +37,7 @@ SETTINGS = AccountSettings(
     throttle_s=300,
     hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
 )
-COMPANY = Path(__file__).parents[1] / "company" / "romashka"
+COMPANY = Path(kommutator.__file__).parent / "sample" / "company.yaml"
 
 
 @dataclass
@@ -107,6 +110,11 @@ class Browser:
         assert isinstance(answer, Response)
         return answer
 
+    def cookie(self, name: str) -> str:
+        """What the browser keeps under this name."""
+        jar = getattr(self.client, "cookie_jar")  # noqa: B009 - not of the protocol
+        return str(next(each.value for each in jar if each.name == name))
+
     async def get(self, path: str, **options: Any) -> Response:
         """Reads."""
         return await self.ask("GET", path, **options)
@@ -159,6 +167,21 @@ def staged(tmp_path: Path) -> Callable[..., Stage]:
 async def stage(db: Database, staged: Callable[..., Stage]) -> AsyncIterator[Stage]:
     """A desk whose exchange cannot be reached."""
     yield staged(db)
+
+
+@pytest.fixture
+async def live(db: Database, staged: Callable[..., Stage], tmp_path: Path) -> AsyncIterator[Stage]:
+    """A desk that is connected to a real exchange."""
+    nats = EmbeddedNats(tmp_path / "nats")
+    address = await asyncio.to_thread(nats.start)
+    exchange = Exchange(ExchangeSettings((address.url,), address.user, address.password), "test")
+    made = staged(db, exchange)
+    running = asyncio.create_task(exchange.run())
+    await exchange.ready()
+    yield made
+    running.cancel()
+    await asyncio.wait([running])
+    await asyncio.to_thread(nats.stop)
 
 
 @pytest.fixture

@@ -16,10 +16,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from kommutator.crm import embedded
+from kommutator.crm import embedded, people
 from kommutator.crm.embedded import PostgresSettings, Server
 from kommutator.crm.migrate import migrate
 from kommutator.crm.pool import Database, DatabaseSettings
+from tests.crm.companies import COMPANY
 
 _TEMPLATE = "migrated"
 _names = itertools.count(1)
@@ -71,3 +72,24 @@ async def db(dsn: str) -> AsyncIterator[Database]:
     """A pool on an empty migrated database."""
     async with Database.opened(DatabaseSettings(dsn, connections=4)) as database:
         yield database
+
+
+@pytest.fixture
+def dsn_of_company(server: Server) -> Iterator[str]:
+    """The address of a database with a company's people, for tests that are not asyncio's."""
+    name = f"company_{next(_names)}"
+
+    async def admin(statement: str) -> None:
+        connection = await asyncpg.connect(server.dsn.replace(f"/{_TEMPLATE}?", "/postgres?"))
+        await connection.execute(statement)
+        await connection.close()
+
+    async def project(dsn: str) -> None:
+        async with Database.opened(DatabaseSettings(dsn, connections=1)) as db, db.transaction() as tx:
+            await people.project(tx, COMPANY)
+
+    asyncio.run(admin(f"create database {name} template {_TEMPLATE}"))
+    dsn = server.dsn.replace(f"/{_TEMPLATE}?", f"/{name}?")
+    asyncio.run(project(dsn))
+    yield dsn
+    asyncio.run(admin(f"drop database {name} with (force)"))

@@ -24,7 +24,7 @@ from kommutator.exchange.shipper import Shipper
 from kommutator.routing.entries import recording_key
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.ports import Journal
-from kommutator.routing.turn import End, Turn
+from kommutator.routing.turn import End, Event, Turn
 from tests.notify.test_email import recording
 
 COMPANY = Path(__file__).parent / "company.yaml"
@@ -70,25 +70,21 @@ def recorded(turns: list[dict[str, Any]]) -> list[str]:
     return [effect["recording"] for effect in turns if effect["type"] == "voicemail"]
 
 
-class Listening:
-    """A journal that hears of messages."""
+class Recording(ToldJournal):
+    """A router's journal; a message's sound is a file before its turn is told, as adapters have it."""
 
-    def __init__(self, inner: Journal, folder: Path) -> None:
-        self._inner = inner
+    def __init__(self, inner: Journal, outgoing: OutgoingSpool, folder: Path) -> None:
+        super().__init__(inner, outgoing)
         self._folder = folder
-        self.began = inner.began
-        self.ended = inner.ended
-        self.did = inner.did
-        self.unfinished = inner.unfinished
 
-    def turned(self, call_id: str, at_ms: int, event: Any, turn: Turn, /) -> None:
-        """A message's sound is a file before the turn is told, as adapters have it."""
+    def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn) -> None:
+        """A turn was decided."""
         for name in recorded(list(turn.effects)):
             self._folder.mkdir(parents=True, exist_ok=True)
             part = self._folder / f".{recording_key(name)}.part"
             part.write_bytes(recording(1))
             part.rename(self._folder / f"{recording_key(name)}.wav")
-        self._inner.turned(call_id, at_ms, event, turn)
+        super().turned(call_id, at_ms, event, turn)
 
 
 async def main(nats: Path, folder: Path, did: str, first: int, many: int) -> None:
@@ -98,7 +94,7 @@ async def main(nats: Path, folder: Path, did: str, first: int, many: int) -> Non
     bridge = Bridge(settings, "r1")
     spool = OutgoingSpool(folder / "outgoing")
     inner = FileJournal(folder)
-    journal = Listening(ToldJournal(inner, spool), folder / "recordings")
+    journal = Recording(inner, spool, folder / "recordings")
     engine = Engine.load(COMPANY)
     async with trio.open_nursery() as nursery:
         for part in (

@@ -47,7 +47,7 @@ class Floor:
 
 
 class NoSounds:
-    def media(self, prompt: str) -> str:
+    def media(self, prompt: str, state: str) -> str:
         return f"sound:{prompt}"
 
 

@@ -158,6 +158,47 @@ def test_what_waits_for_a_full_disk_is_bounded(tmp_path: Path, monkeypatch: pyte
     assert len((tmp_path / "lines").read_bytes()) == 1000
 
 
+def test_a_line_of_which_the_disk_has_a_part_is_written_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr("kommutator.routing.spool._LONGEST_WAITING", 1000)
+    file = LineFile(tmp_path / "lines")
+
+    def fills_up(fd: int, data: bytes) -> int:
+        if len(data) == 5:
+            return write(fd, data[:2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", fills_up)
+        for number in range(1000):
+            file.append(b"%04d" % number)
+    file.close()
+    lines = (tmp_path / "lines").read_bytes().split()
+    assert lines[0] == b"0000"
+    assert all(len(line) == 4 for line in lines)
+    assert lines[-1] == b"0999"
+    assert file.lost == 1000 - len(lines)
+
+
+def test_a_journal_whose_folder_cannot_be_used_holds_nobody_up_and_writes_later(tmp_path: Path) -> None:
+    for name in ("spool.jsonl", "ledger.jsonl"):
+        (tmp_path / name).mkdir()
+    journal = FileJournal(tmp_path)
+    assert journal.troubled
+    begin(journal)
+    journal.ended("c1", 3000, "answered", "none")
+    begin(journal, "c2")
+    assert journal.waiting_bytes > 0
+    for name in ("spool.jsonl", "ledger.jsonl"):
+        (tmp_path / name).rmdir()
+    journal.close()
+    assert not journal.troubled
+    assert [line["call_id"] for line in ledger(tmp_path)] == ["c1"]
+    assert set(FileJournal(tmp_path).unfinished()) == {"c2"}
+
+
 def test_the_disk_is_told_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[float] = []
     fsync = os.fsync

@@ -321,6 +321,33 @@ def test_the_floor_frees_somebody_too() -> None:
     assert call.actions[-1] == "ring"
 
 
+def test_whom_another_router_lets_go_is_offered_at_once() -> None:
+    call, engine = ScriptedCall("c", [PLAYED]), Engine(document())
+    assert engine.reserve("anna", "call of another router", NOW_MS)
+
+    async def meanwhile(router: Router) -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        assert call.actions == ["play", "wait"]
+        engine.release("anna", "call of another router")
+        router.look_for_free()
+        await trio.testing.wait_all_tasks_blocked()
+        assert call.actions == ["play", "wait", "ring"]
+
+    route([call], engine=engine, meanwhile=meanwhile, seconds=0.5)
+    assert call.actions[-1] == "ring"
+
+
+def test_who_is_promised_to_a_call_that_vanished_is_offered_when_the_promise_lapses() -> None:
+    call, engine = ScriptedCall("c", [PLAYED]), Engine(document())
+    assert engine.reserve("anna", "call of a router that died", NOW_MS - 50_000)
+    route([call], engine=engine, seconds=9)
+    assert call.actions == ["play", "wait"]
+    call, engine = ScriptedCall("c", [PLAYED]), Engine(document())
+    assert engine.reserve("anna", "call of a router that died", NOW_MS - 50_000)
+    route([call], engine=engine, seconds=12)
+    assert call.actions == ["play", "wait", "ring"]
+
+
 def test_a_call_found_alive_goes_on_where_it_was() -> None:
     engine = Engine(document())
     before = ScriptedCall("c", [PLAYED])

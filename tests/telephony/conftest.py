@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.telephony)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hands the evidence of a worker to the run that it belongs to."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["evidence"] = pickle.dumps(session.config.stash[_EVIDENCE].proofs)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes the evidence of a worker."""
+    proofs = getattr(node, "workeroutput", {}).get("evidence")
+    if proofs:
+        node.config.stash[_EVIDENCE].proofs.extend(pickle.loads(proofs))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

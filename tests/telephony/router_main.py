@@ -14,11 +14,13 @@ from typing import Any
 
 import msgspec
 import trio
+from pydantic import SecretStr
 
-from kommutator import Engine, app
-from kommutator.cli.route import log_to_stderr
+from kommutator import Engine
+from kommutator.app import document
+from kommutator.cli.configured import log_to_stderr
 from kommutator.company.reader import load
-from kommutator.config import RouterConfig
+from kommutator.configuration import Asterisk, Log
 
 FAILS, NEVER = "fails", "never"
 
@@ -81,7 +83,7 @@ class ScenarioLookups:
 def main() -> None:
     """Route until told to stop."""
     world = msgspec.json.decode(sys.argv[1], type=World)
-    log_to_stderr("json")
+    log_to_stderr(Log(form="json"))
     company = load(Path(world.company))
     engine = Engine.of(company)
     for number, employee in world.owners.items():
@@ -90,18 +92,17 @@ def main() -> None:
         engine.called(number, moment_ms)
     for employee, presence in world.presence.items():
         engine.presence(employee, presence)
-    config = RouterConfig(
-        company=Path(world.company),
-        ari_url=world.ari_url,
-        ari_user=world.ari_user,
-        ari_password=world.ari_password,
-        data=Path(world.data),
+    pbx = Asterisk(
+        kind="asterisk",
+        url=world.ari_url,
+        user=world.ari_user,
+        password=SecretStr(world.ari_password),
         silence_s=world.silence_s,
     )
 
     async def route() -> None:
         lookups, clock = ScenarioLookups(world.lookups), ScenarioClock(world.at_ms)
-        await app.route(config, company, engine=engine, lookups=lookups, clock=clock)
+        await document.route(company, pbx, Path(world.data), engine=engine, lookups=lookups, clock=clock)
 
     trio.run(route)
 

@@ -46,6 +46,7 @@ def placed(
         finally:
             idle.put(asterisk)
 
+    tmp_path_factory.getbasetemp()  # it is made at the first asking, which must not be by two threads at once
     for _ in range(min(AT_ONCE, len(chosen))):
         idle.put(start_asterisk())
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -8,6 +8,8 @@ from typing import Final
 import click
 
 COMMANDS: Final[dict[str, str]] = {
+    "up": "kommutator.cli.up",
+    "config": "kommutator.cli.config",
     "check": "kommutator.cli.check",
     "trace": "kommutator.cli.trace",
     "call": "kommutator.cli.call",
@@ -23,7 +25,9 @@ COMMANDS: Final[dict[str, str]] = {
     "rollback": "kommutator.cli.rollback",
     "postgres": "kommutator.cli.postgres",
     "user": "kommutator.cli.user",
+    "clients": "kommutator.cli.clients",
     "nats": "kommutator.cli.nats",
+    "pbx": "kommutator.cli.pbx",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""

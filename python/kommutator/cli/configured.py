@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,7 @@ from kommutator import settings as reading
 from kommutator.cli.inputs import EXIT_UNREADABLE, fail
 from kommutator.configuration import Log
 from kommutator.errors import ConfigurationInvalid
-
-LIFELINE = "KOMMUTATOR_LIFELINE"
-"""The variable with the number of a file descriptor that stays open for as long as the supervisor lives."""
-_LAST_GRACE_S = 20.0
+from kommutator.lifeline import hold_lifeline
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,27 +71,3 @@ def log_to_stderr(log: Log) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-
-
-def hold_lifeline() -> None:
-    """Stop this process when its supervisor is gone: as by SIGTERM, and by force after 20 s.
-
-    The supervisor holds the other end of a pipe and never writes: its end is this pipe's, however it ended.
-    """
-    number = os.environ.pop(LIFELINE, "")
-    if not number.isdigit():
-        return
-    line = int(number)
-    os.set_inheritable(line, False)
-    main = threading.main_thread().ident
-    assert main is not None
-
-    def watch() -> None:
-        while os.read(line, 1):
-            pass
-        # To the main thread: it may wait in a call that only a signal of its own interrupts.
-        signal.pthread_kill(main, signal.SIGTERM)
-        threading.Event().wait(_LAST_GRACE_S)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()

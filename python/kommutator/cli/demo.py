@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 
 from kommutator import sample
 from kommutator.cli.inputs import EXIT_INVALID, fail, instant_ms, now_ms, only_errors_logged, read_company
-from kommutator.cli.narration import GOOD, Narrated, Narrator
+from kommutator.cli.narration import GOOD, Cast, Narrated, Narrator
 from kommutator.company import LoadedCompany, check_loaded
 from kommutator.engine import Engine
 from kommutator.pbx.simulated.adapter import SimulatedLookups
@@ -102,7 +102,7 @@ def command(calls: int | None, speed: float, data: Path | None, language: str) -
         with only_errors_logged():
             for place, story in enumerate(stories()[:calls], 1):
                 _head(console, loaded, place, story, language)
-                narrator = Narrator(console, loaded, language, pause)
+                narrator = Narrator(console, Cast.of(loaded), language, pause)
                 simulation = Simulation(
                     loaded.document, instant_ms(story.at, loaded, "at"), story.phones, narrator.happened
                 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NoReturn
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 import orjson
@@ -70,9 +70,14 @@ def instant_ms(text: str, company: LoadedCompany, option: str) -> int:
 
 def zone_of(company: LoadedCompany) -> ZoneInfo:
     """The company's time zone; an unknown one, which the check reports, is read as UTC."""
+    return zone_named(str(company.document["company"].get("timezone", "")))
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The time zone of this name; an unknown one is read as UTC."""
     try:
-        return ZoneInfo(company.document["company"]["timezone"])
-    except (KeyError, ValueError, OSError):
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
         return ZoneInfo("UTC")
 
 

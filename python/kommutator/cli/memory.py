@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import getpass
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -12,42 +13,37 @@ from typing import Any, TypeVar
 
 import click
 
+from kommutator.cli.configured import config_options
 from kommutator.cli.inputs import EXIT_INVALID, fail
 from kommutator.crm import embedded
 from kommutator.crm.embedded import PostgresSettings
 from kommutator.crm.migrate import migrate
 from kommutator.crm.pool import Database, DatabaseSettings
 from kommutator.errors import DatabaseError, NotFound, Refused
+from kommutator.settings import Settings
 
 EXIT_DATABASE = 6
 
 T = TypeVar("T")
 
 
-data_option = click.option(
-    "--data",
-    default="kommutator-data",
-    show_default=True,
-    envvar="KOMMUTATOR_DATA",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The data folder, with the embedded database.",
-)
-"""`--data`."""
-
-
 def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--data` and `--dsn`, which the command hands to `with_database`."""
-    for option in (
-        click.option(
-            "--dsn",
-            envvar="KOMMUTATOR_DSN",
-            metavar="URL",
-            help="A PostgreSQL server to use, postgresql://user:password@host/database; default: the embedded one.",
-        ),
-        data_option,
-    ):
-        command = option(command)
-    return command
+    """`--config`, `--data` and `--dsn`; the command is called with `data` and `dsn`, for `with_database`."""
+
+    @functools.wraps(command)
+    def on_a_database(*arguments: Any, settings: Settings, dsn: str | None, **others: Any) -> Any:
+        postgres = settings.configuration.postgres
+        if dsn is None and postgres.dsn is not None:
+            dsn = postgres.dsn.get_secret_value()
+        return command(*arguments, data=settings.configuration.data, dsn=dsn, **others)
+
+    option = click.option(
+        "--dsn",
+        metavar="URL",
+        help="A PostgreSQL server to use, postgresql://user:password@host/database; default: the configuration's, else "
+        "the embedded one.",
+    )
+    return config_options(option(on_a_database))
 
 
 def author_option(command: Callable[..., Any]) -> Callable[..., Any]:

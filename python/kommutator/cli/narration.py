@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -11,8 +12,10 @@ from rich.text import Text
 
 from kommutator import _engine
 from kommutator.cli import words
-from kommutator.cli.inputs import zone_of
+from kommutator.cli.inputs import zone_named
 from kommutator.company import LoadedCompany
+from kommutator.pbx.simulated.codec import Sounds
+from kommutator.pbx.simulated.house import sounds_of
 from kommutator.pbx.simulated.world import Happening
 from kommutator.routing.doings import Doing
 from kommutator.routing.ports import Journal
@@ -23,23 +26,37 @@ GOOD: Final = frozenset({"answered", "transferred", "voicemail", "informed"})
 _NODE_WIDTH: Final = 24
 
 
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who is who in a company, and what its prompts say."""
+
+    zone: tzinfo
+    phones: Mapping[str, str]
+    """Names by endpoint."""
+    says: Mapping[str, str]
+    """Texts by prompt."""
+
+    @classmethod
+    def of(cls, company: LoadedCompany) -> Cast:
+        """Of a company's document."""
+        return cls.told(sounds_of(company.document, company.prompts))
+
+    @classmethod
+    def told(cls, sounds: Sounds) -> Cast:
+        """Of what a simulated PBX has been told of the company; an unknown time zone is read as UTC."""
+        return cls(zone_named(sounds.timezone), sounds.names, sounds.says)
+
+
 class Narrator:
     """Prints a line for everything that happens; `pause` is called after each with the seconds it takes to read."""
 
     def __init__(
-        self, console: Console, company: LoadedCompany, language: str, pause: Callable[[float], None] | None = None
+        self, console: Console, cast: Cast, language: str, pause: Callable[[float], None] | None = None
     ) -> None:
         self._console = console
-        self._company = company
-        self._zone = zone_of(company)
+        self._cast = cast
         self._language = language
         self._pause = pause
-        self._phones = {
-            str(card[key]): str(card["name"])
-            for card in company.document["employees"].values()
-            for key in ("endpoint", "mobile")
-            if card.get(key)
-        }
         self._began: dict[str, int] = {}
         self.endings: list[str] = []
         """The dispositions, in order."""
@@ -77,19 +94,19 @@ class Narrator:
         self._say(at_ms, line, 1.0)
 
     def _say(self, at_ms: int, line: Text, reading_s: float) -> None:
-        time = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self._zone).strftime("%H:%M:%S")
+        time = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self._cast.zone).strftime("%H:%M:%S")
         self._console.print(Text.assemble((f"  {time}  ", "dim"), line))
         if self._pause is not None:
             self._pause(reading_s)
 
     def _phone(self, endpoint: str) -> str:
-        name = self._phones.get(endpoint)
+        name = self._cast.phones.get(endpoint)
         return f"{name} ({endpoint})" if name else endpoint
 
     def _detail(self, happening: Happening) -> str:
         if happening.what == "hears" and happening.detail is not None:
-            source = self._company.prompts.get(happening.detail)
-            return f"«{source.say}»" if source is not None and source.say else happening.detail
+            said = self._cast.says.get(happening.detail)
+            return f"«{said}»" if said else happening.detail
         return happening.detail or ""
 
 
@@ -140,6 +157,12 @@ _FAULT: Final = {"en": "fault", "ru": "по чьей вине"}
 
 _HAPPENINGS: Final[dict[str, tuple[str, str, dict[str, str], float]]] = {
     "came": ("☎", "bold", {"en": "a call comes in", "ru": "поступил звонок"}, 0.3),
+    "fallback": (
+        "☎",
+        "yellow",
+        {"en": "no router is there: the PBX takes a message", "ru": "маршрутизатора нет: АТС принимает сообщение"},
+        0.5,
+    ),
     "hears": ("♪", "blue", {"en": "{detail}", "ru": "{detail}"}, 0.6),
     "pressed": ("#", "yellow", {"en": "the caller presses {detail}", "ru": "звонящий нажал {detail}"}, 0.4),
     "beep": ("●", "red", {"en": "beep: recording", "ru": "сигнал: идёт запись"}, 0.5),

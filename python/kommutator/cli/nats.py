@@ -10,9 +10,12 @@ from types import FrameType
 import click
 import structlog
 
+from kommutator import readiness
+from kommutator.cli.configured import config_options
 from kommutator.cli.inputs import fail
 from kommutator.errors import DataFolderBusy, ServerNotStarted
 from kommutator.exchange.embedded import EmbeddedNats
+from kommutator.settings import Settings
 
 EXIT_NOT_STARTED = 3
 EXIT_BUSY = 5
@@ -23,13 +26,12 @@ _VAIN_TRIES = 5
 
 
 @click.command("nats")
-@click.option("--data", default="kommutator-data", show_default=True, type=click.Path(file_okay=False, path_type=Path),
-              help="The data folder; the server keeps its own in DATA/nats.")  # fmt: skip
-@click.option("--port", default=0, type=click.IntRange(0, 65535), metavar="N",
-              help="The server's port on 127.0.0.1; without it, one is chosen at the first start and kept.")  # fmt: skip
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N",
+              help="The server's port on 127.0.0.1; 0: one is chosen at the first start and kept.")  # fmt: skip
 @click.option("--server", envvar="KOMMUTATOR_NATS_SERVER", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="The nats-server program; default: the one that is installed with Kommutator.")  # fmt: skip
-def command(data: Path, port: int, server: Path | None) -> None:
+@config_options
+def command(settings: Settings, port: int | None, server: Path | None) -> None:
     """Run the exchange's server, and start it again when it dies.
 
     It listens on 127.0.0.1 only, with a password that is in DATA/nats. A server that was left running by a killed
@@ -39,9 +41,11 @@ def command(data: Path, port: int, server: Path | None) -> None:
     Example:
       kommutator nats --data /var/lib/kommutator --port 4222
 
-    Exit code: 0 told to stop, 3 the server cannot be started, 5 another supervisor has the folder.
+    Exit code: 0 told to stop, 2 the configuration cannot be used, 3 the server cannot be started, 5 another supervisor has
+    the folder.
     """
-    nats = EmbeddedNats(data / "nats", port, server)
+    configuration = settings.configuration
+    nats = EmbeddedNats(configuration.data / "nats", configuration.exchange.port if port is None else port, server)
     told: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -49,15 +53,18 @@ def command(data: Path, port: int, server: Path | None) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    readiness.status("starting the server")
     try:
         address = nats.start()
         click.echo(f"the exchange is at {address.url}", err=True)
+        readiness.ready(address.url)
         _keep(nats, told)
     except ServerNotStarted as error:
         fail(str(error), EXIT_NOT_STARTED)
     except DataFolderBusy as error:
         fail(str(error), EXIT_BUSY)
     finally:
+        readiness.stopping()
         nats.stop()
 
 
@@ -73,10 +80,11 @@ def _keep(nats: EmbeddedNats, told: list[int]) -> None:
         if told:
             return
         log.error("nats-server died; it is started again", alarm="exchange")
+        readiness.status("the server died")
         pause_s = _PAUSES_S[0] if time.monotonic() - since > _STABLE_S else min(2 * pause_s, _PAUSES_S[1])
         time.sleep(pause_s)
         try:
-            nats.start()
+            readiness.status(nats.start().url)
             vain = 0
         except ServerNotStarted as error:
             vain += 1

@@ -78,6 +78,8 @@ class Employee(Model):
     endpoint: Id | None = None
     mobile: Id | None = None
     email: Id | None = None
+    pbx: Id | None = None
+    """The router at whose PBX the phone is registered, by its name in the configuration; any name passes the check."""
 
 
 class Department(Model):

@@ -126,9 +126,18 @@ async def change_user(
 ) -> User:
     """Writes over a user at that revision; one who is no longer active is signed out everywhere. Raises `NotFound`,
     `Conflict`, `Refused`."""
+    await tx.value("select pg_advisory_xact_lock($1::integer, hashtext('administrators'))")
     before = await get_user(tx, user_id, lock=True)
     if before.revision != revision:
         raise Conflict("user", user_id, before.revision)
+    if before.role == "administrator" and before.active and not (role == "administrator" and active):
+        others = await tx.fetch(
+            """select id from users where company_id = $1 and role = 'administrator' and active and id <> $2
+               limit 1""",
+            user_id,
+        )
+        if not others:
+            raise Refused("the last administrator stays one")
     try:
         async with tx.connection.transaction():
             row = await tx.one(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from kommutator.crm.pool import Row, Tx, where
 from kommutator.errors import NotFound
@@ -83,6 +83,14 @@ class Filter:
     did: str | None = None
     """E.164."""
     answered_by: str | None = None
+    callers: tuple[str, ...] | None = None
+    """E.164: calls of any of these."""
+    answered: bool | None = None
+    """Whether somebody spoke with the caller; calls that go on are neither."""
+
+
+ANSWERED: Final = ("answered", "transferred")
+"""Dispositions of calls in which somebody spoke with the caller."""
 
 
 async def listed(
@@ -90,7 +98,7 @@ async def listed(
 ) -> list[Call]:
     """The newest calls first; `after` is (began_at, call_id) of the last one of the page before.
 
-    By time, disposition, caller or employee: one index range. A filter by `did` looks through the range of time.
+    By time, disposition, caller, number dialled or employee: one index range; of several of these, one range is looked through.
     """
     which = which or Filter()
     conditions, values = where(
@@ -100,6 +108,9 @@ async def listed(
         ("caller_number = {}", which.caller),
         ("did_number = {}", which.did),
         ("answered_by = {}", which.answered_by),
+        ("caller_number = any({}::text[])", None if which.callers is None else list(which.callers)),
+        ("disposition = any({}::text[])", list(ANSWERED) if which.answered else None),
+        ("disposition <> all({}::text[])", list(ANSWERED) if which.answered is False else None),
         ("(began_at, call_id) < ({}, {})", after),
     )
     rows = await tx.fetch(

@@ -70,6 +70,18 @@ class Client:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """As much of a client as a list shows."""
+
+    id: int
+    name: str
+    organisation: str
+    number: str | None
+    """Its main one, E.164."""
+    owner: str | None
+
+
 async def country(tx: Tx) -> str:
     """The country by whose rules numbers are read. One row by key."""
     found: str = await tx.value("select country from companies where id = $1")
@@ -114,7 +126,7 @@ async def change(tx: Tx, client_id: int, draft: Draft, revision: int, now: datet
         draft.member_of, now,
     )  # fmt: skip
     await _index(tx, client_id, draft, numbers)
-    if (before.owner, before.numbers) != (draft.owner, numbers):
+    if (before.owner, before.kind, before.numbers) != (draft.owner, draft.kind, numbers):
         await _owner_changed(tx, dict.fromkeys([*before.numbers, *numbers]))
     after = replace(draft, numbers=numbers)
     await audit.record(tx, "client.change", "client", client_id, _changed(before.draft, after))
@@ -138,6 +150,41 @@ async def by_number(tx: Tx, number: str, *, limit: int = 20) -> list[Client]:
         number, limit,
     )  # fmt: skip
     return [of_row(row) for row in rows]
+
+
+async def briefly(tx: Tx, ids: Sequence[int]) -> dict[int, Brief]:
+    """What lists show of clients, by id. Two index look-ups each."""
+    rows = await tx.fetch(
+        f"select {_BRIEF} from clients c where c.company_id = $1 and c.id = any($2::bigint[])", list(ids)
+    )
+    return {row["id"]: Brief(**dict(row)) for row in rows}
+
+
+async def at_numbers(tx: Tx, numbers: Sequence[str], *, each: int = 3) -> dict[str, list[Brief]]:
+    """What lists show of the clients at numbers (E.164): at most so many each, the one in contact last first. One index
+    range a number."""
+    rows = await tx.fetch(
+        f"""select asked.number as asked, c.* from unnest($2::text[]) as asked (number) cross join lateral (
+                select {_BRIEF} from client_numbers n
+                join clients c on c.company_id = n.company_id and c.id = n.client_id
+                where n.company_id = $1 and n.number = asked.number
+                order by c.last_contact_at desc nulls last, c.id limit $3) c""",
+        list(dict.fromkeys(numbers)), each,
+    )  # fmt: skip
+    found: dict[str, list[Brief]] = {}
+    for row in rows:
+        brief = Brief(row["id"], row["name"], row["organisation"], row["number"], row["owner"])
+        found.setdefault(row["asked"], []).append(brief)
+    return found
+
+
+async def members(tx: Tx, client_id: int, *, limit: int = 50) -> list[Brief]:
+    """The people of a company. One index range."""
+    rows = await tx.fetch(
+        f"select {_BRIEF} from clients c where c.company_id = $1 and c.member_of = $2 order by c.id limit $3",
+        client_id, limit,
+    )  # fmt: skip
+    return [Brief(**dict(row)) for row in rows]
 
 
 async def of_owner(tx: Tx, owner: str, *, after: int = 0, limit: int = 50) -> list[Client]:
@@ -206,12 +253,21 @@ async def merge(tx: Tx, kept_id: int, merged_id: int, now: datetime) -> Client:
 
 
 async def touched(tx: Tx, client_id: int, at: datetime) -> None:
-    """Notes a contact with the client: among several at one number, the one in contact last counts as meant."""
+    """Notes a contact with the client: among several at one number, the one in contact last counts as meant, and routers are told.
+    Two statements."""
     await tx.run(
         "update clients set last_contact_at = greatest(last_contact_at, $3) where company_id = $1 and id = $2",
         client_id,
         at,
     )
+    shared = await tx.run(
+        """insert into number_changes (company_id, number) select $1, n.number from client_numbers n
+           where n.company_id = $1 and n.client_id = $2 and exists (select 1 from client_numbers other
+               where other.company_id = $1 and other.number = n.number and other.client_id <> $2)""",
+        client_id,
+    )
+    if shared:
+        await tx.tell("number_changes")
 
 
 # --- inside
@@ -280,6 +336,9 @@ def of_row(row: Row) -> Client:
     return Client(**{**dict(row), "numbers": tuple(row["numbers"])})
 
 
+_BRIEF = """c.id, c.name, c.organisation, c.owner,
+(select m.number::text from client_numbers m where m.company_id = c.company_id and m.client_id = c.id
+ order by m.position limit 1) as number"""
 SELECT = """
 select c.id, c.kind, c.name, c.organisation, c.email, c.notes, c.owner, c.member_of, c.last_contact_at, c.merged_into,
        c.revision, c.created_at, c.updated_at,

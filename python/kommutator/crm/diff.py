@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import orjson
 
 from kommutator.crm import versions
 from kommutator.crm.pool import Tx
+
+_MOST_LINES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +33,22 @@ class Diff:
     """From one version to another."""
 
     text: str
-    """A unified diff of the files of text; of others only that they differ."""
+    """A unified diff of the files of text; of others, and of those with more than 10,000 lines, only that they differ."""
     changes: list[Change]
 
 
 async def diff(tx: Tx, old: int, new: int) -> Diff:
     """Compares two versions. Reads all their files. Raises `NotFound`."""
-    text = "".join(_files(await versions.files(tx, old), await versions.files(tx, new), old, new))
-    before = orjson.loads(await versions.engine_document(tx, old))
-    after = orjson.loads(await versions.engine_document(tx, new))
-    return Diff(text, list(_changes(before, after, ())))
+    files = await versions.files(tx, old), await versions.files(tx, new)
+    documents = await versions.engine_document(tx, old), await versions.engine_document(tx, new)
+    return await asyncio.to_thread(_compared, files, documents, old, new)
+
+
+def _compared(
+    files: tuple[dict[str, bytes], dict[str, bytes]], documents: tuple[bytes, bytes], old: int, new: int
+) -> Diff:
+    before, after = (orjson.loads(document) for document in documents)
+    return Diff("".join(_files(*files, old, new)), list(_changes(before, after, ())))
 
 
 def _files(before: Mapping[str, bytes], after: Mapping[str, bytes], old: int, new: int) -> Iterator[str]:
@@ -56,10 +65,10 @@ def _files(before: Mapping[str, bytes], after: Mapping[str, bytes], old: int, ne
 
 
 def _lines(content: bytes | None) -> list[str] | None:
-    """A file's lines; None when it is no text."""
+    """A file's lines; None when it is no text, or has too many to be compared in a moment."""
     if content is None:
         return []
-    if b"\0" in content:
+    if b"\0" in content or content.count(b"\n") > _MOST_LINES:
         return None
     try:
         return content.decode().splitlines(keepends=True)

@@ -8,6 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from kommutator.crm.pool import Tx
+from kommutator.errors import NotFound, Refused
+
+MOST = 200
+"""Of one user; forgotten ones are purged in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,15 @@ async def keep(
     *,
     call_id: str | None = None,
 ) -> bool:
-    """Keeps what was typed; False when a newer revision is kept already, or the draft is another user's. One statement."""
+    """Keeps what was typed; False when a newer revision is kept already, or the draft is another user's. Two statements.
+
+    Raises `Refused` for more wizards of one user than anybody fills.
+    """
+    others = await tx.value(
+        "select count(*) from drafts where company_id = $1 and user_id = $2 and id <> $3", user_id, id
+    )
+    if others >= MOST:
+        raise Refused(f"a user has at most {MOST} open wizards")
     kept = await tx.run(
         """insert into drafts (company_id, id, user_id, call_id, content, revision, created_at, updated_at)
            values ($1, $2, $3, $4, $5, $6, $7, $7)
@@ -54,6 +66,18 @@ async def of_user(tx: Tx, user_id: int) -> list[Draft]:
         user_id,
     )
     return [Draft(**dict(row)) for row in rows]
+
+
+async def get(tx: Tx, id: str, user_id: int) -> Draft:
+    """One wizard of a user. Raises `NotFound`."""
+    row = await tx.one(
+        """select id, user_id, call_id, content, revision, created_at, updated_at from drafts
+           where company_id = $1 and id = $2 and user_id = $3""",
+        id, user_id,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound("draft", id)
+    return Draft(**dict(row))
 
 
 async def discard(tx: Tx, id: str, user_id: int) -> bool:

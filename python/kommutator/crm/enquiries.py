@@ -49,7 +49,7 @@ async def accept(tx: Tx, enquiry: Enquiry, now: datetime) -> Accepted:
         return Accepted(known, new=False)
     interest = await _assigned(tx, enquiry.interest)
     if enquiry.client_id is not None:
-        client = await clients.get(tx, enquiry.client_id)
+        client = await clients.get(tx, enquiry.client_id, lock=True)  # so that it is not merged meanwhile
         client_id = client.merged_into or client.id
     elif enquiry.client is not None:
         owner = enquiry.client.owner or interest.assignee

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import asyncpg
 
-from kommutator.crm.pool import Row, Tx
+from kommutator.crm.pool import Row, Tx, where
 from kommutator.errors import Conflict, NotFound, Refused
 
 Status = Literal["new", "active", "won", "lost"]
@@ -152,6 +153,36 @@ async def of_client(tx: Tx, client_id: int, *, only_open: bool = False, limit: i
             and (not $3 or status in ('new', 'active')) order by id desc limit $4""",
         client_id, only_open, limit,
     )  # fmt: skip
+    return [_of(row) for row in rows]
+
+
+async def listed(
+    tx: Tx,
+    *,
+    assignees: Sequence[str] | None = None,
+    department: str | None = None,
+    client_id: int | None = None,
+    service_type: str | None = None,
+    statuses: Sequence[Status] | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[Interest]:
+    """The newest first; `before` is the id that the next page begins after; what is None does not matter.
+
+    Of an assignee, a department or a client: one index range, where only open ones are asked for; else through the
+    newest ids.
+    """
+    which, values = where(
+        ("assignee = any({}::text[])", None if assignees is None else list(assignees)),
+        ("department = {}", department),
+        ("client_id = {}", client_id),
+        ("service_type = {}", service_type),
+        ("status = any({}::text[])", None if statuses is None else list(statuses)),
+        ("id < {}", before),
+    )
+    rows = await tx.fetch(
+        f"select {_COLUMNS} from interests where company_id = $1{which} order by id desc limit {int(limit)}", *values
+    )
     return [_of(row) for row in rows]
 
 

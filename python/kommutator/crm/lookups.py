@@ -48,9 +48,9 @@ async def take_changes(tx: Tx, limit: int = 1_000) -> list[str]:
     Several takers share them. One index range, and a deletion of each.
     """
     rows = await tx.fetch(
-        """delete from number_changes where company_id = $1 and id in (
+        """delete from number_changes where company_id = $1 and id = any(array(
                select id from number_changes where company_id = $1 and number is not null order by id limit $2
-               for update skip locked)
+               for update skip locked))
            returning id, number::text""",
         limit,
     )

@@ -56,14 +56,7 @@ class Company:
     country: str
     timezone: str
     language: str
-
-
-async def company(tx: Tx) -> Company:
-    """The company. One row by key."""
-    row = await tx.one("select name, country, timezone, language from companies where id = $1")
-    if row is None:
-        raise NotFound("company", tx.company)
-    return Company(**dict(row))
+    active_version: int | None
 
 
 async def employees(tx: Tx, *, service_type: str | None = None, everybody: bool = False) -> list[Employee]:
@@ -80,6 +73,25 @@ async def employees(tx: Tx, *, service_type: str | None = None, everybody: bool 
         service_type, everybody,
     )  # fmt: skip
     return [Employee(**dict(row)) for row in rows]
+
+
+async def get(tx: Tx, employee: str) -> Employee:
+    """One employee, one who has left too. One row by key. Raises `NotFound`."""
+    row = await tx.one(
+        """select id, name, department, rank, endpoint, mobile, email, active from employees
+           where company_id = $1 and id = $2""",
+        employee,
+    )
+    if row is None:
+        raise NotFound("employee", employee)
+    return Employee(**dict(row))
+
+
+async def company(tx: Tx) -> Company:
+    """The company's own card. One row by key."""
+    row = await tx.one("select name, country, timezone, language, active_version from companies where id = $1")
+    assert row is not None
+    return Company(**dict(row))
 
 
 async def departments(tx: Tx) -> list[Department]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +26,11 @@ from kommutator.company.source import read as read_source
 from kommutator.crm import audit, lookups, people
 from kommutator.crm.pool import Row, Tx
 from kommutator.engine import Engine
-from kommutator.errors import BadDocument, CompanyInvalid, NoRollback, NotFound, Refused
+from kommutator.errors import BadDocument, CompanyInvalid, CompanyUnreadable, NoRollback, NotFound, Refused
 
 MAX_BYTES = 256 * 1024 * 1024
 """Of all files of one version."""
+_PATH = re.compile(r"[^\x00-\x1f\x7f\\\\/][^\x00-\x1f\x7f\\\\]{0,254}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,40 @@ def identity(version: int) -> str:
     return f"{version:016x}"
 
 
+def draft_of(given: dict[str, bytes], from_ms: int) -> Draft:
+    """A document of these files, as `read_draft` gives one; its findings name files relative to its folder. Blocks.
+
+    Raises `CompanyUnreadable`; `Refused` for a path that leads out of the folder, or cannot be one.
+    """
+    for path in given:
+        if not _PATH.fullmatch(path) or {".", "..", ""} & set(path.split("/")):
+            raise Refused(f"`{path}` is no path of a file in the document's folder")
+    with tempfile.TemporaryDirectory(prefix="kommutator-") as name:
+        folder = Path(name)
+        try:
+            write_files(given, folder)
+            draft = read_draft(folder, from_ms)
+        except CompanyUnreadable as error:
+            raise CompanyUnreadable(error.message, _relative(error.file, folder), error.line) from None
+        except OSError as error:
+            raise Refused(f"these files cannot be a folder: {error.strerror}") from None
+    _localise(draft.report, folder)
+    return draft
+
+
+def _localise(report: CheckReport, folder: Path) -> None:
+    """Findings name files relative to the document's folder: where that was unpacked is nobody's business."""
+    for finding in report.findings:
+        finding["file"] = _relative(finding.get("file"), folder)
+        finding["message"] = finding["message"].replace(str(folder), "the document's folder")
+
+
+def _relative(file: str | None, folder: Path) -> str | None:
+    if file is None:
+        return None
+    return "" if Path(file) == folder else str(Path(file).relative_to(folder))
+
+
 async def add(tx: Tx, draft: Draft, comment: str, now: datetime) -> tuple[int, bool]:
     """Keeps a document as the next version; its number, and whether it is new: the same document as the newest
     version is that version.
@@ -182,6 +218,19 @@ async def files(tx: Tx, number: int) -> dict[str, bytes]:
     if not rows:
         raise NotFound("version", number)
     return {row["path"]: row["content"] for row in rows}
+
+
+async def sizes(tx: Tx, number: int) -> dict[str, int]:
+    """The bytes of each file of a version by path. Raises `NotFound`."""
+    rows = await tx.fetch(
+        """select f.path, octet_length(b.content) as bytes from version_files f
+           join blobs b on b.company_id = f.company_id and b.sha256 = f.sha256
+           where f.company_id = $1 and f.version = $2 order by f.path""",
+        number,
+    )
+    if not rows:
+        raise NotFound("version", number)
+    return {row["path"]: row["bytes"] for row in rows}
 
 
 async def active(tx: Tx) -> int | None:
@@ -281,9 +330,7 @@ def _in_folder(kept: dict[str, bytes]) -> Iterator[Path]:
 def _check(kept: dict[str, bytes], from_ms: int) -> CheckReport:
     with _in_folder(kept) as folder:
         found = check_loaded(load(folder), from_ms)
-    for finding in found.findings:
-        if finding.get("file"):
-            finding["file"] = str(Path(finding["file"]).relative_to(folder))
+    _localise(found, folder)
     return found
 
 

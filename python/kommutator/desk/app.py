@@ -8,18 +8,54 @@ from typing import Any, Final
 import orjson
 from quart import Quart, Request, Response
 from werkzeug.routing import BaseConverter, IntegerConverter
-from werkzeug.routing.map import Map
 
-from kommutator.desk import document, operations, problems, requests
+from kommutator.desk import document, operations, pages, problems, requests
+from kommutator.desk.audit import routes as audit
 from kommutator.desk.auth import routes as auth
 from kommutator.desk.auth.rights import RIGHTS
+from kommutator.desk.calls import routes as calls
 from kommutator.desk.clients import routes as clients
+from kommutator.desk.drafts import routes as drafts
+from kommutator.desk.enquiries import routes as enquiries
+from kommutator.desk.floor import routes as floor
 from kommutator.desk.forms import MAX_ID, MAX_NUMBER
 from kommutator.desk.health import routes as health
+from kommutator.desk.interactions import routes as interactions
+from kommutator.desk.interests import routes as interests
+from kommutator.desk.missed import routes as missed
+from kommutator.desk.notices import routes as notices
 from kommutator.desk.operations import Feature
+from kommutator.desk.people import routes as people
+from kommutator.desk.recordings import routes as recordings
 from kommutator.desk.services import Services
+from kommutator.desk.tasks import routes as tasks
+from kommutator.desk.tokens import routes as tokens
+from kommutator.desk.users import routes as users
+from kommutator.desk.versions import routes as versions
 
-FEATURES: Final[tuple[Feature, ...]] = (auth.feature, clients.feature, health.feature)
+FEATURES: Final[tuple[Feature, ...]] = tuple(
+    module.feature
+    for module in (
+        auth,
+        clients,
+        interactions,
+        interests,
+        enquiries,
+        drafts,
+        calls,
+        recordings,
+        missed,
+        tasks,
+        notices,
+        people,
+        floor,
+        versions,
+        users,
+        tokens,
+        audit,
+        health,
+    )
+)
 
 
 def create(services: Services) -> Quart:
@@ -40,6 +76,7 @@ def create(services: Services) -> Quart:
     for operation in every_operation():
         app.limits[operation.path] = max(operation.limit, app.limits.get(operation.path, 0))
         operations.add(app, operation)
+    pages.install(app)
     return app
 
 
@@ -75,21 +112,15 @@ class _Desk(Quart):
 
 
 class _Id(IntegerConverter):
-    """A key of the database."""
+    """A key of the database. Its bound is that of the pattern: what is beyond it is no such address (404)."""
 
-    regex = "[1-9][0-9]{0,18}"
-
-    def __init__(self, url_map: Map) -> None:
-        super().__init__(url_map, min=1, max=MAX_ID)
+    regex = f"[1-9][0-9]{{0,{len(str(MAX_ID)) - 1}}}"
 
 
 class _Number(IntegerConverter):
     """The number of a version."""
 
-    regex = "[1-9][0-9]{0,9}"
-
-    def __init__(self, url_map: Map) -> None:
-        super().__init__(url_map, min=1, max=MAX_NUMBER)
+    regex = f"[1-9][0-9]{{0,{len(str(MAX_NUMBER)) - 1}}}"
 
 
 class _Word(BaseConverter):

@@ -35,10 +35,11 @@ _HEADERS: Final = {
 }
 _OPTIONAL: Final = frozenset({"Range"})
 _SAYS: Final = {
-    400: "The body is no JSON.",
+    400: "The body is no JSON, or a header is malformed.",
     401: "Not signed in, or the login, password or token is wrong.",
     403: "The role or the scope is not enough, or the CSRF token is missing.",
     404: "There is no such thing.",
+    408: "The body did not arrive in time.",
     409: "It cannot be done in this state.",
     412: "It was changed meanwhile; ETag has the revision that is there.",
     413: "The body is too large.",
@@ -179,11 +180,11 @@ def _errors(operation: Operation) -> set[int]:
     if operation.query is not None:
         statuses.add(422)
     if operation.body is not None:
-        statuses |= {400, 413, 415, 422}
+        statuses |= {400, 408, 413, 415, 422}
     elif operation.takes:
-        statuses |= {413, 415, 422}
+        statuses |= {408, 413, 415, 422}
     if operation.if_match:
-        statuses |= {412, 428}
+        statuses |= {400, 412, 428}
     return statuses
 
 

@@ -13,30 +13,35 @@ from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
-MAX_ID: Final = 2**63 - 1
-"""Of an id in the database."""
-MAX_NUMBER: Final = 2**31 - 1
+MAX_ID: Final = 10**15 - 1
+"""Of an id, and of a count: JavaScript has them exactly."""
+MAX_NUMBER: Final = 10**9 - 1
 """Of a version's number."""
 
+_FIRST_YEAR, _LAST_YEAR = 1900, 2999
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 _LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _rfc3339(value: object) -> object:
-    if isinstance(value, str) and not _RFC3339.fullmatch(value):
+    if not isinstance(value, str):
+        return value
+    if not _RFC3339.fullmatch(value):
         raise ValueError("a time is written as in RFC 3339, with its zone: 2026-11-18T09:00:00+03:00")
-    return value
+    at = datetime.fromisoformat(value.upper())
+    if not in_reach(at):
+        raise ValueError(f"the year is to be between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return at
+
+
+def in_reach(at: datetime) -> bool:
+    """Whether a time is one that things here can have, in any zone."""
+    return _FIRST_YEAR <= at.year <= _LAST_YEAR
 
 
 def _instant(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _representable(value: datetime) -> datetime:
-    if not 1 < value.year < 9999:
-        raise ValueError("the year is out of range")
-    return value
 
 
 Moment = Annotated[

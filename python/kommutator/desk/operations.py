@@ -185,14 +185,14 @@ def add(app: Quart, operation: Operation) -> None:
         now = services.clock()
         g.who = who = await identity.admitted(services, operation.name, now)
         arguments: dict[str, Any] = dict(path)
-        if operation.if_match:
-            arguments["revision"] = etags.expected()
         if operation.query is not None:
             arguments["query"] = _query(operation.query)
         if operation.body is not None:
             arguments["body"] = await _body(operation.body)
         elif operation.takes and request.mimetype not in operation.takes:
             raise _unsupported(operation.takes)
+        if operation.if_match:  # after the other checks (RFC 9110, 13.2.1)
+            arguments["revision"] = etags.expected()
         return _response(operation, await operation.handler(Asked(services, who, now), **arguments))
 
     app.add_url_rule(operation.path, operation.name, view, methods=[operation.method])

@@ -18,7 +18,7 @@ from quart import request
 from werkzeug.datastructures import MultiDict
 from werkzeug.urls import iri_to_uri
 
-from kommutator.desk.forms import MAX_ID, Form, View
+from kommutator.desk.forms import MAX_ID, Form, View, in_reach
 from kommutator.desk.problems import FieldProblem, Problem
 
 T = TypeVar("T")
@@ -40,11 +40,6 @@ class Page(View, Generic[V]):
     next: str | None
     """What `after` is for the next page; null: this is the last one."""
 
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """`Page[Client]` is `ClientPage` in the document."""
-        return f"{params[0].__name__}Page"
-
 
 def cut(rows: Sequence[T], limit: int, key: Callable[[T], Sequence[object]]) -> tuple[Sequence[T], str | None]:
     """The page of `rows`, which were read with `limit + 1`, and the cursor of the next one."""
@@ -53,12 +48,12 @@ def cut(rows: Sequence[T], limit: int, key: Callable[[T], Sequence[object]]) -> 
     return rows[:limit], _written(key(rows[limit - 1]))
 
 
-def number_after(query: PageQuery) -> int | None:
-    """The cursor of a list that is ordered by a number. Raises `Problem` 422 for one that is none of ours."""
+def number_after(query: PageQuery, most: int = MAX_ID) -> int | None:
+    """The cursor of a list that is ordered by a number, at most so great. Raises `Problem` 422 for one that is none of ours."""
     key = _read(query.after, 1)
     if key is None:
         return None
-    if not isinstance(key[0], int) or not 0 <= key[0] <= MAX_ID:
+    if not isinstance(key[0], int) or not 0 <= key[0] <= most:
         raise _not_ours()
     return key[0]
 
@@ -74,7 +69,7 @@ def moment_after(query: PageQuery) -> tuple[datetime, str] | None:
         at = datetime.fromisoformat(key[0])
     except ValueError:
         raise _not_ours() from None
-    if at.tzinfo is None:
+    if at.tzinfo is None or not in_reach(at):
         raise _not_ours()
     return at, key[1]
 

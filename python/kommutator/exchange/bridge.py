@@ -30,15 +30,17 @@ _GRACE_S = 0.25
 
 
 class Bridge:
-    """The exchange, for trio. `name` is the router's."""
+    """The exchange, for trio. `name` is the router's; `find` tells where the exchange is now, as for `Exchange`."""
 
-    def __init__(self, settings: ExchangeSettings, name: str) -> None:
+    def __init__(
+        self, settings: ExchangeSettings, name: str, find: Callable[[], ExchangeSettings | None] | None = None
+    ) -> None:
         self.settings = settings
         self.name = name
         self._token: trio.lowlevel.TrioToken | None = None
         self._ended = trio.Event()
         self._failure: BaseException | None = None
-        self._thread = ExchangeThread(settings, name, self._on_end)
+        self._thread = ExchangeThread(settings, name, self._on_end, find)
         self._under_way = 0
         self._served: list[tuple[Callable[[bytes], Awaitable[bytes | None]], Inbox[Asked]]] = []
         self._log = structlog.get_logger().bind(exchange=name)

@@ -77,8 +77,23 @@ class SharedFloor:
     def around(self, sink: FloorSink) -> FloorSink:
         """The sink that the adapter is given in the place of this one."""
         self._sink = sink
-        self._refresh_lines()
+        self.homes_changed()
         return _OwnLines(sink, self._note_own)
+
+    def homes_changed(self) -> None:
+        """Other people, or other phones: tell the router again all that is known of those who are here now."""
+        homes = self._homes()
+        self._told_lines.clear()
+        self._own = {employee: line for employee, line in self._own.items() if homes.get(employee) == self._pbx}
+        if self._sink is None:
+            return
+        for employee, line in self._own.items():
+            self._sink.line(employee, line)
+        for key, fact in self._known.items():
+            kind, _, written = key.partition(".")
+            if kind == "presence" and name_of(written) in homes:
+                self._sink.presence(name_of(written), fact.value)
+        self._refresh_lines()
 
     # --- out
 

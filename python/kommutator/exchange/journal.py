@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -22,9 +22,13 @@ class ToldJournal:
     same turn again from the state kept with the channel, and tells an entry of the same identity.
     """
 
-    def __init__(self, inner: Journal, outgoing: OutgoingSpool) -> None:
+    def __init__(
+        self, inner: Journal, outgoing: OutgoingSpool, on_entry: Callable[[CallEntry], None] = lambda _: None
+    ) -> None:
+        """`on_entry` is told of every entry besides."""
         self._inner = inner
         self._outgoing = outgoing
+        self._on_entry = on_entry
         self._live: set[str] = set(inner.unfinished())
 
     def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
@@ -57,3 +61,4 @@ class ToldJournal:
 
     def _put(self, entry: CallEntry) -> None:
         self._outgoing.append(_encoder.encode(entry))
+        self._on_entry(entry)

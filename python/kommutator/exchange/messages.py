@@ -68,6 +68,7 @@ def alive_subject(pbx: str) -> str:
 OWNER_SUBJECT: Final = "kt.lookup.owner"
 HISTORY_SUBJECT: Final = "kt.lookup.history"
 CHANGED_SUBJECT: Final = "kt.changes.owner"
+CALLED_SUBJECT: Final = "kt.changes.called"
 DESKS: Final = "desks"
 """The group of which one member answers a question."""
 
@@ -225,6 +226,12 @@ class OwnerChanged(msgspec.Struct, frozen=True):
     """These numbers may have another owner now; without any, all numbers may."""
 
     numbers: tuple[str, ...]
+
+
+class Called(msgspec.Struct, frozen=True):
+    """Calls have ended that these numbers began, at these moments; as their PBX gave them."""
+
+    callers: tuple[tuple[str, int], ...]
 
 
 # --- forms

@@ -81,6 +81,8 @@ class OutgoingSpool:
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._waiting_bytes = 0
         self._next = 1
+        self._recovered = False
+        """Whether what an earlier process left is known; before that no number is final, and nothing is offered."""
         self._alarm_at = settings.alarm_bytes
         self._dirty = trio.Event()
         self._more = trio.Event()
@@ -93,6 +95,7 @@ class OutgoingSpool:
             self._recover()
         except OSError as error:
             self._trouble(error)
+            self._dirty.set()
 
     @property
     def waiting_entries(self) -> int:
@@ -105,7 +108,10 @@ class OutgoingSpool:
         return self._disk_bytes + self._waiting_bytes
 
     def append(self, entry: bytes) -> int:
-        """Add an entry (text without line ends), and return its number. Never raises; costs one write."""
+        """Add an entry (text without line ends), and return its number. Never raises; costs one write.
+
+        While the disk does not say what it has of an earlier process, the number is not final.
+        """
         number = self._next
         self._next += 1
         line = b"%d %b\n" % (number, entry)
@@ -132,7 +138,7 @@ class OutgoingSpool:
                     self._watch_bounds()
                     files = self._to_sync()
                     self._synced(files, await trio.to_thread.run_sync(_sync_all, files))
-                    if self._waiting:
+                    if self._waiting or self.troubled:
                         self._dirty.set()
             finally:
                 self.flush()
@@ -234,6 +240,8 @@ class OutgoingSpool:
 
     def _write(self) -> None:
         try:
+            if not self._recovered:
+                self._recover_late()
             while self._waiting:
                 number, line = self._waiting[0]
                 if self._fd is None or self._segments[-1].size >= self._settings.segment_bytes:
@@ -347,7 +355,22 @@ class OutgoingSpool:
             return
         self._remembered = identity
 
+    def _recover_late(self) -> None:
+        """The disk is back: number what waits after what was there."""
+        self._recover()
+        entries = [line.partition(b" ")[2] for _, line in self._waiting]
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        for entry in entries:
+            line = b"%d %b" % (self._next, entry)
+            self._waiting.append((self._next, line))
+            self._waiting_bytes += len(line)
+            self._next += 1
+
     def _recover(self) -> None:
+        """Learn what an earlier process left. Raises `OSError`; it begins anew then."""
+        self._segments.clear()
+        self._disk_bytes = 0
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             identity = msgspec.json.decode((self._folder / "spool.json").read_bytes(), type=_Identity)
@@ -373,6 +396,7 @@ class OutgoingSpool:
             self._synced(files, _sync_all(files))
         while len(self._segments) > 1 and self._segments[0].last <= self.acknowledged:
             self._remove_oldest()
+        self._recovered = True
         self._more.set()
 
 

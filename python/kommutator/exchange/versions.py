@@ -119,7 +119,7 @@ class VersionWatch:
                 await self._become(wanted)
 
     async def _become(self, wanted: Activation) -> None:
-        """Fetch and adopt a version, unless another is wanted meanwhile."""
+        """The supervisor of becoming a version: fetch and adopt it, unless another is wanted meanwhile."""
         log = self._log.bind(version=wanted.version)
         pause_s = _PAUSES_S[0]
         while not self._changed.is_set():
@@ -133,6 +133,11 @@ class VersionWatch:
                 log.error("the active version cannot be had yet", alarm="version", reason=str(error))
             except KommutatorError as error:
                 log.critical("the active version is refused; the last one stays", alarm="version", reason=str(error))
+                return
+            except OSError as error:
+                log.critical("the active version cannot be put on disk yet", alarm="version", reason=str(error))
+            except Exception:
+                log.exception("the active version failed in our code; the last one stays", alarm="version")
                 return
             else:
                 self.current = version.version

@@ -122,7 +122,10 @@ class MemoryJournal:
 
 
 class FileJournal:
-    """The journal in two files of one folder: `spool.jsonl` and `ledger.jsonl`."""
+    """The journal in two files of one folder: `spool.jsonl` and `ledger.jsonl`.
+
+    Nothing raises when the disk is full, read-only or away: see `LineFile`.
+    """
 
     def __init__(self, folder: Path, compact_at: int = _COMPACT_AT) -> None:
         self._log = structlog.get_logger()
@@ -132,6 +135,21 @@ class FileJournal:
         self._in_ledger: set[str] = set()
         self._records = Records(self._write_line)
         self._recover()
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the disk takes nothing at this moment."""
+        return self._spool.troubled or self._ledger.troubled
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits in memory for the disk."""
+        return self._spool.waiting_bytes + self._ledger.waiting_bytes
+
+    @property
+    def lost(self) -> int:
+        """How many lines were dropped at the bound since this process began."""
+        return self._spool.lost + self._ledger.lost
 
     async def run(self) -> None:
         """Keep the disk up until cancelled."""
@@ -216,7 +234,8 @@ class FileJournal:
 
     def _compact(self) -> None:
         """Keep only the calls that go on. The ledger is on disk first."""
-        if not self._ledger.flushed:
+        if not self._ledger.flushed or self._spool.unread:
+            self._compact_next = 2 * self._spool.size
             return
         try:
             self._ledger.sync()

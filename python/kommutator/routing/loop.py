@@ -7,12 +7,13 @@ for the next: the state with the channel, or the newer one in its own spool, and
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import structlog
 import trio
 
-from kommutator.errors import BadState, CallGone, EngineError, PbxError, UnexpectedEvent, UnknownEmployee
+from kommutator.errors import BadNumber, BadState, CallGone, EngineError, PbxError, UnexpectedEvent, UnknownEmployee
 from kommutator.routing.call_backs import CallBacks
 from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
 from kommutator.routing.talks import RINGS_S, Talks
@@ -31,6 +32,8 @@ from kommutator.routing.turn import (
 
 _UNEXPECTED_IN_A_ROW = 5
 """An adapter that keeps answering an action with events that do not fit it ends the call."""
+_LOOK_EVERY_S = 1.0
+"""While calls wait, the engine looks so often for somebody who came free unannounced: by a claim that lapsed."""
 _HUNG_UP: Event = {"type": "caller_hung_up"}
 _PBX_FAILED: Event = {"type": "fault", "whose": "pbx"}
 
@@ -48,13 +51,16 @@ class Router:
         journal: Journal,
         lookups: Lookups,
         clock: Clock,
+        on_step: Callable[[float], None] = lambda _: None,
         rings_s: float = RINGS_S,
     ) -> None:
+        """`on_step` is told how many seconds each step took: from an event until its action can be begun."""
         self._engine = engine
         self._pbx = pbx
         self._journal = journal
         self._lookups = lookups
         self._clock = clock
+        self._on_step = on_step
         self._lost = dict(journal.unfinished())
         self._taken_over = {call_id: (0, place) for place, call_id in enumerate(self._lost)}
         self._waiting: dict[str, _Waiter] = {}
@@ -71,6 +77,7 @@ class Router:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._close_lost)
             nursery.start_soon(self._offer_the_free)
+            nursery.start_soon(self._look_now_and_then)
             nursery.start_soon(self.call_backs.run)
             await self._pbx.run(self._serve, self)
             nursery.cancel_scope.cancel()
@@ -92,7 +99,7 @@ class Router:
             self._somebody_free.set()
 
     def look_for_free(self) -> None:
-        """Somebody may have come free of whom no fact tells: a claim on him was let go."""
+        """Somebody may have come free of whom no fact tells: another router has let him go."""
         self._somebody_free.set()
 
     def _tell_engine(self, tell: Callable[[], object], employee: str) -> None:
@@ -107,16 +114,20 @@ class Router:
         """The supervisor of one call: a failure of ours ends this call alone, and leaves its effects."""
         log = self._log.bind(call=call.call_id)
         last: list[Turn] = []
+        since_ms = self._clock.now_ms()
         try:
             await self._route(call, last, log)
         except Exception:
             log.exception("the call failed in our code")
             await self._fail(call, last[-1] if last else None)
+        else:
+            self._remember_caller(call, since_ms)
         finally:
             self._waiting_since.pop(call.call_id, None)
             self.talks.forget(call.call_id)
 
     async def _route(self, call: Call, last: list[Turn], log: structlog.stdlib.BoundLogger) -> None:
+        since = trio.current_time()
         turn = self._first_turn(call, log)
         unexpected = 0
         while not isinstance(turn.action, End):
@@ -125,12 +136,14 @@ class Router:
             event: Event
             try:
                 await call.save(turn)
+                self._on_step(trio.current_time() - since)
                 answer = await self._perform(call, turn)
             except CallGone:
                 answer = _HUNG_UP
             except PbxError as error:
                 log.error("the pbx failed the call", code=error.code, reason=str(error))
                 answer = _PBX_FAILED
+            since = trio.current_time()
             if isinstance(answer, Turn):
                 event, following = {"type": "employee_free"}, answer
             else:
@@ -240,6 +253,12 @@ class Router:
         self._journal.ended(call_id, self._clock.now_ms(), action.disposition, action.fault)
         log.info("call ended", disposition=action.disposition, fault=action.fault)
 
+    def _remember_caller(self, call: Call, since_ms: int) -> None:
+        """A call has ended that came then: from now on its number has called before, whatever was answered earlier."""
+        if call.caller is not None:
+            with suppress(BadNumber):
+                self._engine.called(call.caller, since_ms)
+
     async def _fail(self, call: Call, turn: Turn | None) -> None:
         log = self._log.bind(call=call.call_id)
         ended = self._fault_turn(call.call_id, turn)
@@ -274,7 +293,7 @@ class Router:
         since = self._waiting_since.setdefault(
             call.call_id, self._taken_over.get(call.call_id, (1, self._clock.now_ms()))
         )
-        waiter = self._waiting[call.call_id] = _Waiter(turn, since)
+        waiter = self._waiting[call.call_id] = _Waiter(call.call_id, turn, since)
         try:
             with waiter.scope:
                 event = await call.perform(turn)
@@ -296,11 +315,18 @@ class Router:
                 if waiter.freed is None:
                     self._offer(waiter)
 
+    async def _look_now_and_then(self) -> None:
+        while True:
+            await trio.sleep(_LOOK_EVERY_S)
+            if self._waiting:
+                self._somebody_free.set()
+
     def _offer(self, waiter: _Waiter) -> None:
         try:
             turn = Turn.of(self._engine.handle(waiter.turn.state, {"type": "employee_free"}, self._clock.now_ms()))
         except EngineError as error:
-            self._log.error("the engine refused to look for the free", code=error.code)
+            log = self._log.bind(call=waiter.call_id)
+            log.error("the engine refused to look for the free", code=error.code)
             return
         if not isinstance(turn.action, Wait):
             waiter.freed = turn
@@ -309,7 +335,12 @@ class Router:
     # --- calls that ended while no router watched
 
     async def _close_lost(self) -> None:
-        """Close the calls of the spool that have no channel any more: one ledger line each."""
+        """Close the calls of the spool that have no channel any more: one ledger line each.
+
+        What holds: a PBX's application has one router, and a router keeps its folder. Where another router, on another
+        folder, took the calls over meanwhile, they are alive at the PBX and not closed, or it has ended them: then this
+        router's folder gets a line too, and the company's ledger keeps the end that it learnt first.
+        """
         alive = await self._pbx.found_calls()
         for call_id, turn in list(self._lost.items()):
             if call_id in alive:
@@ -339,9 +370,10 @@ class Router:
 class _Waiter:
     """A call that waits."""
 
-    __slots__ = ("freed", "scope", "since", "turn")
+    __slots__ = ("call_id", "freed", "scope", "since", "turn")
 
-    def __init__(self, turn: Turn, since: tuple[int, int]) -> None:
+    def __init__(self, call_id: str, turn: Turn, since: tuple[int, int]) -> None:
+        self.call_id = call_id
         self.turn = turn
         self.since = since
         self.scope = trio.CancelScope()

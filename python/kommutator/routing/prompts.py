@@ -65,7 +65,7 @@ class PromptLibrary:
         except KeyError:
             raise PromptNotMade(f"there is no prompt `{prompt}`") from None
 
-    def media(self, prompt: str) -> str:
+    def media(self, prompt: str, _state: str = "") -> str:
         """The prompt as a media URI of Asterisk: an absolute path without extension."""
         return f"sound:{self.path(prompt).with_suffix('')}"
 

@@ -1,8 +1,8 @@
 """An append-only file of lines that outlives the process, and the machine where it can.
 
 A line is handed to the operating system at once, so that a killed process loses nothing; the disk is told to keep it
-(`fsync`) in batches of at most 10 ms. When the disk is full, lines wait in memory, bounded, and an alarm is logged;
-nobody is held up.
+(`fsync`) in batches of at most 10 ms. While the disk takes nothing, be it full, read-only or away, lines wait in memory,
+bounded, and an alarm is logged; nobody is held up, and nothing raises.
 """
 
 from __future__ import annotations
@@ -25,31 +25,52 @@ class LineFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._waiting: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._lost = 0
-        self._troubled = False
+        self.waiting_bytes = 0
+        """What waits in memory for the disk."""
+        self.lost = 0
+        """How many lines were dropped at the bound since this process began."""
+        self.troubled = False
+        """Whether the disk takes nothing at this moment."""
+        self.size = 0
+        """Bytes of the file."""
+        self.unread = False
+        """Whether it could not be read: what was in it is not known."""
+        self._torn = False
+        """Whether a part of the first line that waits is in the file."""
         self._dirty = trio.Event()
         self._log = structlog.get_logger().bind(file=str(path))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        self.size = self._cut_torn_line()
+        self._fd: int | None = None
+        try:
+            self._open()
+        except OSError as error:
+            self._trouble(error)
+            self._dirty.set()
 
     def read(self, last_bytes: int | None = None) -> list[bytes]:
-        """The whole lines of the file, or of its last part, without their ends."""
-        start = 0 if last_bytes is None else max(0, self.size - last_bytes)
-        with self.path.open("rb") as file:
-            file.seek(start)
-            lines = file.read().split(b"\n")
+        """The whole lines of the file, or of its last part, without their ends; none where it cannot be read."""
+        try:
+            with self.path.open("rb") as file:
+                start = 0 if last_bytes is None else max(0, os.fstat(file.fileno()).st_size - last_bytes)
+                file.seek(start)
+                lines = file.read().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self.unread = True
+            self._log.critical("cannot be read; calls go on", alarm="spool", reason=str(error))
+            return []
         return [line for line in lines[1 if start else 0 :] if line]
 
     def append(self, line: bytes) -> None:
         """Add a line (without its end). Never raises; costs one write."""
         self._waiting.append(line + b"\n")
-        self._waiting_bytes += len(line) + 1
-        while self._waiting_bytes > _LONGEST_WAITING:
-            self._waiting_bytes -= len(self._waiting.popleft())
-            self._lost += 1
-        if not self._troubled:
+        self.waiting_bytes += len(line) + 1
+        while self.waiting_bytes > _LONGEST_WAITING and len(self._waiting) > self._torn:
+            # A line of which the file has a part already must be written to its end.
+            self.waiting_bytes -= len(self._waiting[self._torn])
+            del self._waiting[self._torn]
+            self.lost += 1
+        if not self.troubled:
             self._write()
         self._dirty.set()
 
@@ -67,11 +88,13 @@ class LineFile:
             os.fsync(file.fileno())
         part.replace(self.path)
         fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        os.close(self._fd)
+        if self._fd is not None:
+            os.close(self._fd)
         self._fd = fd
         self.size = os.fstat(fd).st_size
         self._waiting.clear()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
+        self._torn = False
         self._sync_folder()
 
     async def run(self) -> None:
@@ -80,10 +103,10 @@ class LineFile:
             while True:
                 await self._dirty.wait()
                 self._dirty = trio.Event()
-                await trio.sleep(_RETRY_S if self._troubled else _BATCH_S)
+                await trio.sleep(_RETRY_S if self.troubled else _BATCH_S)
                 self._write()
                 await trio.to_thread.run_sync(self.sync)
-                if self._waiting:
+                if self._waiting or self.troubled:
                     self._dirty.set()
         finally:
             self._write()
@@ -93,30 +116,55 @@ class LineFile:
         """Write and sync what is left, and close."""
         self._write()
         self.sync()
-        os.close(self._fd)
+        if self._waiting:
+            self._log.critical(
+                "lines are lost: the disk took nothing to the end", alarm="spool", lines=len(self._waiting)
+            )
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        try:
+            self.size = self._cut_torn_line(fd)
+        except OSError:
+            os.close(fd)
+            raise
+        self._fd = fd
 
     def _write(self) -> None:
         try:
+            if self._fd is None:
+                self._open()
+            assert self._fd is not None
             while self._waiting:
                 line = self._waiting[0]
                 written = os.write(self._fd, line)
                 self.size += written
-                self._waiting_bytes -= written
-                if written == len(line):
-                    self._waiting.popleft()
-                else:
+                self.waiting_bytes -= written
+                self._torn = written < len(line)
+                if self._torn:
                     self._waiting[0] = line[written:]
+                else:
+                    self._waiting.popleft()
         except OSError as error:
-            if not self._troubled:
-                self._log.critical("cannot be written; calls go on", alarm="spool", reason=str(error))
-            self._troubled = True
+            self._trouble(error)
             return
-        if self._troubled:
-            self._log.warning("can be written again", alarm="spool", lost_lines=self._lost)
-            self._troubled, self._lost = False, 0
+        if self.troubled:
+            self._log.warning("can be written again", alarm="spool", lost_lines=self.lost)
+            self.troubled = False
+
+    def _trouble(self, error: OSError) -> None:
+        if not self.troubled:
+            self._log.critical("cannot be written; calls go on", alarm="spool", reason=str(error))
+        self.troubled = True
 
     def sync(self) -> None:
         """Make the disk keep what was written."""
+        if self._fd is None:
+            return
         try:
             os.fsync(self._fd)
         except OSError as error:
@@ -129,17 +177,17 @@ class LineFile:
         finally:
             os.close(folder)
 
-    def _cut_torn_line(self) -> int:
-        size = os.fstat(self._fd).st_size
+    def _cut_torn_line(self, fd: int) -> int:
+        size = os.fstat(fd).st_size
         end = size
         while end > 0:
             start = max(0, end - 65536)
-            newline = os.pread(self._fd, end - start, start).rfind(b"\n")
+            newline = os.pread(fd, end - start, start).rfind(b"\n")
             if newline >= 0:
                 end = start + newline + 1
                 break
             end = start
         if end < size:
             self._log.warning("cut a torn last line", bytes=size - end)
-            os.ftruncate(self._fd, end)
+            os.ftruncate(fd, end)
         return end

@@ -11,8 +11,8 @@ use crate::errors;
 use crate::turn::Event;
 
 /// Reads an engine document.
-pub fn document(py: Python<'_>, json: &[u8]) -> PyResult<Document> {
-    serde_json::from_slice(json).map_err(|error| errors::bad_document(py, &error.to_string()))
+pub fn document(json: &[u8]) -> Result<Document, String> {
+    serde_json::from_slice(json).map_err(|error| error.to_string())
 }
 
 /// The text form of a state.

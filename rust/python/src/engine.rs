@@ -20,7 +20,7 @@ pub struct Engine(core::Engine);
 
 /// Compiles a document that has no errors; `CompanyInvalid` carries them otherwise.
 fn compile(py: Python<'_>, document: &[u8]) -> PyResult<Arc<core::company::Company>> {
-    let document = convert::document(py, document)?;
+    let document = py.detach(|| convert::document(document)).map_err(|error| errors::bad_document(py, &error))?;
     let (company, report) = errors::guarded(py, || {
         Ok(py.detach(|| (core::company::compile(&document).company, core::check::check(&document, 0))))
     })?;

@@ -13,7 +13,7 @@ use pyo3::types::PyBytes;
 /// Checks an engine document; the answer is JSON: findings, and the longest time of each scheme.
 #[pyfunction]
 fn check<'py>(py: Python<'py>, document: &[u8], from_ms: i64) -> PyResult<Bound<'py, PyBytes>> {
-    let document = convert::document(py, document)?;
+    let document = convert::document(document).map_err(|error| errors::bad_document(py, &error))?;
     let report = errors::guarded(py, || Ok(py.detach(|| kommutator_engine::check::check(&document, from_ms))))?;
     let json = serde_json::to_vec(&report).map_err(|error| errors::fault(py, &error.to_string()))?;
     Ok(PyBytes::new(py, &json))

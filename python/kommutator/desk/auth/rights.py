@@ -29,6 +29,11 @@ class Right:
 ANYBODY: Final = Right(None)
 SIGNED_IN: Final = Right("operator")
 
+OVERSEES: Final = Right("supervisor", "tasks:read")
+"""Who sees the tasks of others."""
+HEARS_ALL: Final = Right("manager", "calls:read")
+"""Who hears recordings that are for others."""
+
 RIGHTS: Final[Mapping[str, Right]] = {
     # the process
     "health": ANYBODY,
@@ -41,12 +46,77 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "get_me": SIGNED_IN,
     "change_me": SIGNED_IN,
     "change_my_password": SIGNED_IN,
+    "set_my_presence": SIGNED_IN,
+    "my_interests": SIGNED_IN,
+    "list_drafts": SIGNED_IN,
+    "get_draft": SIGNED_IN,
+    "keep_draft": SIGNED_IN,
+    "discard_draft": SIGNED_IN,
     # clients
     "search_clients": Right("operator", "clients:read"),
     "get_client": Right("operator", "clients:read"),
+    "get_client_card": Right("operator", "clients:read"),
     "create_client": Right("operator", "clients:write"),
     "change_client": Right("operator", "clients:write"),
     "merge_clients": Right("manager", "clients:write"),
+    "list_interactions": Right("operator", "clients:read"),
+    "note_interaction": Right("operator", "clients:write"),
+    # interests
+    "list_interests": Right("operator", "interests:read"),
+    "get_interest": Right("operator", "interests:read"),
+    "get_interest_history": Right("operator", "interests:read"),
+    "create_interest": Right("operator", "interests:write"),
+    "change_interest": Right("operator", "interests:write"),
+    "accept_enquiry": SIGNED_IN,
+    # calls
+    "list_calls": Right("operator", "calls:read"),
+    "list_client_calls": Right("operator", "calls:read"),
+    "list_calls_going_on": Right("operator", "calls:read"),
+    "sum_up_calls": Right("operator", "calls:read"),
+    "get_call": Right("operator", "calls:read"),
+    "get_recording": Right("operator", "calls:read"),
+    "get_sound": Right("operator", "calls:read"),
+    "mark_heard": Right("operator", "calls:write"),
+    # what calls leave behind
+    "list_missed_calls": Right("operator", "missed:read"),
+    "get_missed_call": Right("operator", "missed:read"),
+    "handle_missed_call": Right("operator", "missed:write"),
+    "list_tasks": Right("operator", "tasks:read"),
+    "close_task": Right("operator", "tasks:write"),
+    "list_notices": Right("supervisor", "notices:read"),
+    "get_notice": Right("supervisor", "notices:read"),
+    "count_notices": Right("supervisor", "notices:read"),
+    "send_notice_again": Right("supervisor", "notices:write"),
+    # the company
+    "get_company": Right("operator", "employees:read"),
+    "list_employees": Right("operator", "employees:read"),
+    "list_departments": Right("operator", "employees:read"),
+    "list_service_types": Right("operator", "employees:read"),
+    "get_floor": Right("operator", "presence:read"),
+    "set_presence": Right("supervisor", "presence:write"),
+    "list_versions": Right("supervisor", "versions:read"),
+    "get_version": Right("supervisor", "versions:read"),
+    "get_report": Right("supervisor", "versions:read"),
+    "list_version_files": Right("supervisor", "versions:read"),
+    "get_document": Right("supervisor", "versions:read"),
+    "diff_versions": Right("supervisor", "versions:read"),
+    "list_activations": Right("supervisor", "versions:read"),
+    "check_document": Right("supervisor", "versions:read"),
+    "import_version": Right("administrator", "versions:write"),
+    "change_cards": Right("administrator", "versions:write"),
+    "activate_version": Right("administrator", "versions:write"),
+    "roll_back": Right("administrator", "versions:write"),
+    # accounts: no machine
+    "list_users": Right("administrator"),
+    "create_user": Right("administrator"),
+    "get_user": Right("administrator"),
+    "change_user": Right("administrator"),
+    "set_user_password": Right("administrator"),
+    "sign_user_out": Right("administrator"),
+    "list_tokens": Right("administrator"),
+    "create_token": Right("administrator"),
+    "revoke_token": Right("administrator"),
+    "list_audit": Right("administrator"),
 }
 """By the operation's name."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address, ip_address, ip_network
+
 from quart import Response, request
 
 from kommutator.crm import accounts
@@ -26,7 +28,7 @@ async def sign_in(asked: Asked, body: SignIn) -> Response:
         asked.services.database,
         body.login,
         body.password,
-        request.remote_addr or "",
+        _address(),
         asked.now,
         asked.services.accounts,
         agent=request.headers.get("User-Agent", ""),
@@ -80,12 +82,21 @@ async def change_my_password(asked: Asked, body: PasswordChange) -> Response:
         asked.who.user,
         body.old,
         body.new,
-        request.remote_addr or "",
+        _address(),
         asked.now,
         asked.services.accounts,
         agent=request.headers.get("User-Agent", ""),
     )
     return _signed_in(asked, token, session)
+
+
+def _address() -> str:
+    """Where the request comes from, for the throttle: of IPv6 the network, since one home has all addresses of it."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return ""
+    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
 
 def _signed_in(asked: Asked, token: str, session: Session) -> Response:

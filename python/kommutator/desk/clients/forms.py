@@ -8,7 +8,10 @@ from pydantic import Field
 
 from kommutator.crm import clients
 from kommutator.crm.clients import MAX_NUMBERS, Kind
+from kommutator.desk.clients.brief import ClientBrief
 from kommutator.desk.forms import E164, Form, Id, Line, Moment, Name, Spelling, Text, View
+from kommutator.desk.interactions.forms import Interaction
+from kommutator.desk.interests.forms import Interest
 from kommutator.desk.numbers import national
 
 
@@ -97,6 +100,21 @@ class Client(View):
             created_at=found.created_at,
             updated_at=found.updated_at,
         )
+
+
+class ClientCard(View):
+    """A client with what is known of him: as much as one glance takes in."""
+
+    client: Client
+    owner_name: str | None
+    company: ClientBrief | None
+    """The client that is this person's company."""
+    members: list[ClientBrief]
+    """The people of this company; at most fifty."""
+    interests: list[Interest]
+    """Open ones first; at most twenty."""
+    interactions: list[Interaction]
+    """The last ten contacts."""
 
 
 class Clients(View):

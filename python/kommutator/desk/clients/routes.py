@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from kommutator.crm import client_search, clients
-from kommutator.desk.clients.forms import Client, ClientForm, Clients, Merge, Search
+from kommutator.crm import client_search, clients, interactions, interests, people
+from kommutator.desk.clients.brief import ClientBrief
+from kommutator.desk.clients.forms import Client, ClientCard, ClientForm, Clients, Merge, Search
+from kommutator.desk.interactions.forms import Interaction
+from kommutator.desk.interests.forms import Interest
 from kommutator.desk.operations import Asked, Feature, Reply
 
 feature = Feature("clients", "People and companies, with their numbers and owners")
@@ -30,6 +33,29 @@ async def get_client(asked: Asked, client_id: int) -> Client:
     """One client; one that was merged into another tells into which."""
     async with asked.transaction() as tx:
         return Client.of(await clients.get(tx, client_id))
+
+
+@feature.get("/api/clients/<id:client_id>/card", returns=ClientCard)
+async def get_client_card(asked: Asked, client_id: int) -> ClientCard:
+    """A client with his interests and last contacts, in one answer."""
+    async with asked.transaction() as tx:
+        client = await clients.get(tx, client_id)
+        open_ones = await interests.of_client(tx, client_id, only_open=True, limit=20)
+        latest = await interests.of_client(tx, client_id, limit=20)
+        contacts = await interactions.of_client(tx, client_id, limit=10)
+        company = await clients.briefly(tx, [client.member_of] if client.member_of is not None else [])
+        owner = await people.get(tx, client.owner) if client.owner is not None else None
+        members = await clients.members(tx, client_id)
+    ids = {each.id for each in open_ones}
+    wanted = [*open_ones, *(each for each in latest if each.id not in ids)][:20]
+    return ClientCard(
+        client=Client.of(client),
+        owner_name=None if owner is None else owner.name,
+        company=next((ClientBrief.of(each) for each in company.values()), None),
+        members=[ClientBrief.of(each) for each in members],
+        interests=[Interest.of(each) for each in wanted],
+        interactions=[Interaction.model_validate(each) for each in contacts],
+    )
 
 
 @feature.put("/api/clients/<id:client_id>", body=ClientForm, returns=Client, revision=True, if_match=True)

@@ -40,9 +40,15 @@ class Order:
 class ExchangeThread:
     """Runs an `Exchange` from `start` until `stop`. `on_end` is called in the thread, when it ends."""
 
-    def __init__(self, settings: ExchangeSettings, name: str, on_end: Callable[[BaseException | None], None]) -> None:
+    def __init__(
+        self,
+        settings: ExchangeSettings,
+        name: str,
+        on_end: Callable[[BaseException | None], None],
+        find: Callable[[], ExchangeSettings | None] | None = None,
+    ) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.exchange = Exchange(settings, name)
+        self.exchange = Exchange(settings, name, find)
         self._on_end = on_end
         self._thread = threading.Thread(target=self._run, name=f"exchange of {name}", daemon=True)
         self._stopping: asyncio.Event | None = None

@@ -58,6 +58,9 @@ class AriPbx:
         self._settings = settings
         self._sounds = sounds
         self._lines = lines
+        self._device_states: dict[str, str] = {}
+        """As Asterisk last told."""
+        self._to_watch = trio.Event()
         self._session = Session(settings, self._on_event, self._reconcile)
         self._recordings = Recordings(self._session, settings.recordings)
         self._dial_strings = DialStrings(settings.trunk)
@@ -74,6 +77,23 @@ class AriPbx:
         self._begin: Callable[[AriCall], None] = lambda _: None
         self._floor: FloorSink | None = None
         self._log = structlog.get_logger().bind(pbx=settings.url)
+
+    @property
+    def connected(self) -> bool:
+        """Whether Asterisk is reached at this moment, and its calls and ours have been brought together."""
+        return self._session.connected
+
+    def lines(self, lines: Mapping[str, Sequence[str]]) -> None:
+        """From now on these people's phones are at these endpoints. What is known of their lines is told at once; new
+        devices are watched as soon as Asterisk is reached."""
+        new = [device for device in lines if device not in self._lines]
+        moved = [device for device in lines if device not in new and list(lines[device]) != list(self._lines[device])]
+        self._lines = {device: tuple(people) for device, people in lines.items()}
+        for device in moved:
+            if device in self._device_states:
+                self._on_device(codec.Device(device, self._device_states[device]))
+        if new:
+            self._to_watch.set()
 
     @property
     def session(self) -> Session:
@@ -99,6 +119,7 @@ class AriPbx:
             self._begin = begin
             nursery.start_soon(self._tidy)
             nursery.start_soon(self._fetch_left)
+            nursery.start_soon(self._watch_new_lines)
             nursery.start_soon(self._look_again)
             await self._session.run()
 
@@ -214,6 +235,7 @@ class AriPbx:
         return None if owner is None else owner.inbox
 
     def _on_device(self, device: codec.Device) -> None:
+        self._device_states[device.name] = device.state
         line = self._devices.line(device.name, device.state)
         for employee in self._lines.get(device.name, ()):
             if self._floor is not None and line is not None:
@@ -339,6 +361,17 @@ class AriPbx:
                 await self._look_at(device)
             except PbxError as error:
                 self._log.warning("a device could not be looked at", device=device, reason=str(error))
+
+    async def _watch_new_lines(self) -> None:
+        """After a change of the lines; a connection made meanwhile has watched them already, and again does no harm."""
+        while True:
+            await self._to_watch.wait()
+            self._to_watch = trio.Event()
+            await self._session.ready()
+            try:
+                await self._watch_lines()
+            except PbxError as error:
+                self._log.error("new phones cannot be watched until the next connection", reason=str(error))
 
     async def _variable(self, channel: str, name: str) -> str | None:
         response = await self._ask(requests.get_variable(channel, name))

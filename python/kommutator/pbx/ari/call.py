@@ -290,7 +290,7 @@ class AriCall:
             if await self._line.was_started(turn.sequence):
                 return False
         self._playing = playback
-        await self._line.play(turn.sequence, playback, [self._sounds.media(prompt) for prompt in prompts])
+        await self._line.play(turn.sequence, playback, [self._sounds.media(prompt, turn.state) for prompt in prompts])
         return True
 
     def _is_end_of_play(self, event: Post | None, turn: Turn) -> bool:

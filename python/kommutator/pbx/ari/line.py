@@ -18,8 +18,9 @@ from kommutator.pbx.ari.session import Session
 class Sounds(Protocol):
     """Prompts as the PBX can play them."""
 
-    def media(self, prompt: str) -> str:
-        """The media URI of a prompt (`sound:/var/lib/…/greeting`, without extension)."""
+    def media(self, prompt: str, state: str) -> str:
+        """The media URI (`sound:/var/lib/…/greeting`, without extension) of a prompt, for a call in this state: of the
+        company version that it began on."""
         ...
 
 

@@ -82,6 +82,11 @@ class Session:
         """Whether this connection carries requests too."""
         return self._over_websocket
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is ready now."""
+        return self._ready.is_set()
+
     async def ready(self) -> None:
         """Wait until the session is ready; returns at once when it is."""
         while not self._ready.is_set():

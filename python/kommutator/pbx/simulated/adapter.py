@@ -54,7 +54,7 @@ class SimulatedPbx:
                     tell_line(endpoint)
                 for orphan in world.past:
                     world.cancel(orphan)
-                alive = [channel for channel in world.channels.values() if not channel.given_away]
+                alive = [channel for channel in world.channels.values() if channel.routed]
                 self._found = frozenset(channel.call_id for channel in alive)
                 for channel in alive:
                     begin(channel)

@@ -1,4 +1,5 @@
-"""Virtual time: what is due happens one thing after the other, each after the last has had all its effects."""
+"""The PBX's time: what is due happens one thing after the other; in virtual time, each after the last has had all its
+effects."""
 
 from __future__ import annotations
 
@@ -41,11 +42,14 @@ class Agenda:
     """The PBX's time, and the `Clock` of the router that serves it.
 
     It is `start_ms` until it `live`s, and stands still after. It follows trio's clock: virtual under `run_virtually`,
-    and real otherwise. What is due at one instant happens in the order in which it was put down.
+    and real otherwise. What is due at one instant happens in the order in which it was put down. `settled` is awaited
+    before anything happens: until every task waits, so that runs are equal. A PBX that serves sockets may never see such a
+    moment, and only lets the others have their turn (`trio.lowlevel.checkpoint`).
     """
 
-    def __init__(self, start_ms: int) -> None:
+    def __init__(self, start_ms: int, settled: Callable[[], Awaitable[None]] = wait_all_tasks_blocked) -> None:
         self._start_ms = start_ms
+        self._settled = settled
         self._began_s: float | None = None
         self._due: list[Entry] = []
         self._serial = 0
@@ -74,7 +78,7 @@ class Agenda:
         self._began_s = began_s = trio.current_time()
         try:
             while True:
-                await wait_all_tasks_blocked()
+                await self._settled()
                 self._changed = trio.Event()
                 while self._due and self._due[0].dropped:
                     heapq.heappop(self._due)

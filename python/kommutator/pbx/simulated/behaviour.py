@@ -91,6 +91,11 @@ class PhoneScript:
         """Whether the phone is not registered now."""
         return self._acts[0].does == "unreachable"
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether the phone does nothing by itself."""
+        return self._acts == [PhoneAct()]
+
     def next(self) -> PhoneAct:
         """What the phone does now that it is rung."""
         return self._acts.pop(0) if len(self._acts) > 1 else self._acts[0]

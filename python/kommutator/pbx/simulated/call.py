@@ -39,6 +39,11 @@ class SimulatedCall:
         self._deadline_ms: int | None = None
         self._interrupted = False
 
+    @property
+    def channel(self) -> Channel:
+        """The caller's."""
+        return self._channel
+
     async def save(self, turn: Turn) -> None:
         """Keep the state with the channel."""
         self._here()
@@ -172,12 +177,15 @@ class SimulatedCall:
         endpoints = [each.endpoint for each in action.endpoints]
         winner = await self._answer_of(endpoints, first)
         if winner is not None:
-            return {"type": "answered", "endpoint": winner.endpoint}
+            return {"type": "answered", "endpoint": winner}
         ended = {endpoint: cause for endpoint, cause in self._channel.ended.items() if endpoint in endpoints}
         return {"type": outcome_of(ended, len(endpoints)), "ended": ended_of(ended)}
 
-    async def _answer_of(self, endpoints: list[str], first: bool) -> Leg | None:
-        """Make exactly these ring, until one answers (the others are cancelled), all have ended, or the time is up."""
+    async def _answer_of(self, endpoints: list[str], first: bool) -> str | None:
+        """Make exactly these ring, until one answers (the others are cancelled), all have ended, or the time is up.
+
+        Who has answered and put the phone down before anybody looked has answered.
+        """
         channel = self._channel
         for endpoint in list(channel.legs):
             if endpoint not in endpoints:
@@ -190,7 +198,11 @@ class SimulatedCall:
             winner = self._answered()
             if winner is not None:
                 self._world.cancel(channel, keep=winner)
-                return winner
+                return winner.endpoint
+            for endpoint, outcome in channel.ended.items():
+                if outcome == "answered" and endpoint in endpoints:
+                    self._world.cancel(channel)
+                    return endpoint
             if not channel.legs or self._is_time_up():
                 return None
             await self._next(self._deadline_ms)

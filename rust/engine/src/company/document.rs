@@ -81,6 +81,9 @@ pub struct Employee {
     pub mobile: Option<String>,
     /// E-mail address.
     pub email: Option<String>,
+    /// The PBX where the desk phone is registered: routers read it, the engine does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pbx: Option<String>,
     /// True for a hole: the reader refused this entry's shape.
     pub broken: bool,
 }

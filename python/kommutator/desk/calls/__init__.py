@@ -1,0 +1,1 @@
+"""Calls as the ledger has them."""

@@ -1,0 +1,1 @@
+"""Acceptance of what an operator has taken down."""

@@ -1,0 +1,1 @@
+"""Who is at the workplace, and whose line is free."""

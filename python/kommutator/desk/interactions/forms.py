@@ -1,0 +1,28 @@
+"""Contacts as they come in and go out."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from kommutator.crm.interactions import Kind
+from kommutator.desk.forms import Form, Line, Moment, Text, View
+
+
+class Note(Form):
+    """What is noted of a client."""
+
+    topic: Line = Field("", examples=["Встреча"])
+    body: Text = ""
+
+
+class Interaction(View):
+    """One contact with a client."""
+
+    id: int
+    client_id: int
+    kind: Kind
+    call_id: str | None
+    employee: str | None
+    topic: str
+    body: str
+    at: Moment

@@ -1,0 +1,1 @@
+"""Interests: what clients want, and who is responsible."""

@@ -1,0 +1,1 @@
+"""SMS and e-mail on their way out."""

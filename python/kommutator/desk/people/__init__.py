@@ -1,0 +1,1 @@
+"""The company's people, as the active version has them."""

@@ -1,0 +1,91 @@
+/** What the desk tells its pages as it happens (`GET /api/events`), and the orders that a page gives. */
+
+import type { Client, Interaction, Interest } from "./types";
+
+export type Presence = "present" | "away" | "offline";
+export type Line = "idle" | "ringing" | "busy" | "wrap_up" | "unreachable";
+
+/** The two facts of one employee, each with the moment since when it is so (RFC 3339). */
+export interface FloorFact {
+  employee: string;
+  presence?: Presence | null;
+  presence_at?: string | null;
+  line?: Line | null;
+  line_at?: string | null;
+}
+
+export type ConsultationState =
+  | "calling"
+  | "ringing"
+  | "agreed"
+  | "declined"
+  | "busy"
+  | "no_answer"
+  | "unreachable"
+  | "gone";
+
+export interface Consultation {
+  employee: string | null;
+  endpoint: string | null;
+  state: ConsultationState;
+  since: string;
+  /** Whom the operator hears. */
+  with: "client" | "manager";
+}
+
+export type CardState = "offered" | "talking" | "consulting" | "over";
+
+/** A call at this desk, and what is known of who calls. */
+export interface Card {
+  call_id: string;
+  did: string | null;
+  did_name: string | null;
+  caller: string | null;
+  caller_national: string | null;
+  region: string | null;
+  state: CardState;
+  offered_at: string;
+  answered_at: string | null;
+  over_at: string | null;
+  over_by: "client" | "us" | null;
+  held: boolean;
+  matches: Client[];
+  owner: string | null;
+  interests: Interest[];
+  interactions: Interaction[];
+  tags: Record<string, string>;
+  consultation: Consultation | null;
+  draft_id: string | null;
+}
+
+export interface Gone {
+  call_id: string;
+  why: "elsewhere" | "hung_up" | "ended";
+  by?: string | null;
+}
+
+export interface Snapshot {
+  floor: FloorFact[];
+  calls: Card[];
+  missed: number;
+  tasks: number;
+  interests: number;
+  version: number | null;
+}
+
+export type OrderKind =
+  | "answer"
+  | "hang_up"
+  | "hold"
+  | "unhold"
+  | "consult"
+  | "cancel_consult"
+  | "swap"
+  | "complete"
+  | "transfer";
+
+export interface OrderDone {
+  done: boolean;
+  reason?: string | null;
+  card?: Card | null;
+}

@@ -1,0 +1,391 @@
+/** The operator's desk as state: the wizards of her calls, what is live, and what is on its way to the desk process. */
+
+import { api, send } from "../api/client";
+import type { Card, OrderDone, Presence, Snapshot } from "../api/live";
+import { passing, Problem } from "../api/problem";
+import { persistently } from "../api/retry";
+import { uuid } from "../base/id";
+import { t } from "../base/i18n.svelte";
+import { go } from "../base/route.svelte";
+import { session } from "../base/session.svelte";
+import { setClock } from "../base/time.svelte";
+import { tell } from "../base/toasts.svelte";
+import { Drafts } from "./drafts";
+import { acceptEnquiry, draftsAtDesk, errorsOf, loadPeople } from "./enquiry";
+import { reasonText as failure } from "../words/reasons";
+import { listen, type NewInterest, type Passed } from "./events";
+import { people } from "./people.svelte";
+import {
+  blank,
+  kept,
+  opened,
+  restored,
+  step,
+  written,
+  type Command,
+  type Effect,
+  type Fields,
+  type Happened,
+  type Kept,
+  type Wizard,
+} from "./wizard";
+
+/** An order is tried again for so long; after that the operator is told that it did not leave. */
+const ORDER_MS = 6000;
+const ACCEPT_AGAIN_MS = 5000;
+
+class Desk {
+  wizards = $state.raw<Wizard[]>([]);
+  selectedId = $state<string | null>(null);
+  /** Whether events come; `null` until the first have. */
+  connected = $state<boolean | null>(null);
+  lostAt = $state<string | null>(null);
+  missed = $state(0);
+  tasks = $state(0);
+  interests = $state(0);
+  /** Raised when what is on my workplace has changed. */
+  workChanged = $state(0);
+  /** Whether everything typed is at the desk. */
+  saved = $state(true);
+  presence = $state<Presence | null>(null);
+  /** The field that the wizard on the screen is to give the focus; `n` tells one wish from the next. */
+  focus = $state<{ field: keyof Fields; n: number }>({ field: "service_type", n: 0 });
+  /** What a screen reader is told at once. */
+  spoken = $state("");
+
+  readonly selected = $derived(this.wizards.find((each) => each.id === this.selectedId) ?? null);
+  /** Calls that ring here, the oldest first. */
+  readonly offered = $derived(this.wizards.filter((each) => each.phase === "offered"));
+
+  private drafts: Drafts<Kept> | null = null;
+  private stops: (() => void)[] = [];
+
+  /** Begins for whoever is signed in. */
+  async start(): Promise<void> {
+    const user = session.me;
+    if (user === null) return;
+    this.drafts = new Drafts<Kept>(localStorage, String(user.id), draftsAtDesk, () => {
+      this.saved = this.drafts?.saved ?? true;
+    });
+    this.restore(this.drafts.here());
+    void this.load();
+    this.stops.push(
+      listen(
+        {
+          snapshot: (snapshot) => this.snapshot(snapshot),
+          floor: (fact) => {
+            people.fact(fact);
+            if (fact.employee === session.me?.employee && fact.presence) this.presence = fact.presence;
+          },
+          call: (card) => this.card(card),
+          call_gone: (gone) => {
+            const wizard = this.ofCall(gone.call_id);
+            if (wizard) this.act(wizard.id, { kind: "gone", gone });
+          },
+          interest: (interest) => this.interest(interest),
+          missed: ({ count }) => {
+            this.missed = count;
+            this.workChanged += 1;
+          },
+          task: ({ count }) => {
+            this.tasks = count;
+            this.workChanged += 1;
+          },
+          passed_to_me: (passed) => this.passed(passed),
+          version: () => void loadPeople().catch(() => undefined),
+        },
+        (connected) => this.link(connected),
+      ),
+    );
+    const again = setInterval(() => this.all({ kind: "connected" }), ACCEPT_AGAIN_MS);
+    this.stops.push(() => clearInterval(again));
+  }
+
+  /** Ends when the user signs out. */
+  stop(): void {
+    for (const stop of this.stops.splice(0)) stop();
+    this.wizards = [];
+    this.selectedId = null;
+    this.drafts = null;
+    this.connected = null;
+  }
+
+  /** A command of the operator for the wizard on the screen, or for another. */
+  command(command: Command, id: string | null = this.selectedId): void {
+    if (id !== null) this.act(id, { kind: "command", command, order: uuid() });
+  }
+
+  /** Something that happened to a wizard. */
+  act(id: string, happened: Happened): void {
+    const at = this.wizards.findIndex((each) => each.id === id);
+    const before = this.wizards[at];
+    if (before === undefined) return;
+    const departments = people.providing(before.fields.service_type).length > 0 && before.fields.service_type !== "";
+    const { wizard, effects } = step(before, happened, departments);
+    const next = this.keep(before, wizard);
+    this.wizards = this.wizards.with(at, next);
+    if (before.phase === "offered" && next.phase === "talking") this.answered(next);
+    if (before.phase !== next.phase || before.notice !== next.notice) this.speak(next);
+    for (const effect of effects) this.perform(next, effect);
+    if (next.closed !== null) this.close(next);
+  }
+
+  /** Answers the call that rings: the one on the screen, else the one that rings longest. False when none does. */
+  answer(): boolean {
+    const ringing = this.selected?.phase === "offered" ? this.selected : this.offered[0];
+    if (ringing === undefined) return false;
+    this.command({ press: "answer" }, ringing.id);
+    return true;
+  }
+
+  /** Shows a wizard. */
+  select(id: string): void {
+    this.selectedId = id;
+  }
+
+  /** The next or the one before, round and round. */
+  move(by: 1 | -1): void {
+    const at = this.wizards.findIndex((each) => each.id === this.selectedId);
+    const next = this.wizards[(at + by + this.wizards.length) % this.wizards.length];
+    if (next) this.selectedId = next.id;
+  }
+
+  /** A wizard for an enquiry that did not come by a call. */
+  begin(fields: Partial<Fields> = {}): void {
+    const wizard = blank(uuid());
+    this.wizards = [...this.wizards, { ...wizard, fields: { ...wizard.fields, ...fields } }];
+    this.selectedId = wizard.id;
+    this.focus = { field: "phone", n: this.focus.n + 1 };
+  }
+
+  /** Says where I am; on the screen at once. */
+  async present(presence: Presence): Promise<void> {
+    const before = this.presence;
+    this.presence = presence;
+    try {
+      await persistently(() => api.PUT("/api/me/presence", { body: { presence } }), ORDER_MS);
+    } catch (error) {
+      this.presence = before;
+      tell(t("presence.failed", { reason: failure(error) }), "bad");
+    }
+  }
+
+  /** Has the PBX ring my phone, then the number. */
+  async callBack(number: string, of: { missed_id?: string; client_id?: number } = {}): Promise<boolean> {
+    const order = uuid();
+    try {
+      const told = await persistently(
+        () => send<OrderDone>("POST", "/api/call-backs", { order, number, ...of }),
+        ORDER_MS,
+      );
+      if (told.done) tell(t("callback.ringing", { number }), "good");
+      else tell(t("callback.refused", { reason: reasonText(told.reason ?? "") }), "bad");
+      return told.done;
+    } catch (error) {
+      tell(t("callback.refused", { reason: failure(error) }), "bad");
+      return false;
+    }
+  }
+
+  private async load(): Promise<void> {
+    await Promise.all([
+      persistently(() => loadPeople(), Number.POSITIVE_INFINITY),
+      persistently(() => this.drafts!.all(), Number.POSITIVE_INFINITY).then((found) => this.restore(found)),
+    ]).catch((error: unknown) => {
+      if (!(error instanceof Problem && error.status === 401)) tell(failure(error), "bad");
+    });
+  }
+
+  private restore(drafts: { id: string; call_id: string | null; revision: number; content: Kept }[]): void {
+    for (const { id, call_id, revision, content } of drafts) {
+      const mine = this.wizards.find((each) => each.id === id || (call_id !== null && each.callId === call_id));
+      if (mine === undefined) {
+        this.wizards = [...this.wizards, restored(id, call_id, revision, content)];
+        this.selectedId ??= id;
+      } else if (mine.revision < revision) {
+        const again = restored(mine.id, call_id, revision, content);
+        const merged = mine.card === null ? again : step(again, { kind: "card", card: mine.card }, false).wizard;
+        this.wizards = this.wizards.map((each) => (each === mine ? merged : each));
+      }
+    }
+  }
+
+  private snapshot(snapshot: Snapshot & { at?: string }): void {
+    setClock(snapshot.at ?? null);
+    people.facts(snapshot.floor);
+    const mine = snapshot.floor.find((each) => each.employee === session.me?.employee);
+    this.presence = mine?.presence ?? this.presence;
+    this.missed = snapshot.missed;
+    this.tasks = snapshot.tasks;
+    this.interests = snapshot.interests;
+    this.workChanged += 1;
+    const there = new Set(snapshot.calls.map((each) => each.call_id));
+    for (const wizard of this.wizards) {
+      if (wizard.callId !== null && !there.has(wizard.callId) && wizard.card !== null) {
+        this.act(wizard.id, { kind: "gone", gone: { call_id: wizard.callId, why: "ended" } });
+      }
+    }
+    for (const card of snapshot.calls) this.card(card);
+    this.all({ kind: "connected" });
+  }
+
+  private card(card: Card): void {
+    const known = this.ofCall(card.call_id);
+    if (known !== undefined) {
+      this.act(known.id, { kind: "card", card });
+      return;
+    }
+    if (card.state === "over") return;
+    const wizard = opened(card.draft_id ?? `${card.call_id}.${session.me?.id ?? 0}`, card);
+    this.wizards = [...this.wizards, wizard];
+    this.speak(wizard);
+    if (wizard.phase !== "offered") this.answered(wizard);
+    // What rings is shown only where nothing else is: it never takes the place of what she works on.
+    this.selectedId ??= wizard.id;
+  }
+
+  private answered(wizard: Wizard): void {
+    this.selectedId = wizard.id;
+    go("/");
+  }
+
+  private keep(before: Wizard, after: Wizard): Wizard {
+    if (after.closed !== null || after.phase === "offered") return after;
+    const content = kept(after);
+    if (before.phase !== "offered" && JSON.stringify(content) === JSON.stringify(kept(before))) return after;
+    if (after.phase === "none" && !written(after)) return after;
+    const revision = Math.max(after.revision, before.revision + 1);
+    this.drafts?.keep({ id: after.id, call_id: after.callId, revision, content });
+    return { ...after, revision };
+  }
+
+  private perform(wizard: Wizard, effect: Effect): void {
+    switch (effect.do) {
+      case "order":
+        void this.order(wizard, effect);
+        break;
+      case "accept":
+        void this.accept(wizard);
+        break;
+      case "forget_draft":
+        this.drafts?.forget(wizard.id);
+        break;
+      case "focus":
+        if (wizard.id === this.selectedId) this.focus = { field: effect.field, n: this.focus.n + 1 };
+    }
+  }
+
+  private async order(wizard: Wizard, { order, kind, employee }: Extract<Effect, { do: "order" }>): Promise<void> {
+    const path = `/api/calls/${encodeURIComponent(wizard.callId ?? "")}/orders`;
+    const body = employee === null ? { order, kind } : { order, kind, employee };
+    try {
+      const told = await persistently(() => send<OrderDone>("POST", path, body), ORDER_MS);
+      this.act(wizard.id, { kind: "order_done", order, done: told.done, reason: told.reason ?? null });
+      if (told.card) this.act(wizard.id, { kind: "card", card: told.card });
+    } catch (error) {
+      if (passing(error)) this.act(wizard.id, { kind: "order_unsent", order });
+      else this.act(wizard.id, { kind: "order_done", order, done: false, reason: codeOf(error) });
+    }
+  }
+
+  private async accept(wizard: Wizard): Promise<void> {
+    try {
+      await acceptEnquiry(wizard);
+      this.act(wizard.id, { kind: "accepted" });
+    } catch (error) {
+      if (error instanceof Problem && !error.passing && error.status !== 401) {
+        this.act(wizard.id, { kind: "accept_refused", ...errorsOf(error) });
+      } else {
+        this.act(wizard.id, { kind: "accept_unsent" });
+      }
+    }
+  }
+
+  private close(wizard: Wizard): void {
+    const at = this.wizards.findIndex((each) => each.id === wizard.id);
+    this.wizards = this.wizards.toSpliced(at, 1);
+    if (this.selectedId === wizard.id) {
+      const live = this.wizards.find((each) => each.phase === "talking" || each.phase === "consulting");
+      this.selectedId = (live ?? this.wizards[0])?.id ?? null;
+    }
+    const manager = people.name(wizard.fields.manager) || people.departmentName(wizard.fields.department);
+    if (wizard.closed === "accepted") tell(t("closed.accepted", { manager }), "good");
+    if (wizard.closed === "passed") {
+      const to = wizard.card?.consultation?.employee ?? wizard.fields.manager;
+      tell(t("closed.passed", { manager: people.name(to) }), "good");
+    }
+  }
+
+  private interest(interest: NewInterest): void {
+    this.interests += 1;
+    this.workChanged += 1;
+    const text = t("work.new_interest", { title: interest.title });
+    tell(text, "news", `/work?interest=${interest.id}`);
+    this.spoken = text;
+  }
+
+  /** The call is mine now, with what the operator had typed. */
+  private passed({ card, draft }: Passed): void {
+    this.card(card);
+    const wizard = this.ofCall(card.call_id);
+    const typed = (draft as Partial<Kept> | null)?.fields;
+    if (wizard === undefined || typed === undefined) return;
+    for (const [field, value] of Object.entries(typed) as [keyof Fields, string][]) {
+      if (value !== "" && !wizard.touched.includes(field)) this.act(wizard.id, { kind: "typed", field, value });
+    }
+  }
+
+  private link(connected: boolean): void {
+    if (!connected && this.connected !== false) this.lostAt = new Date().toISOString();
+    this.connected = connected;
+    if (connected) this.all({ kind: "connected" });
+  }
+
+  private all(happened: Happened): void {
+    for (const wizard of this.wizards) this.act(wizard.id, happened);
+  }
+
+  private speak(wizard: Wizard): void {
+    const number = wizard.card?.caller_national ?? wizard.fields.phone;
+    if (wizard.phase === "offered") this.spoken = t("spoken.offered", { number });
+    else if (wizard.notice) this.spoken = noticeText(wizard);
+    else if (wizard.phase === "talking") this.spoken = t("spoken.talking", { number });
+  }
+
+  private ofCall(call: string): Wizard | undefined {
+    return this.wizards.find((each) => each.callId === call);
+  }
+}
+
+/** What the wizard's notice says. */
+export function noticeText(wizard: Wizard): string {
+  const notice = wizard.notice;
+  if (notice === null) return "";
+  const reason = notice.code === "order_refused" || notice.code === "accept_refused" ? reasonText(notice.about) : "";
+  return t(`notice.${notice.code}`, { who: people.name(notice.about), reason });
+}
+
+const REASONS = [
+  "wrong_state",
+  "not_yours",
+  "unknown_call",
+  "claimed",
+  "busy",
+  "unreachable",
+  "no_endpoint",
+  "late",
+  "failed",
+  "router_away",
+] as const;
+
+/** A reason of the router or of the desk in words; one that is new here is shown as it is. */
+export function reasonText(code: string): string {
+  const known = REASONS.find((each) => each === code);
+  return known === undefined ? code : t(`reason.${known}`);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Problem ? error.detail || error.code : String(error);
+}
+
+export const desk = new Desk();

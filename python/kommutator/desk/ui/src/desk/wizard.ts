@@ -1,0 +1,511 @@
+/**
+ * The wizard's logic: what the operator sees of one call, and what follows from what she, her phone and the desk do.
+ *
+ * A pure function: `step(wizard, happened)` gives the next wizard and the effects to perform. It reads no clock, makes
+ * no id and touches no network, so that the table of states can be tested row by row. The phone and the buttons come
+ * in by different events and lead to the same states: a button only gives an order, the card says what became of it.
+ */
+
+import type { Card, Consultation, Gone, OrderKind } from "../api/live";
+import type { Interest } from "../api/types";
+
+export interface Fields {
+  phone: string;
+  service_type: string;
+  topic: string;
+  to_do: string;
+  name: string;
+  company: string;
+  email: string;
+  manager: string;
+  /** Chosen in the picker when a department and nobody in it is meant. */
+  department: string;
+  notes: string;
+}
+
+/** The client: a new one, one of those found, or not yet decided because several were found. */
+export type Chosen = "new" | "undecided" | number;
+
+/** Where the call is, as desk.md draws it. `none`: the wizard was opened without a call. */
+export type Phase = "none" | "offered" | "talking" | "consulting" | "over";
+
+/** How the call ended: the client hung up, we did, it was passed on, or somebody else took it. */
+export type Ending = "client" | "us" | "passed" | "elsewhere";
+
+export type Acceptance = "idle" | "sending" | "waiting";
+
+export interface Pending {
+  order: string;
+  kind: OrderKind;
+  employee: string | null;
+}
+
+export type NoticeCode =
+  | "declined"
+  | "busy"
+  | "no_answer"
+  | "unreachable"
+  | "gone"
+  | "client_gone"
+  | "order_refused"
+  | "order_unsent"
+  | "accept_unsent"
+  | "accept_refused"
+  | "accept_conflict";
+
+export interface Notice {
+  code: NoticeCode;
+  /** The employee or the reason that the text names. */
+  about: string;
+}
+
+export type FieldError = "needed" | "bad" | "undecided";
+
+export interface Wizard {
+  /** The draft's id, and the enquiry's idempotency key. */
+  readonly id: string;
+  readonly callId: string | null;
+  readonly card: Card | null;
+  readonly phase: Phase;
+  readonly ending: Ending | null;
+  readonly fields: Fields;
+  readonly chosen: Chosen;
+  /** The interest that this call continues. */
+  readonly continues: number | null;
+  /** Which fields the operator has touched: what is found later never writes over them. */
+  readonly touched: readonly (keyof Fields)[];
+  /** Counts what was typed; a late write of the draft never covers a newer one. */
+  readonly revision: number;
+  /** «Принять обращение?» is asked. */
+  readonly asking: boolean;
+  readonly pending: Pending | null;
+  readonly acceptance: Acceptance;
+  readonly errors: Readonly<Partial<Record<keyof Fields | "client", FieldError>>>;
+  readonly notice: Notice | null;
+  /** Why it is closed; null while it is open. */
+  readonly closed: "accepted" | "passed" | "discarded" | "elsewhere" | null;
+}
+
+/** What a button or a key means; whether it can be used now is for `commands` to say. */
+export type Command =
+  | { press: "answer" | "hang_up" | "hold" | "back" | "swap" | "accept" | "yes" | "cancel" | "discard" | "dismiss" }
+  | { press: "consult" | "transfer"; employee: string };
+
+export type Happened =
+  | { kind: "card"; card: Card }
+  | { kind: "gone"; gone: Gone }
+  | { kind: "typed"; field: keyof Fields; value: string }
+  | { kind: "assigned"; manager: string; department: string }
+  | { kind: "chosen"; client: Chosen; card?: { name: string; company: string; email: string; owner: string | null } }
+  | { kind: "continued"; interest: Interest | null }
+  | { kind: "command"; command: Command; order: string }
+  | { kind: "order_done"; order: string; done: boolean; reason: string | null }
+  | { kind: "order_unsent"; order: string }
+  | { kind: "accepted" }
+  | { kind: "accept_refused"; errors: Partial<Record<keyof Fields | "client", FieldError>>; reason: string }
+  | { kind: "accept_unsent" }
+  | { kind: "connected" };
+
+export type Effect =
+  | { do: "order"; order: string; kind: OrderKind; employee: string | null }
+  | { do: "accept" }
+  | { do: "forget_draft" }
+  | { do: "focus"; field: keyof Fields };
+
+export interface Step {
+  wizard: Wizard;
+  effects: Effect[];
+}
+
+export const NO_FIELDS: Fields = {
+  phone: "",
+  service_type: "",
+  topic: "",
+  to_do: "",
+  name: "",
+  company: "",
+  email: "",
+  manager: "",
+  department: "",
+  notes: "",
+};
+
+/** A wizard for a call as it comes to this desk. */
+export function opened(id: string, card: Card): Wizard {
+  return withCard({ ...blank(id), callId: card.call_id }, card);
+}
+
+/** A wizard without a call: an enquiry that came another way. */
+export function blank(id: string): Wizard {
+  return {
+    id,
+    callId: null,
+    card: null,
+    phase: "none",
+    ending: null,
+    fields: NO_FIELDS,
+    chosen: "new",
+    continues: null,
+    touched: [],
+    revision: 0,
+    asking: false,
+    pending: null,
+    acceptance: "idle",
+    errors: {},
+    notice: null,
+    closed: null,
+  };
+}
+
+/** What of a wizard is kept as its draft. */
+export interface Kept {
+  fields: Fields;
+  chosen: Chosen;
+  continues: number | null;
+  touched: (keyof Fields)[];
+  asking: boolean;
+  ending: Ending | null;
+  /** She has accepted, and the desk does not know it yet. */
+  accepting: boolean;
+}
+
+/** The draft of a wizard. */
+export function kept(wizard: Wizard): Kept {
+  const { fields, chosen, continues, touched, asking, ending } = wizard;
+  return {
+    fields: { ...fields },
+    chosen,
+    continues,
+    touched: [...touched],
+    asking,
+    ending,
+    accepting: wizard.acceptance !== "idle",
+  };
+}
+
+/** A wizard as it was before a reload; what the call is doing now comes by its card. */
+export function restored(id: string, callId: string | null, revision: number, draft: Kept): Wizard {
+  return {
+    ...blank(id),
+    callId,
+    revision,
+    fields: { ...NO_FIELDS, ...draft.fields },
+    chosen: draft.chosen,
+    continues: draft.continues,
+    touched: draft.touched,
+    asking: draft.asking,
+    ending: draft.ending ?? (callId === null ? null : "us"),
+    phase: callId === null ? "none" : "over",
+    acceptance: draft.accepting ? "waiting" : "idle",
+    notice: draft.accepting ? { code: "accept_unsent", about: "" } : null,
+  };
+}
+
+/** Which commands can be used now; `hang_up` completes the transfer when `completes`. */
+export function commands(wizard: Wizard) {
+  const free = wizard.pending === null && wizard.closed === null;
+  const { phase } = wizard;
+  const asked = consulting(wizard);
+  const live = phase === "talking" || phase === "consulting";
+  return {
+    answer: free && phase === "offered",
+    hang_up: free && live,
+    completes: phase === "consulting" && asked?.state === "agreed",
+    hold: free && phase === "talking",
+    consult: free && phase === "talking",
+    back: free && phase === "consulting",
+    swap: free && phase === "consulting" && asked?.state === "agreed",
+    accept: phase !== "offered" && wizard.acceptance !== "sending" && wizard.closed === null,
+    discard: phase !== "offered" && !live && wizard.closed === null && wizard.acceptance !== "sending",
+  };
+}
+
+/** The consultation that is going on. */
+export function consulting(wizard: Wizard): Consultation | null {
+  return wizard.phase === "consulting" ? (wizard.card?.consultation ?? null) : null;
+}
+
+/** Whether anything was entered that would be missed. */
+export function written(wizard: Wizard): boolean {
+  return wizard.touched.length > 0 || wizard.continues !== null;
+}
+
+/** What prevents the acceptance of what is entered. `departments`: whether the service type has any. */
+export function faults(wizard: Wizard, departments: boolean): Partial<Record<keyof Fields | "client", FieldError>> {
+  const { fields, chosen, continues } = wizard;
+  const found: Partial<Record<keyof Fields | "client", FieldError>> = {};
+  if (chosen === "undecided") found.client = "undecided";
+  if (chosen === "new" || chosen === "undecided") {
+    const digits = fields.phone.replace(/\D/g, "").length;
+    if (digits === 0) found.phone = "needed";
+    else if (digits < 7 || digits > 15) found.phone = "bad";
+  }
+  if (fields.topic.trim() === "" && fields.to_do.trim() === "" && continues === null) found.topic = "needed";
+  if (fields.email.trim() !== "" && !/^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/.test(fields.email.trim())) found.email = "bad";
+  if (fields.manager === "" && fields.department === "" && !departments) found.manager = "needed";
+  return found;
+}
+
+const ORDER_OF_FIELDS: readonly (keyof Fields)[] = [
+  "phone",
+  "service_type",
+  "topic",
+  "to_do",
+  "name",
+  "company",
+  "email",
+  "manager",
+  "notes",
+];
+
+/** The next state. `departments`: whether the chosen service type has a department, by whose rule somebody is found. */
+export function step(wizard: Wizard, happened: Happened, departments: boolean): Step {
+  switch (happened.kind) {
+    case "card":
+      return arrived(wizard, happened.card);
+    case "gone":
+      return gone(wizard, happened.gone);
+    case "typed":
+      return just(typed(wizard, { [happened.field]: happened.value }, [happened.field]));
+    case "assigned":
+      return just(
+        typed(wizard, { manager: happened.manager, department: happened.department }, ["manager", "department"]),
+      );
+    case "chosen":
+      return just(chose(wizard, happened.client, happened.card));
+    case "continued":
+      return just(continued(wizard, happened.interest));
+    case "command":
+      return commanded(wizard, happened.command, happened.order, departments);
+    case "order_done":
+      if (wizard.pending?.order !== happened.order) return just(wizard);
+      if (happened.done) return confirmed(wizard, wizard.pending);
+      return just({
+        ...wizard,
+        pending: null,
+        asking: wizard.pending.kind === "hang_up" ? false : wizard.asking,
+        notice: { code: "order_refused", about: happened.reason ?? "" },
+      });
+    case "order_unsent":
+      if (wizard.pending?.order !== happened.order) return just(wizard);
+      return just({ ...wizard, pending: null, notice: { code: "order_unsent", about: "" } });
+    case "accepted":
+      return { wizard: { ...wizard, acceptance: "idle", closed: "accepted" }, effects: [{ do: "forget_draft" }] };
+    case "accept_refused":
+      return refused(wizard, happened.errors, happened.reason);
+    case "accept_unsent":
+      return just({ ...wizard, acceptance: "waiting", notice: { code: "accept_unsent", about: "" } });
+    case "connected":
+      if (wizard.acceptance !== "waiting") return just(wizard);
+      return { wizard: { ...wizard, acceptance: "sending" }, effects: [{ do: "accept" }] };
+  }
+}
+
+function just(wizard: Wizard): Step {
+  return { wizard, effects: [] };
+}
+
+const FAILED: readonly string[] = ["declined", "busy", "no_answer", "unreachable", "gone"];
+
+function arrived(wizard: Wizard, card: Card): Step {
+  const before = wizard.phase;
+  let next = withCard(wizard, card);
+  const effects: Effect[] = [];
+  const consultation = card.consultation;
+  const news = consultation?.state !== wizard.card?.consultation?.state || before === "none";
+  if (next.phase === "over" && before !== "over") {
+    next = { ...next, pending: null };
+    const agreed = wizard.card?.consultation?.state === "agreed" || consultation?.state === "agreed";
+    if (card.over_by === "client") {
+      next = { ...next, ending: "client", notice: { code: "client_gone", about: "" } };
+    } else if (agreed && card.over_by === "us" && before === "consulting") {
+      return passed(next);
+    } else {
+      next = { ...next, ending: "us", asking: next.acceptance === "idle" };
+    }
+  } else if (consultation !== null && FAILED.includes(consultation.state) && news) {
+    const about = consultation.employee ?? consultation.endpoint ?? "";
+    next = { ...next, notice: { code: consultation.state as NoticeCode, about } };
+  } else if (next.phase === "talking" && before === "offered") {
+    effects.push({ do: "focus", field: "service_type" });
+  } else if (next.phase === "consulting" && before === "talking") {
+    next = { ...next, notice: null };
+  }
+  return { wizard: next, effects };
+}
+
+/** The card's facts; what the operator has touched stays as she left it. */
+function withCard(wizard: Wizard, card: Card): Wizard {
+  const untouched = (field: keyof Fields) => !wizard.touched.includes(field);
+  const first = wizard.card === null;
+  let chosen = wizard.chosen;
+  const only = card.matches.length === 1 ? card.matches[0] : undefined;
+  const decided = wizard.touched.length > 0 || wizard.continues !== null;
+  if (first && !decided) chosen = card.matches.length === 0 ? "new" : (only?.id ?? "undecided");
+  let fields = wizard.fields;
+  if (untouched("phone") && fields.phone === "") fields = { ...fields, phone: card.caller ?? "" };
+  if (first && only !== undefined && chosen === only.id) fields = ofClient(wizard, fields, only);
+  const phase = phaseOf(card);
+  const ended = phase === "over";
+  const asking = wizard.asking && (ended || !first);
+  return { ...wizard, card, phase, chosen, fields, asking, ending: ended ? wizard.ending : null };
+}
+
+function phaseOf(card: Card): Phase {
+  if (card.state !== "consulting") return card.state;
+  const state = card.consultation?.state;
+  return state === "calling" || state === "ringing" || state === "agreed" ? "consulting" : "talking";
+}
+
+function ofClient(
+  wizard: Wizard,
+  fields: Fields,
+  client: { name: string; organisation: string; email: string; owner: string | null },
+): Fields {
+  const keep = (field: keyof Fields, value: string) => (wizard.touched.includes(field) ? fields[field] : value);
+  return {
+    ...fields,
+    name: keep("name", client.name),
+    company: keep("company", client.organisation),
+    email: keep("email", client.email),
+    manager: keep("manager", client.owner ?? ""),
+  };
+}
+
+function gone(wizard: Wizard, what: Gone): Step {
+  if (wizard.phase === "offered") {
+    return { wizard: { ...wizard, phase: "over", ending: "elsewhere", closed: "elsewhere" }, effects: forgotten(wizard) };
+  }
+  if (wizard.phase === "over" || wizard.closed !== null) return just(wizard);
+  if (what.why === "elsewhere") return passed({ ...wizard, phase: "over" });
+  const ending: Ending = what.why === "hung_up" ? "client" : "us";
+  const notice: Notice | null = ending === "client" ? { code: "client_gone", about: "" } : wizard.notice;
+  return just({ ...wizard, phase: "over", ending, pending: null, notice });
+}
+
+/** The call is the manager's: the wizard closes, and nothing is registered. */
+function passed(wizard: Wizard): Step {
+  return {
+    wizard: { ...wizard, phase: "over", ending: "passed", asking: false, pending: null, closed: "passed" },
+    effects: [{ do: "forget_draft" }],
+  };
+}
+
+function forgotten(wizard: Wizard): Effect[] {
+  return wizard.revision > 0 ? [{ do: "forget_draft" }] : [];
+}
+
+function typed(wizard: Wizard, values: Partial<Fields>, names: (keyof Fields)[]): Wizard {
+  const errors = { ...wizard.errors };
+  for (const name of names) delete errors[name];
+  return {
+    ...wizard,
+    fields: { ...wizard.fields, ...values },
+    touched: [...new Set([...wizard.touched, ...names])],
+    revision: wizard.revision + 1,
+    errors,
+  };
+}
+
+function chose(
+  wizard: Wizard,
+  client: Chosen,
+  card?: { name: string; company: string; email: string; owner: string | null },
+): Wizard {
+  const errors = { ...wizard.errors };
+  delete errors.client;
+  const fields =
+    card === undefined
+      ? wizard.fields
+      : ofClient(wizard, wizard.fields, { ...card, organisation: card.company });
+  return { ...wizard, chosen: client, continues: null, fields, errors, revision: wizard.revision + 1 };
+}
+
+function continued(wizard: Wizard, interest: Interest | null): Wizard {
+  if (interest === null) return { ...wizard, continues: null, revision: wizard.revision + 1 };
+  const keep = (field: keyof Fields, value: string) =>
+    wizard.touched.includes(field) ? wizard.fields[field] : value;
+  const fields = {
+    ...wizard.fields,
+    service_type: keep("service_type", interest.service_type ?? ""),
+    topic: keep("topic", interest.topic),
+    manager: keep("manager", interest.assignee ?? ""),
+  };
+  return { ...wizard, chosen: interest.client_id, continues: interest.id, fields, revision: wizard.revision + 1 };
+}
+
+function commanded(wizard: Wizard, command: Command, order: string, departments: boolean): Step {
+  const can = commands(wizard);
+  const give = (kind: OrderKind, employee: string | null = null, change: Partial<Wizard> = {}): Step => ({
+    wizard: { ...wizard, notice: null, ...change, pending: { order, kind, employee } },
+    effects: [{ do: "order", order, kind, employee }],
+  });
+  switch (command.press) {
+    case "answer":
+      return can.answer ? give("answer") : just(wizard);
+    case "hold":
+      return can.hold ? give(wizard.card?.held ? "unhold" : "hold") : just(wizard);
+    case "consult":
+      return can.consult ? give("consult", command.employee, manager(wizard, command.employee)) : just(wizard);
+    case "transfer":
+      return can.consult ? give("transfer", command.employee, manager(wizard, command.employee)) : just(wizard);
+    case "back":
+      return can.back ? give("cancel_consult") : just(wizard);
+    case "swap":
+      return can.swap ? give("swap") : just(wizard);
+    case "hang_up":
+      if (!can.hang_up) return just(wizard);
+      return can.completes ? give("complete") : give("hang_up", null, { asking: true });
+    case "cancel":
+      return just({ ...wizard, asking: false });
+    case "yes":
+      return wizard.asking ? accepting({ ...wizard, asking: false }, departments) : just(wizard);
+    case "accept":
+      return can.accept ? accepting(wizard, departments) : just(wizard);
+    case "discard":
+      if (!can.discard) return just(wizard);
+      return { wizard: { ...wizard, asking: false, closed: "discarded" }, effects: [{ do: "forget_draft" }] };
+    case "dismiss":
+      return just({ ...wizard, notice: null });
+  }
+}
+
+/** The manager asked is also the one responsible, unless she has named another herself. */
+function manager(wizard: Wizard, employee: string): Partial<Wizard> {
+  return typed(wizard, { manager: employee, department: "" }, ["manager"]);
+}
+
+/** Accept pressed twice is one acceptance: the second finds it under way. */
+function accepting(wizard: Wizard, departments: boolean): Step {
+  if (wizard.acceptance === "sending" || wizard.closed !== null) return just(wizard);
+  const errors = faults(wizard, departments);
+  if (Object.keys(errors).length > 0) {
+    const first = ORDER_OF_FIELDS.find((field) => errors[field] !== undefined);
+    return { wizard: { ...wizard, errors }, effects: first === undefined ? [] : [{ do: "focus", field: first }] };
+  }
+  return {
+    wizard: { ...wizard, errors: {}, notice: null, acceptance: "sending", revision: wizard.revision + 1 },
+    effects: [{ do: "accept" }],
+  };
+}
+
+function refused(
+  wizard: Wizard,
+  errors: Partial<Record<keyof Fields | "client", FieldError>>,
+  reason: string,
+): Step {
+  const first = ORDER_OF_FIELDS.find((field) => errors[field] !== undefined);
+  return {
+    wizard: { ...wizard, acceptance: "idle", errors, notice: { code: "accept_refused", about: reason } },
+    effects: first === undefined ? [] : [{ do: "focus", field: first }],
+  };
+}
+
+/** An order that was carried out, told before the card that shows it. */
+function confirmed(wizard: Wizard, done: Pending): Step {
+  const next = { ...wizard, pending: null };
+  if (done.kind === "complete" || done.kind === "transfer") {
+    return done.kind === "complete" ? passed(next) : just(next);
+  }
+  return just(next);
+}

@@ -1,0 +1,174 @@
+"""Routers in processes of their own: one group at two PBXs, recordings on their way, callers known from their last call."""
+
+from __future__ import annotations
+
+import io
+import random
+import wave
+from collections.abc import Callable
+from itertools import combinations
+
+import pytest
+import trio
+
+from kommutator.exchange.nats.lookups import DeskLookups
+from kommutator.exchange.nats.recordings import DeskRecordings
+from kommutator.pbx.simulated.behaviour import CallerAct, PhoneAct
+from kommutator.pbx.simulated.codec import Happened, Place
+from kommutator.pbx.simulated.control import PbxControl
+
+from .house import COMPANY, DID, House
+
+pytestmark = [pytest.mark.trio, pytest.mark.services]
+MESSAGE = (CallerAct("record", speak=1.2, end="hash"),)
+TWO_HOMES = COMPANY.replace("endpoint: PJSIP/102", "endpoint: PJSIP/102, pbx: east")
+
+
+class Watched:
+    """When each phone rang or was held, and by which call, as the PBXs saw it: `since, until, endpoint, call`."""
+
+    def __init__(self) -> None:
+        self.legs: list[tuple[int, int, str, str]] = []
+        self._open: dict[tuple[str, str, str], int] = {}
+
+    async def watch(self, pbx: str, hand: PbxControl) -> None:
+        while True:
+            told = await hand.told()
+            if isinstance(told, Happened) and told.endpoint is not None:
+                key = (pbx, told.call_id, told.endpoint)
+                if told.what == "rings":
+                    self._open[key] = told.at_ms
+                elif told.what not in ("answers", "answered") and key in self._open:
+                    self.legs.append((self._open.pop(key), told.at_ms, told.endpoint, told.call_id))
+
+    def overlapping(self) -> list[object]:
+        """Legs of two calls at one phone at once."""
+        return [
+            (one, other)
+            for one, other in combinations(self.legs, 2)
+            if one[2] == other[2] and one[3] != other[3] and one[0] < other[1] and other[0] < one[1]
+        ]
+
+
+async def test_one_group_at_two_pbxs_is_never_rung_twice_also_while_the_exchange_is_cut(
+    build: Callable[..., House],
+) -> None:
+    house = build("west", "east")
+    chance, placed = random.Random(3), 0
+    house.nats.start()
+    for process in (*house.pbxs.values(), *house.routers.values()):
+        process.start()
+    west, east = house.routers["west"], house.routers["east"]
+
+    def rung(phone: str, pbx: str) -> int:
+        return sum(1 for leg in watched.legs if leg[2] == phone and leg[3].startswith(pbx))
+
+    async def callers(count: int) -> None:
+        nonlocal placed
+        for _ in range(count):
+            pbx, hand = chance.choice(list(hands.items()))
+            await hand.place(Place(DID, "+79161230099", f"{pbx}-{placed}", MESSAGE))
+            placed += 1
+            await trio.sleep(chance.uniform(0.0, 0.3))
+
+    async with house.desk() as desk, house.hand("west") as at_west, house.hand("east") as at_east:
+        hands = {"west": at_west, "east": at_east}
+        watched = Watched()
+        await desk.start()
+        await desk.activate(house.version("v1", TWO_HOMES))
+        for name, hand in hands.items():
+            await house.routers[name].ready()
+            for phone in ("PJSIP/101", "PJSIP/102"):
+                acts = [PhoneAct("answer", 0.1, 0.3), PhoneAct("decline", 0.1), PhoneAct("answer", 0.3, 0.2)] * 60
+                await hand.behave(phone, acts)
+        async with trio.open_nursery() as nursery:
+            for name, hand in hands.items():
+                await hand.watch()
+                nursery.start_soon(watched.watch, name, hand)
+            await west.says("line", employee="boris", line="idle")
+            await east.says("line", employee="anna", line="idle")
+            await callers(20)
+            await west.until(lambda: rung("PJSIP/102", "west") and rung("PJSIP/101", "east"))
+
+            await trio.to_thread.run_sync(house.nats.kill)
+            await west.says("line", employee="boris", line="unreachable")
+            await east.says("line", employee="anna", line="unreachable")
+            foreign = rung("PJSIP/102", "west"), rung("PJSIP/101", "east")
+            own = rung("PJSIP/101", "west"), rung("PJSIP/102", "east")
+            await callers(12)
+            await west.until(lambda: rung("PJSIP/101", "west") > own[0] and rung("PJSIP/102", "east") > own[1])
+            assert (rung("PJSIP/102", "west"), rung("PJSIP/101", "east")) == foreign, "another PBX's phone was rung"
+
+            await trio.to_thread.run_sync(house.nats.start)
+            await callers(12)
+            await west.until(lambda: len(west.ledger()) + len(east.ledger()) == placed)
+            nursery.cancel_scope.cancel()
+        assert west.figure("kommutator_claims_refused_total") + east.figure("kommutator_claims_refused_total") > 0
+    assert watched.overlapping() == []
+    assert {line["disposition"] for router in (west, east) for line in router.ledger().values()} <= {
+        "answered",
+        "voicemail",
+    }
+
+
+async def test_a_message_reaches_the_desk_with_its_sound(build: Callable[..., House]) -> None:
+    house = build("west")
+    router = house.routers["west"]
+    house.nats.start()
+    house.pbxs["west"].start()
+    router.start()
+    kept: dict[str, bytes] = {}
+    async with house.desk() as desk, house.hand("west") as hand:
+
+        async def take(name: str) -> None:
+            content = await recordings.get(name)
+            assert content is not None
+            kept[name] = content
+            await recordings.done(name)
+
+        recordings = DeskRecordings(desk.desk.exchange, take)
+        await desk.start()
+        await desk.activate(house.version("v1"))
+        await router.ready()
+        for phone in ("PJSIP/101", "PJSIP/102"):
+            await hand.behave(phone, [PhoneAct("busy")])
+        await hand.place(Place(DID, "+79161230099", "call-1", MESSAGE))
+        line = await router.ended("call-1")
+        message = next(effect for effect in line["effects"] if effect["type"] == "voicemail")
+        assert router.figure('kommutator_effects_total{type="voicemail"}') == 1
+        await router.until(lambda: message["recording"] in kept)
+    with wave.open(io.BytesIO(kept[message["recording"]])) as sound:
+        assert sound.getnframes() / sound.getframerate() == pytest.approx(message["seconds"], abs=1.0)
+
+
+KNOWN = COMPANY.replace("start: team", "start: known").replace(
+    "nodes:",
+    "nodes:\n      known:   {kind: history, timeout_ms: 1500, exits: {first: team, repeat: mailbox}}",
+)
+
+
+async def test_who_has_called_is_known_without_asking_again(build: Callable[..., House]) -> None:
+    house = build("west")
+    router = house.routers["west"]
+    house.nats.start()
+    house.pbxs["west"].start()
+    router.start()
+
+    class Memory:
+        async def owner_of(self, number: str) -> str | None:
+            return None
+
+        async def called_before(self, number: str, days: int | None) -> bool:
+            return False
+
+    async with house.desk() as desk, house.hand("west") as hand:
+        DeskLookups(desk.desk.exchange, Memory())
+        await desk.start()
+        await desk.activate(house.version("v1", KNOWN))
+        await router.ready()
+        await hand.behave("PJSIP/101", [PhoneAct("answer", 0.05, 0.05)])
+        await hand.place(Place(DID, "89161230099", "first", MESSAGE))
+        assert (await router.ended("first"))["disposition"] == "answered"
+        await hand.place(Place(DID, "+7 916 123-00-99", "second", MESSAGE))
+        assert (await router.ended("second"))["disposition"] == "voicemail"
+        assert router.figure('kommutator_lookups_total{outcome="never_called",question="history"}') == 1
