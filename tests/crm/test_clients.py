@@ -76,6 +76,15 @@ async def test_parts_of_numbers_are_found_by_beginning_and_ending(db: Database) 
         assert await ids(tx, "5550") == []
 
 
+async def test_many_numbers_that_begin_so_do_not_hide_the_one_that_ends_so(db: Database) -> None:
+    async with db.transaction() as tx:
+        for n in range(25):
+            await clients.create(tx, Draft(numbers=(f"+74951234{n:03}",)), NOW)
+        one = await clients.create(tx, Draft(numbers=("+79164951234",)), NOW)
+        found = await ids(tx, "495-12-34")
+        assert one.id in found and len(found) == 20
+
+
 @pytest.mark.parametrize("typed", ["ёлк", "ЕЛКИН", "петр елк", "елкин пётр", "ель", "ооо пет", "p@el.test"])
 async def test_names_are_found_by_the_beginnings_of_their_words(db: Database, typed: str) -> None:
     async with db.transaction() as tx:

@@ -292,9 +292,11 @@ async def test_a_gateway_tells_of_a_delivery_by_http(db: Database, dsn: str, con
     async with httpx.AsyncClient(trust_env=False) as client:
         good = {"token": "t0ken", "msg": "gw-n1", "status": "D"}
         assert (await client.get(url, params={**good, "token": "guess"})).status_code == 403
-        assert (await client.get(url, params=good)).status_code == 204
-        assert (await client.post(url, data={**good, "msg": "gw-n2"})).status_code == 204
-        assert (await client.post(url, data={**good, "msg": "gw-n3", "status": "U"})).status_code == 204
+        assert (await client.get(url, params=good)).status_code == 200
+        assert (await client.post(url, data={**good, "msg": "gw-n2"})).status_code == 200
+        assert (await client.post(url, json={**good, "msg": "gw-n3", "status": "U"})).status_code == 200
+        assert (await client.post(url, json=["not", "a", "receipt"])).status_code == 403
+        assert (await client.post(url, content=b"{", headers={"Content-Type": "application/json"})).status_code == 400
     async with db.transaction() as tx:
         states = [(await outbox.get(tx, id)).state for id in ("n1", "n2", "n3")]
     assert states == ["delivered", "delivered", "undelivered"]

@@ -256,7 +256,7 @@ def test_swap_and_back(stage: Stage, olga: Page) -> None:
 
 def test_a_refused_order_is_said_and_the_call_stays(stage: Stage, olga: Page) -> None:
     talks(stage, olga)
-    stage.live.refuse = "late"
+    stage.live.refuse = "too_late"
     olga.keyboard.press("F9")
     expect(olga.get_by_text("АТС не ответила вовремя").first).to_be_visible()
     expect(olga.get_by_role("alertdialog")).to_have_count(0)
@@ -374,7 +374,16 @@ def test_a_transferred_call_brings_what_the_operator_had_typed(stage: Stage, con
     call = stage.run(stage.live.ring(NEW))
     stage.do(lambda live: live.answered(call))
     expect(page.get_by_label("Тип услуги")).to_be_focused()
-    told = {"call_id": call, "card": stage.live.calls[call], "draft": {"fields": {"topic": "Котёл", "name": "Иван"}}}
+    told = {
+        "call_id": call,
+        "card": stage.live.calls[call],
+        "draft": {
+            "id": "d",
+            "call_id": call,
+            "revision": 2,
+            "fields": {"topic": "Котёл", "name": "Иван", "_chosen": "new"},
+        },
+    }
     stage.do(lambda live: live.tell("passed_to_me", told))
     expect(page.get_by_label("Тема")).to_have_value("Котёл")
     expect(page.get_by_label("Имя", exact=True)).to_have_value("Иван")

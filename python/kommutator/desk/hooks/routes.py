@@ -14,13 +14,13 @@ feature = Feature("hooks", "What gateways tell of messages, with a token of thei
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@feature.get("/hooks/sms", also=(403, 404))
+@feature.get("/hooks/sms", statuses=(200,), also=(403, 404))
 async def hear_sms_receipt(asked: Asked) -> None:
-    """Takes a delivery receipt from the query."""
+    """Takes a delivery receipt from the query. 200, for some gateways take no other status for well."""
     await _heard(asked, request.args.to_dict())
 
 
-@feature.post("/hooks/sms", also=(400, 403, 404, 408, 413))
+@feature.post("/hooks/sms", statuses=(200,), also=(400, 403, 404, 408, 413))
 async def take_sms_receipt(asked: Asked) -> None:
     """Takes a delivery receipt from the query, and a form or a flat JSON object."""
     told = {**request.args.to_dict(), **(await request.form).to_dict()}
