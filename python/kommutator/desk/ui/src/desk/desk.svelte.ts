@@ -141,6 +141,7 @@ class Desk {
     this.wizards = this.wizards.with(at, next);
     if (before.phase === "offered" && next.phase === "talking") this.answered(next);
     if (before.phase !== next.phase || before.notice !== next.notice) this.speak(next);
+    if (next.accepted && !before.accepted) this.thank(next);
     for (const effect of effects) this.perform(next, effect);
     if (next.closed !== null) this.close(next);
   }
@@ -266,7 +267,9 @@ class Desk {
       return;
     }
     if (card.state === "over") return;
-    const wizard = opened(card.draft_id ?? `${card.call_id}.${session.me?.id ?? 0}`, card);
+    // One call is one wizard in all tabs; after that is closed, another enquiry of the same call has a key of its own.
+    const usual = card.draft_id ?? `${card.call_id}.${session.me?.id ?? 0}`;
+    const wizard = opened(this.drafts?.closed(usual) ? uuid() : usual, card);
     this.wizards = [...this.wizards, wizard];
     this.speak(wizard);
     if (wizard.phase !== "offered") this.answered(wizard);
@@ -280,7 +283,7 @@ class Desk {
   }
 
   private keep(before: Wizard, after: Wizard): Wizard {
-    if (after.closed !== null || after.phase === "offered") return after;
+    if (after.closed !== null || after.accepted || after.phase === "offered") return after;
     const content = kept(after);
     if (before.phase !== "offered" && JSON.stringify(content) === JSON.stringify(kept(before))) return after;
     if (after.phase === "none" && !written(after)) return after;
@@ -331,6 +334,13 @@ class Desk {
     }
   }
 
+  private thank({ fields }: Wizard): void {
+    const manager =
+      people.name(fields.manager) ||
+      people.departmentName(fields.department || people.providing(fields.service_type)[0]?.id);
+    tell(t("closed.accepted", { manager }), "good");
+  }
+
   private close(wizard: Wizard): void {
     const at = this.wizards.findIndex((each) => each.id === wizard.id);
     this.wizards = this.wizards.toSpliced(at, 1);
@@ -338,8 +348,6 @@ class Desk {
       const live = this.wizards.find((each) => each.phase === "talking" || each.phase === "consulting");
       this.selectedId = (live ?? this.wizards[0])?.id ?? null;
     }
-    const manager = people.name(wizard.fields.manager) || people.departmentName(wizard.fields.department);
-    if (wizard.closed === "accepted") tell(t("closed.accepted", { manager }), "good");
     if (wizard.closed === "passed") {
       const to = wizard.card?.consultation?.employee ?? wizard.fields.manager;
       tell(t("closed.passed", { manager: people.name(to) }), "good");

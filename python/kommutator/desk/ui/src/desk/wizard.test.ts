@@ -318,6 +318,25 @@ describe("whom it is about", () => {
   });
 });
 
+describe("accepted while the client is still on the line", () => {
+  const accepted = () =>
+    after(talking(), typed("topic", "Котёл"), press({ press: "accept" }), { kind: "accepted" }).wizard;
+
+  test("the call stays in hand, and nothing is accepted twice", () => {
+    expect(accepted()).toMatchObject({ phase: "talking", closed: null, accepted: true });
+    expect(commands(accepted())).toMatchObject({ hang_up: true, hold: true, accept: false });
+  });
+
+  test("hanging up asks nothing, and closes", () => {
+    const { wizard } = after(accepted(), press({ press: "hang_up" }), told({ state: "over", over_by: "us" }));
+    expect(wizard).toMatchObject({ asking: false, closed: "accepted" });
+  });
+
+  test("the client's hanging up closes as well", () => {
+    expect(after(accepted(), told({ state: "over", over_by: "client" })).wizard.closed).toBe("accepted");
+  });
+});
+
 describe("a manager who is asked whether he takes the client", () => {
   const guest = (over: Partial<Card> = {}) => ({ role: "guest" as const, by: "olga", ...over });
 

@@ -80,6 +80,8 @@ export interface Wizard {
   readonly asking: boolean;
   readonly pending: Pending | null;
   readonly acceptance: Acceptance;
+  /** Accepted while the call still goes on: only the call is left to be ended. */
+  readonly accepted: boolean;
   readonly errors: Readonly<Partial<Record<keyof Fields | "client", FieldError>>>;
   readonly notice: Notice | null;
   /** Why it is closed; null while it is open. */
@@ -151,6 +153,7 @@ export function blank(id: string): Wizard {
     asking: false,
     pending: null,
     acceptance: "idle",
+    accepted: false,
     errors: {},
     notice: null,
     closed: null,
@@ -216,7 +219,8 @@ export function commands(wizard: Wizard) {
     consult: free && mine && phase === "talking",
     back: free && phase === "consulting",
     swap: free && phase === "consulting" && asked?.state === "agreed",
-    accept: phase !== "offered" && mine && wizard.acceptance !== "sending" && wizard.closed === null,
+    accept:
+      phase !== "offered" && mine && !wizard.accepted && wizard.acceptance !== "sending" && wizard.closed === null,
     discard: phase !== "offered" && !live && wizard.closed === null && wizard.acceptance !== "sending",
   };
 }
@@ -290,8 +294,11 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
     case "order_unsent":
       if (wizard.pending?.order !== happened.order) return just(wizard);
       return just({ ...wizard, pending: null, notice: { code: "order_unsent", about: "" } });
-    case "accepted":
-      return { wizard: { ...wizard, acceptance: "idle", closed: "accepted" }, effects: [{ do: "forget_draft" }] };
+    case "accepted": {
+      const accepted: Wizard = { ...wizard, acceptance: "idle", accepted: true, notice: null };
+      const live = wizard.phase === "talking" || wizard.phase === "consulting";
+      return { wizard: live ? accepted : { ...accepted, closed: "accepted" }, effects: [{ do: "forget_draft" }] };
+    }
     case "accept_refused":
       return refused(wizard, happened.errors, happened.reason);
     case "accept_unsent":
@@ -316,6 +323,7 @@ function arrived(wizard: Wizard, card: Card): Step {
   const news = consultation?.state !== wizard.card?.consultation?.state || before === "none";
   if (next.phase === "over" && before !== "over") {
     next = { ...next, pending: null };
+    if (wizard.accepted) return just({ ...next, ending: card.over_by ?? "us", closed: "accepted" });
     const agreed = wizard.card?.consultation?.state === "agreed" || consultation?.state === "agreed";
     if (card.over_by === "client") {
       next = { ...next, ending: "client", notice: { code: "client_gone", about: "" } };
@@ -387,6 +395,7 @@ function gone(wizard: Wizard, what: Gone): Step {
       effects: forgotten(wizard),
     };
   }
+  if (wizard.accepted) return just({ ...wizard, phase: "over", ending: "us", closed: "accepted" });
   if (what.why === "elsewhere") return passed({ ...wizard, phase: "over" });
   const ending: Ending = what.why === "hung_up" ? "client" : "us";
   const notice: Notice | null = ending === "client" ? { code: "client_gone", about: "" } : wizard.notice;
@@ -463,7 +472,7 @@ function commanded(wizard: Wizard, command: Command, order: string, departments:
     case "hang_up":
       if (!can.hang_up) return just(wizard);
       if (can.completes) return give("complete");
-      return give("hang_up", null, { asking: wizard.card?.role !== "guest" });
+      return give("hang_up", null, { asking: wizard.card?.role !== "guest" && !wizard.accepted });
     case "cancel":
       return just({ ...wizard, asking: false });
     case "yes":

@@ -119,6 +119,7 @@ export const en: Record<keyof typeof ru, string> = {
   "do.redirect": "Redirect",
   "do.hangup": "Hang up",
   "do.accept": "Accept enquiry",
+  "do.accepted": "Enquiry accepted",
   "do.discard": "Discard enquiry",
   "do.callback": "Call back",
   "field.search": "Search",

@@ -124,6 +124,7 @@ export const ru = {
   "do.redirect": "Перенаправить",
   "do.hangup": "Положить трубку",
   "do.accept": "Принять обращение",
+  "do.accepted": "Обращение принято",
   "do.discard": "Отказаться от обращения",
   "do.callback": "Перезвонить",
   "field.search": "Поиск",
