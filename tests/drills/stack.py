@@ -117,6 +117,9 @@ class Stack:
         """Kill a part with SIGKILL, and wait until it serves again."""
         since = len(self.heard())
         self.signal(part, signal.SIGKILL)
+        if part == "nats":  # its launcher lives, and starts it again
+            await self.says(since=since, process=part, event=lambda event: event.startswith("nats://"))
+            return
         await self.says(since=since, process=part, state="pausing")
         await self.says(since=since, process=part, state="ready")
 
