@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket as sockets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -46,9 +46,17 @@ _GREETING_S: Final = 5.0
 
 
 class PbxHost:
-    """The PBX and everybody connected to it. `seed` makes its people's whims."""
+    """The PBX and everybody connected to it. `callers` are numbers of those who come by themselves, `seed` makes its people's
+    whims."""
 
-    def __init__(self, name: str, socket: Path, calls_per_minute: float = 0, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        socket: Path,
+        calls_per_minute: float = 0,
+        callers: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> None:
         self.name = name
         self.instance = uuid4().hex
         self.calls: dict[str, SimulatedCall] = {}
@@ -75,7 +83,7 @@ class PbxHost:
             unnamed=partial(likely_phone, self._whims),
             kept=KEPT,
         )
-        self.traffic = Traffic(self, calls_per_minute, self._whims)
+        self.traffic = Traffic(self, calls_per_minute, callers, self._whims)
 
     async def run(self, on_listening: Callable[[], None]) -> None:
         """Serve until cancelled; whoever is on the line is cut off then. Raises `DataFolderBusy` when another process
