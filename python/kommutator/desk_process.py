@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import hypercorn.asyncio
 import structlog
@@ -34,7 +34,7 @@ from kommutator.crm.embedded import PostgresSettings
 from kommutator.crm.ledger import Ledger
 from kommutator.crm.migrate import migrate
 from kommutator.crm.pool import Database, DatabaseSettings
-from kommutator.desk import app
+from kommutator.desk import app, hooks
 from kommutator.desk.background.active_version import ActiveVersion
 from kommutator.desk.background.owners import OwnerChanges
 from kommutator.desk.background.purge import Kept, Purge
@@ -191,8 +191,10 @@ class _Desk:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._log.info("the desk serves", url=url)
         readiness.ready(url)
-        application: ASGIFramework = app.create(self._services)
-        await hypercorn.asyncio.serve(application, config, shutdown_trigger=told_to_stop)
+        application = app.create(self._services)
+        if self._services.sms_receipt is not None:
+            hooks.install(application, self._services.sms_receipt)
+        await hypercorn.asyncio.serve(cast(ASGIFramework, application), config, shutdown_trigger=told_to_stop)
 
     async def _send(self) -> None:
         """Notices, until told to stop."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -275,3 +276,28 @@ async def test_a_signal_ends_it_in_time_also_when_nothing_answers(dsn: str, conf
     async with Database.opened(DatabaseSettings(dsn, connections=2)) as db, db.transaction() as tx:
         row = await tx.one("select state, doubts from outbox where company_id = $1")
         assert row is not None and row["state"] == "waiting"
+
+
+async def test_a_gateway_tells_of_a_delivery_by_http(db: Database, dsn: str, configure: Configure) -> None:
+    gateway = {"kind": "http", "url": "http://127.0.0.1:9/send", "body": '{"to": "{to}"}', "provider_id": "/id"}
+    receipts = {"token": "t0ken", "id": "msg", "state": "status", "delivered": ["D"], "undelivered": ["U"]}
+    desk = configure(postgres={"dsn": dsn}, **{"notices.sms": gateway, "notices.sms.receipts": receipts})
+    async with db.transaction() as tx:
+        for id in ("n1", "n2", "n3"):
+            await outbox.enqueue(tx, id, "sms", f"+7916123456{id[1]}", {"text": "т"}, now())
+        for claim in await outbox.claim(tx, "sms", "test", outbox.OutboxSettings(), now()):
+            await outbox.sent(tx, claim, now(), [f"gw-{claim.id}"])
+    desk.start()
+    url = f"{await desk.serving()}/hooks/sms"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        good = {"token": "t0ken", "msg": "gw-n1", "status": "D"}
+        assert (await client.get(url, params={**good, "token": "guess"})).status_code == 403
+        assert (await client.get(url, params=good)).status_code == 200
+        assert (await client.post(url, data={**good, "msg": "gw-n2"})).status_code == 200
+        assert (await client.post(url, json={**good, "msg": "gw-n3", "status": "U"})).status_code == 200
+        assert (await client.post(url, json=["not", "a", "receipt"])).status_code == 403
+        assert (await client.post(url, content=b"{", headers={"Content-Type": "application/json"})).status_code == 400
+    async with db.transaction() as tx:
+        states = [(await outbox.get(tx, id)).state for id in ("n1", "n2", "n3")]
+    assert states == ["delivered", "delivered", "undelivered"]
+    assert "t0ken" not in desk.said(), "a secret is in no log"

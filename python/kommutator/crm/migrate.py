@@ -54,7 +54,13 @@ async def migrate(dsn: str, steps: list[Migration] | None = None) -> list[Migrat
     """
     try:
         connection = await asyncpg.connect(dsn)
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+    except (
+        OSError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.InvalidCatalogNameError,
+    ) as error:
+        # An embedded server takes connections a moment before it has our database.
         raise DatabaseUnreachable(str(error)) from error
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)
