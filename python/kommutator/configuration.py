@@ -306,7 +306,7 @@ class Configuration(Form):
         taken: dict[object, str] = {self.desk.listen: "desk.listen"}
         for name, router in self.routers.items():
             wanted: dict[object, str] = {}
-            if router.metrics is not None:
+            if router.metrics is not None and not router.metrics.endswith(":0"):  # port 0 is whichever is free
                 wanted[router.metrics] = f"routers.{name}.metrics"
             if isinstance(router.pbx, Asterisk):
                 wanted[router.pbx.url.rstrip("/"), router.pbx.application] = f"routers.{name}.pbx.application"
