@@ -118,6 +118,32 @@ async def test_a_document_made_from_an_older_version_is_refused(admin: Browser) 
     assert len((await admin.json("/api/versions"))["items"]) == 2
 
 
+async def test_cards_are_changed_by_making_and_activating_a_version(stage: Stage, admin: Browser) -> None:
+    await sent(admin, "/api/versions", zipped(FILES))
+    await admin.post("/api/versions/1/activate", {})
+    cards = {
+        "employees": {"anna": {"name": "Анна Орлова", "email": None}, "boris": {"rank": 5}},
+        "departments": {"delivery": {"service_types": ["equipment", "repair"]}},
+        "comment": "замужем", "activate": True,
+    }  # fmt: skip
+    made = await told(await admin.post("/api/versions/1/cards", cards), 201)
+    assert (made["version"]["number"], made["version"]["active"], made["version"]["comment"]) == (2, True, "замужем")
+    anna, boris = (await admin.json("/api/employees"))["items"][:2]
+    assert (anna["name"], anna["email"], anna["mobile"], boris["rank"]) == ("Анна Орлова", None, "+79161230001", 5)
+    diff = await admin.json("/api/versions/1/diff/2")
+    assert len([line for line in diff["text"].splitlines() if line.startswith(("+ ", "- "))]) == 6
+    assert len(stage.changes) == 2
+
+    behind = await admin.post("/api/versions/1/cards", cards)
+    assert (behind.status_code, behind.headers["ETag"]) == (412, '"2"')
+    broken = await told(await admin.post("/api/versions/2/cards", {"employees": {"anna": None}, "activate": True}), 422)
+    assert broken["code"] == "company_invalid" and broken["errors"][0]["path"].startswith("company.yaml:")
+    assert len((await admin.json("/api/versions"))["items"]) == 2, "nothing was kept"
+    assert (await told(await admin.post("/api/versions/2/cards", {}), 200))["new"] is False
+    missing = await told(await admin.post("/api/versions/2/cards", {"employees": {"nobody": None}}), 422)
+    assert missing["code"] == "refused"
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "code"),
     [

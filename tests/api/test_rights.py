@@ -18,8 +18,6 @@ TABLE: Final = """
 GET    /healthz                                      anybody
 GET    /readyz                                       anybody
 GET    /metrics                                      anybody
-GET    /hooks/sms                                    anybody
-POST   /hooks/sms                                    anybody
 POST   /api/sign-in                                  anybody
 POST   /api/sign-out                                 operator
 POST   /api/sign-out-everywhere                      operator
@@ -78,6 +76,7 @@ GET    /api/versions/{number}/files                  supervisor     versions:rea
 GET    /api/versions/{number}/document               supervisor     versions:read
 GET    /api/versions/{old}/diff/{new}                supervisor     versions:read
 POST   /api/versions/{number}/activate               administrator  versions:write
+POST   /api/versions/{number}/cards                  administrator  versions:write
 GET    /api/activations                              supervisor     versions:read
 POST   /api/activations/rollback                     administrator  versions:write
 GET    /api/users                                    administrator

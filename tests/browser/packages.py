@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-REVISION = 2
+REVISION = 3
 """Raised when the content of a cached tree changes, so that an older one is made anew."""
 
 _PACKAGES = ("chromium", "fonts-dejavu-core")
@@ -113,7 +113,7 @@ def _fonts(root: Path) -> str:
             ("monospace", "DejaVu Sans Mono"),
         )
     )
-    folders = f"<dir>{root}/usr/share/fonts</dir><cachedir>{root}/fontcache</cachedir>"
+    folders = f"<dir>{root}/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{root}/fontcache</cachedir>"
     return f'<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>{folders}{alias}</fontconfig>'
 
 

@@ -21,6 +21,8 @@ from kommutator.pbx.simulated.behaviour import CallerAct, CallerScript, PhoneAct
 from kommutator.pbx.simulated.world import Leg, World
 from kommutator.routing.ledger import MemoryJournal
 from kommutator.routing.loop import Router
+from kommutator.routing.order import Order, OrderDone, OrderKind
+from kommutator.routing.orders import OrderDesk
 
 from .conftest import Desk, Nats, TestClock, until
 
@@ -154,6 +156,49 @@ async def test_nobody_is_rung_twice_also_while_the_exchange_is_cut(nats: Nats, c
     assert overlapping(houses) == []
     ended = {line["disposition"] for house in houses for line in house.journal.lines}
     assert ended <= {"answered", "voicemail"}, ended
+
+
+async def test_a_guest_of_another_pbx_is_claimed_there_for_as_long_as_he_is_asked(
+    nats: Nats, company: LoadedCompany
+) -> None:
+    agenda = Agenda(TestClock().now_ms())
+    west = House.of(nats, company, agenda, "west", {"PJSIP/101": PhoneScript([PhoneAct("answer", 0.1)])})
+    east = House.of(nats, company, agenda, "east", {})
+    desk = OrderDesk(west.router, west.engine, west.claims, agenda, {"boris": "PJSIP/102"}.get)
+
+    async def order(kind: OrderKind, employee: str | None = None) -> OrderDone:
+        return await desk.carry_out(Order(kind, kind, "anna", 0, "call", employee))
+
+    def claimed() -> list[tuple[str, str, str]]:
+        return east.engine.claims(agenda.now_ms())
+
+    async with trio.open_nursery() as nursery:
+        for part in (agenda.live, west.run, east.run):
+            nursery.start_soon(part)
+        await until(lambda: west.router.lines.get("boris") == "idle" == east.floor._told_lines.get("anna"))
+        client = west.simulated.come("call", "+74951112233", "89161230099")
+        await until(lambda: west.router.talks.of("call") is not None and west.router.lines.get("boris") == "idle")
+
+        await until(lambda: claimed() == [])
+        assert (await order("consult", "boris")).done
+        assert claimed() == [("boris", "call", "reserved")]
+        assert (await order("cancel_consult")).done
+        await until(lambda: claimed() == [])
+
+        assert east.engine.reserve("boris", "another", agenda.now_ms())
+        assert (await order("consult", "boris")).reason == "busy"
+        assert west.engine.claims(agenda.now_ms()) == [("anna", "call", "talking")]
+        east.engine.release("boris", "another")
+
+        assert (await order("consult", "boris")).done
+        assert west.world.pick_up("PJSIP/102")
+        await until(lambda: str(west.router.talks.of("call").arrangement.stage) == "private")  # type: ignore[union-attr]
+        assert (await order("complete")).done
+        await until(lambda: set(client.legs) == {"PJSIP/102"})
+        assert claimed() == [("boris", "call", "reserved")]
+        west.world.hang_up(client, "hung_up")
+        await until(lambda: claimed() == [] and west.journal.lines != [])
+        nursery.cancel_scope.cancel()
 
 
 async def test_when_a_router_dies_its_employees_become_unreachable_for_the_others(

@@ -47,11 +47,11 @@ ANSWERS = {"PJSIP/101": {"does": "answer", "after": 1}}
 """The operator's phone; the others ring until somebody acts."""
 
 
-def company() -> LoadedCompany:
+def company(house_of: str = COMPANY) -> LoadedCompany:
     """The house's company."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "company.yaml"
-        path.write_text(COMPANY, encoding="utf-8")
+        path.write_text(house_of, encoding="utf-8")
         return load(path)
 
 

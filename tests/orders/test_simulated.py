@@ -10,7 +10,7 @@ from kommutator.routing.conversation import Stage
 from kommutator.routing.order import OrderKind
 from kommutator.routing.talks import RINGS_S
 
-from .house import House, play
+from .house import COMPANY, House, company, play
 
 ANNA, BORIS, VERA = "PJSIP/101", "PJSIP/102", "PJSIP/103"
 
@@ -43,6 +43,7 @@ def test_a_consultation_is_completed_and_the_client_talks_with_the_manager() -> 
     assert house.consulted() == ["calling", "ringing", "agreed"]
     (line,) = house.journal.lines
     assert line["disposition"] == "answered"
+    assert [leg["employee"] for leg in line["legs"] if leg["outcome"] == "answered"] == ["anna", "boris"]
 
 
 @pytest.mark.parametrize("does", ["busy", "decline", "unreachable", "silent"])
@@ -314,6 +315,21 @@ def test_who_left_while_no_router_was_there_is_noticed_by_the_next(stage: Stage,
         await house.stage(client, after)
 
     play(story, {ANNA: [{"does": "answer", "after": 1}, {"does": "silent"}]})
+
+
+def test_somebody_whom_the_calls_own_company_version_does_not_know_can_take_the_client() -> None:
+    async def story(house: House) -> None:
+        client = await house.client_talks()
+        house.engine.activate(house.engine.hold(company(house_of=COMPANY.replace("vera:", "galina:")).engine_json))
+        house.router.line("galina", "idle")
+        await house.does("consult", client, employee="galina", endpoint=VERA)
+        assert house.world.pick_up(VERA)
+        await house.stage(client, Stage.PRIVATE)
+        await house.does("complete", client)
+        await house.until(lambda: set(client.legs) == {VERA})
+        await house.does("hold", client, by="galina")
+
+    play(story)
 
 
 def test_a_consultation_longer_than_a_promise_keeps_the_manager() -> None:

@@ -2,7 +2,9 @@
 
 A caller waits in a loop for what Asterisk sends, and for orders from the test: a MESSAGE within its own call hangs
 up, a PUBLISH sends a key as SIP INFO. Such orders are datagrams to the caller's SIP port with its Call-ID; the log
-parser leaves them out. A phone has a plan for each time it is rung, counted in a global variable of SIPp.
+parser leaves them out. A phone has a plan for each time it is rung, counted in a global variable of SIPp; once it has
+answered, a MESSAGE hangs up, a PUBLISH presses its hold key, a SUBSCRIBE takes the call back, and a REFER presses its
+transfer key and dials the order's body.
 """
 
 from __future__ import annotations
@@ -176,7 +178,7 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
         + _nop()
     )
     counters = ",".join(f"rung{line}" for line in range(len(plans)))
-    unused = '<Reference variables="uri,via,from,to,cseq_line,number"/>\n'
+    unused = '<Reference variables="uri,via,from,to,cseq_line,number,dialled"/>\n'
     head = f'<Global variables="{counters}"/>\n' if counters else ""
     return _scenario(body, head=head, tail=unused)
 
@@ -184,6 +186,7 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
 _REFUSALS = ("400", "403", "404", "408", "480", "484", "486", "487", "488", "500", "502", "503", "504", "600", "603")
 
 _CROSSED = '<ereg regexp="INVITE" search_in="hdr" header="CSeq:" assign_to="crossed"/>'
+_DIALLED = '<ereg regexp="[0-9A-Za-z*#+-]+" search_in="body" assign_to="dialled"/>'
 _KEY = '<ereg regexp="[0-9A-D*#]" search_in="body" assign_to="key"/>'
 
 
@@ -209,8 +212,27 @@ def _behaviour(behaviour: Behaviour, label: int, sdp: str) -> str:
         + _recv(request="CANCEL", optional=True, next=label + 4)
         + _recv(request="ACK")
         + _label(label + 3)
+        + _recv(request="PUBLISH", optional=True, next=label + 5)
+        + _recv(request="SUBSCRIBE", optional=True, next=label + 6)
+        + _recv(request="REFER", optional=True, next=label + 7, actions=_DIALLED)
+        + _recv(request="NOTIFY", optional=True, next=label + 8)
         + _recv(request="MESSAGE", optional=True, next=83, timeout_ms=talks_ms, on_timeout=83)
         + _recv(request="BYE", next=82)
+        # the keys of the phone
+        + _label(label + 5)
+        + _reinvite(contact, sdp.replace("a=ptime", "a=sendonly\na=ptime"), label + 3)
+        + _label(label + 6)
+        + _reinvite(contact, sdp, label + 3)
+        + _label(label + 7)
+        + _send(
+            _in_dialog(
+                "REFER", "Contact: <sip:phone@[local_ip]:[local_port]>\nRefer-To: <sip:[$dialled]@[remote_ip]>\n"
+            ),
+            retrans=True,
+        )
+        + _recv(response="202", next=label + 3)
+        + _label(label + 8)
+        + _send(_reply("200 OK"), next=label + 3)
         # a CANCEL that crossed with the answer
         + _label(label + 4)
         + _send(_reply("200 OK"), next=label + 2)
@@ -218,10 +240,27 @@ def _behaviour(behaviour: Behaviour, label: int, sdp: str) -> str:
 
 
 def _callee_bye() -> str:
+    return _in_dialog("BYE")
+
+
+def _reinvite(contact: str, sdp: str, following: int) -> str:
+    """The phone offers its media anew."""
     return (
-        "BYE sip:asterisk@[remote_ip]:[remote_port] SIP/2.0\n"
-        "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\nMax-Forwards: 70\n"
-        "From:[$to];tag=p[pid][call_number]\nTo:[$from]\nCall-ID: [call_id]\nCSeq: 1 BYE\nContent-Length: 0\n\n"
+        _send(_in_dialog("INVITE", contact, sdp), retrans=True)
+        + _recv(response="100", optional=True)
+        + _recv(response="200")
+        + _send(_in_dialog("ACK"), next=following)
+    )
+
+
+def _in_dialog(method: str, headers: str = "", body: str = "") -> str:
+    """A request of the callee's."""
+    return (
+        f"{method} sip:asterisk@[remote_ip]:[remote_port] SIP/2.0\n"
+        f"Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK-[pid]-[call_number]-[cseq]-{method}\n"
+        "Max-Forwards: 70\n"
+        f"From:[$to];tag=p[pid][call_number]\nTo:[$from]\nCall-ID: [call_id]\nCSeq: [cseq] {method}\n"
+        f"{headers}Content-Length: {'[len]' if body else '0'}\n\n{body}"
     )
 
 

@@ -251,6 +251,14 @@ class Phones(Party):
         """Hangs up the newest call, which must have been answered."""
         self.order("MESSAGE", self.rung()[-1].call_id)
 
+    def press_hold(self, held: bool) -> None:
+        """Presses the phone's hold key in the newest call, or takes that back."""
+        self.order("PUBLISH" if held else "SUBSCRIBE", self.rung()[-1].call_id)
+
+    def press_transfer(self, number: str) -> None:
+        """Presses the phone's transfer key in the newest call, and dials."""
+        self.order("REFER", self.rung()[-1].call_id, number)
+
     def close(self) -> None:
         super().close()
         self.line.close()

@@ -37,7 +37,7 @@ _LISTENS_S = 0.3
 """So much of what is heard is looked at."""
 PLACES = [
     "complete", "declined", "busy", "noanswer", "gone", "swap", "blind", "returns", "hold", "phone", "leaves", "killed",
-    "mleaves", "answer", "back", "instant",
+    "mleaves", "answer", "back", "instant", "hkey", "tkey",
 ]  # fmt: skip
 MUSIC_HZ, RINGBACK_HZ, VOICE_HZ = 440, 425, 220
 BACK = "+79165550001"
@@ -301,6 +301,43 @@ def test_hold(scene: Scene) -> None:
     scene.does("hang_up")
     scene.client.wait_end()
     scene.ends()
+
+
+@on("hkey", ANSWERS)
+def test_hold_by_the_phones_own_key(scene: Scene) -> None:
+    scene.begin()
+    scene.talk(scene.client.line, scene.operators_phone.line)
+    began = time.time()
+    scene.operators_phone.press_hold(True)
+    scene.router.wait("doing", call=scene.call, kind="held", held=True, by_phone=True)
+    scene.hears(scene.client.line, MUSIC_HZ, began)
+    assert scene.desk.order("unhold", scene.call, scene.operator).reason == "held_by_phone"
+    scene.operators_phone.press_hold(False)
+    scene.router.wait("doing", call=scene.call, kind="held", held=False, by_phone=True)
+    scene.talk(scene.client.line, scene.operators_phone.line)
+    scene.operators_phone.press_hold(True)
+    scene.router.wait("doing", skip=len(scene.router.log()), call=scene.call, kind="held", held=True)
+    scene.consult()
+    scene.hears(scene.client.line, MUSIC_HZ, time.time())
+    scene.does("complete")
+    scene.router.wait("turn", call=scene.call, action="talk", sequence=2)
+    scene.talk(scene.client.line, scene.managers_phone.line)
+    scene.ends()
+
+
+@on("tkey", Behaviour("answer", after=0.5))
+def test_transfer_by_the_phones_own_key(scene: Scene) -> None:
+    scene.begin()
+    scene.operators_phone.press_transfer("nobody-here")
+    scene.operators_phone.wait_for("NOTIFY")
+    scene.talk(scene.client.line, scene.operators_phone.line)
+    scene.operators_phone.press_transfer(scene.manager)
+    scene.passed("ringing")
+    scene.operators_phone.wait_for("BYE")
+    scene.passed("passed")
+    scene.router.wait("turn", call=scene.call, action="talk", sequence=2)
+    scene.talk(scene.client.line, scene.managers_phone.line)
+    assert scene.ends()["disposition"] == "answered"
 
 
 @on("phone", ANSWERS)

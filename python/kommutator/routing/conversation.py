@@ -164,6 +164,8 @@ class Standing(msgspec.Struct, frozen=True):
     guest: str | None = None
     held_by_phone: bool = False
     """The operator has put the client on hold by a key of her phone; the PBX plays him music by itself."""
+    leaves_to: Party | None = None
+    """The operator wants to leave the client to these, by the transfer key of her phone."""
 
 
 _ALIVE: Final = frozenset({"calling", "ringing", "up"})

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 import trio
 
-from kommutator.errors import BadNumber, BadState, CallGone, EngineError, PbxError, UnexpectedEvent
+from kommutator.errors import BadNumber, BadState, CallGone, EngineError, PbxError, UnexpectedEvent, UnknownEmployee
 from kommutator.routing.call_backs import CallBacks
 from kommutator.routing.ports import Call, Clock, Engine, Journal, Lookups, Pbx
 from kommutator.routing.talks import RINGS_S, Talks
@@ -149,7 +149,7 @@ class Router:
             else:
                 event = answer
                 try:
-                    following = Turn.of(self._engine.handle(turn.state, event, self._clock.now_ms()))
+                    following = self._handle(turn, event)
                 except UnexpectedEvent:
                     unexpected += 1
                     log.warning("unexpected event", sequence=turn.sequence, event_type=event.get("type"))
@@ -166,6 +166,16 @@ class Router:
         self._somebody_free.set()
         await call.close(turn)
         self._end(call.call_id, turn.action, log)
+
+    def _handle(self, turn: Turn, event: Event) -> Turn:
+        try:
+            return Turn.of(self._engine.handle(turn.state, event, self._clock.now_ms()))
+        except UnknownEmployee:
+            if event["type"] != "passed":
+                raise
+            # The call began on a company version in which her guest was not there yet; he has the client all the same.
+            anybody = {**event, "employee": None}
+            return Turn.of(self._engine.handle(turn.state, anybody, self._clock.now_ms()))
 
     def _first_turn(self, call: Call, log: structlog.stdlib.BoundLogger) -> Turn:
         now_ms = self._clock.now_ms()

@@ -11,7 +11,7 @@ from kommutator.routing.turn import Event, Ring, Transfer, Turn
 
 
 class LegRung(msgspec.Struct):
-    """One ringing of one endpoint."""
+    """One ringing of one endpoint, by a hunt; or whoever the client was passed on to, then without a round."""
 
     endpoint: str
     employee: str | None = None
@@ -90,6 +90,8 @@ class CallRecord(msgspec.Struct):
                 else:
                     leg.outcome = "no_answer" if kind in ("no_answer", "failed") else "cancelled"
         self.legs.extend(wanted.values())
+        if kind == "passed" and event is not None:
+            self.legs.append(LegRung(str(event["endpoint"]), event.get("employee"), outcome="answered"))
 
 
 def iso(ms: int) -> str:

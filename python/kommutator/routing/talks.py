@@ -257,6 +257,8 @@ class Conversation:
         before, self.standing = self.standing, standing
         for happening in happenings(self.arrangement.stage, before, standing):
             self._happen(happening)
+        if standing.leaves_to is not None and standing.leaves_to != before.leaves_to:
+            self._leave_to(standing.leaves_to)
         self._tell_phone(before, standing)
         until = self.arrangement.until
         if until is not None and self._clock.now_ms() >= until:
@@ -268,6 +270,22 @@ class Conversation:
         if self._orders and self.arrangement == self._kept:
             self._carry_out(self._orders.popleft())
         self._renew()
+
+    def _leave_to(self, guest: Party) -> None:
+        """The transfer key of the operator's phone."""
+        arrangement = self.arrangement
+        if arrangement.guest is not None and arrangement.guest.endpoint == guest.endpoint:
+            self._happen("leave" if arrangement.stage is Stage.CALLING else "complete")
+        elif guest.endpoint != arrangement.operator.endpoint and self._can_have(guest):
+            self._happen("transfer", guest)
+
+    def _can_have(self, guest: Party) -> bool:
+        try:
+            now_ms = self._clock.now_ms()
+            return guest.employee is None or self._engine.reserve(guest.employee, self._call.call_id, now_ms)
+        except EngineError as error:
+            self._log.warning("a guest cannot be reserved", employee=guest.employee, code=error.code)
+            return False
 
     def _carry_out(self, wanted: _Wanted) -> None:
         """Take one order. The PBX makes it true in the next round, and then it is answered."""

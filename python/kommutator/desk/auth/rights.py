@@ -39,9 +39,6 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "health": ANYBODY,
     "readiness": ANYBODY,
     "metrics": ANYBODY,
-    # a gateway, by its own token
-    "hear_sms_receipt": ANYBODY,
-    "take_sms_receipt": ANYBODY,
     # oneself
     "sign_in": ANYBODY,
     "sign_out": SIGNED_IN,
@@ -106,6 +103,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "list_activations": Right("supervisor", "versions:read"),
     "check_document": Right("supervisor", "versions:read"),
     "import_version": Right("administrator", "versions:write"),
+    "change_cards": Right("administrator", "versions:write"),
     "activate_version": Right("administrator", "versions:write"),
     "roll_back": Right("administrator", "versions:write"),
     # accounts: no machine

@@ -41,6 +41,12 @@ class SummaryQuery(Form):
     until: Moment
 
 
+class StoryQuery(Form):
+    """In which language reasons are told."""
+
+    language: Literal["ru", "en"] = "ru"
+
+
 class GoingOnQuery(Form):
     """How many."""
 
@@ -120,7 +126,7 @@ class CallTurn(View):
     event: dict[str, Any] | None
     action: dict[str, Any]
     trace: list[dict[str, Any]]
-    """The reasons."""
+    """The reasons; `says` tells each in words."""
     rounds: list[dict[str, Any]]
     effects: list[dict[str, Any]]
     """Notices, tasks and other things that it left behind."""

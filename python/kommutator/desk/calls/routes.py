@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from kommutator import _engine
 from kommutator.crm import calls, clients, numbers, recordings
 from kommutator.crm.calls import Filter
 from kommutator.crm.pool import Tx
@@ -16,11 +18,13 @@ from kommutator.desk.calls.forms import (
     CallSummary,
     CallTurn,
     GoingOnQuery,
+    StoryQuery,
     SummaryQuery,
 )
 from kommutator.desk.operations import Asked, Feature
 from kommutator.desk.paging import Page, PageQuery, cut, moment_after
 from kommutator.desk.recordings.forms import Recording
+from kommutator.errors import BadEvent
 
 feature = Feature("calls", "The ledger: every call, how it ended, and why it went as it did")
 
@@ -64,8 +68,8 @@ async def sum_up_calls(asked: Asked, query: SummaryQuery) -> CallSummary:
         return CallSummary(dispositions=await calls.dispositions(tx, query.since, query.until))
 
 
-@feature.get("/api/calls/<word:call_id>", returns=CallStory)
-async def get_call(asked: Asked, call_id: str) -> CallStory:
+@feature.get("/api/calls/<word:call_id>", query=StoryQuery, returns=CallStory)
+async def get_call(asked: Asked, call_id: str, query: StoryQuery) -> CallStory:
     """A call with its turns, reasons, legs, effects and recordings."""
     async with asked.transaction() as tx:
         story = await calls.story(tx, call_id)
@@ -73,10 +77,21 @@ async def get_call(asked: Asked, call_id: str) -> CallStory:
         recorded = await recordings.of_call(tx, call_id)
     return CallStory(
         call=call,
-        turns=[CallTurn.model_validate(each) for each in story.turns],
+        turns=[_turn(each, query.language) for each in story.turns],
         legs=[CallLeg.model_validate(each) for each in story.legs],
         recordings=[Recording.model_validate(each) for each in recorded],
     )
+
+
+def _turn(turn: calls.TurnTaken, language: str) -> CallTurn:
+    """A turn with its reasons in words; a reason of an engine that knew more than this one stays without."""
+    told = []
+    for step in turn.trace:
+        try:
+            told.append({**step, "says": _engine.explain(step["why"], language)})
+        except (BadEvent, KeyError):
+            told.append(step)
+    return CallTurn.model_validate(replace(turn, trace=told))
 
 
 async def _page(tx: Tx, which: Filter, query: PageQuery) -> Page[Call]:

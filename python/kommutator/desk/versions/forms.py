@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field
 
-from kommutator.desk.forms import MAX_NUMBER, Form, Line, Moment, View
+from kommutator.company.editing import Card, Changes, Section
+from kommutator.desk.forms import MAX_NUMBER, Form, Line, Moment, Name, View
+
+_SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
 
 
 class ImportQuery(Form):
@@ -22,6 +26,58 @@ class Comment(Form):
     """Why."""
 
     comment: Line = ""
+
+
+class EmployeeCard(Form):
+    """Fields of an employee's card to be set; null takes a field out, what is not given stays."""
+
+    name: Name | None = None
+    department: Name | None = None
+    rank: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
+    endpoint: Name | None = None
+    mobile: Name | None = None
+    email: Name | None = None
+    pbx: Name | None = None
+    """The PBX of his phone, where there are several."""
+
+
+class DepartmentCard(Form):
+    """Fields of a department's card to be set."""
+
+    name: Name | None = None
+    service_types: Annotated[list[Name], Field(max_length=200)] | None = None
+    """All that it provides."""
+
+
+class ServiceTypeCard(Form):
+    """Fields of a service type's card to be set."""
+
+    name: Name | None = None
+
+
+class CardsForm(Form):
+    """Which cards change, by id: null takes a card out, an unknown id makes one. At most fifty of a kind."""
+
+    employees: Annotated[dict[Name, EmployeeCard | None], Field(max_length=50)] = Field(
+        {}, examples=[{"anna": {"name": "Анна Орлова", "mobile": None}}]
+    )
+    departments: Annotated[dict[Name, DepartmentCard | None], Field(max_length=50)] = Field({})
+    service_types: Annotated[dict[Name, ServiceTypeCard | None], Field(max_length=50)] = Field({})
+    comment: Line = ""
+    activate: bool = False
+    """Activate it at once, when this version is the active one still (412: it is not), and the check finds no error."""
+
+    def changes(self) -> Changes:
+        """As the document is changed."""
+        found: dict[Section, dict[str, Card | None]] = {}
+        for section in _SECTIONS:
+            cards: Mapping[str, Form | None] = getattr(self, section)
+            if cards:
+                found[section] = {
+                    id: None if card is None else {name: getattr(card, name) for name in card.model_fields_set}
+                    for id, card in cards.items()
+                }
+        return found
 
 
 class Version(View):

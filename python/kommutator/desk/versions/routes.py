@@ -7,6 +7,7 @@ from typing import Any
 
 from quart import Response, request
 
+from kommutator.company.editing import edited
 from kommutator.crm import diff, versions
 from kommutator.desk.forms import MAX_NUMBER
 from kommutator.desk.operations import Asked, Feature, Reply
@@ -15,6 +16,7 @@ from kommutator.desk.versions.bundle import YAML, ZIP, packed, unpacked
 from kommutator.desk.versions.forms import (
     Activation,
     Activations,
+    CardsForm,
     Comment,
     DiffChange,
     Finding,
@@ -124,6 +126,33 @@ async def activate_version(asked: Asked, number: int, body: Comment) -> Activati
         done = await versions.activate(tx, number, body.comment, asked.now)
     await asked.services.versions_changed()
     return Activation.model_validate(done)
+
+
+@feature.post("/api/versions/<number:number>/cards", body=CardsForm, returns=Imported, statuses=(201, 200), also=(412,))
+async def change_cards(asked: Asked, number: int, body: CardsForm) -> Reply:
+    """Makes another version from this one with cards of employees, departments and service types changed.
+
+    In the YAML every other byte stays as it was. With `activate`, all or nothing is done: 422 has the check's errors.
+    """
+    async with asked.transaction() as tx:
+        files = await versions.files(tx, number)
+    changed = await asyncio.to_thread(edited, files, body.changes())
+    draft = await asyncio.to_thread(versions.draft_of, changed, round(asked.now.timestamp() * 1000))
+    async with asked.transaction() as tx:
+        made, new = await versions.add(tx, draft, body.comment, asked.now)
+        if body.activate and made != number:
+            active = await versions.active(tx)
+            if active != number:
+                raise Conflict("active version", "", active or 0)
+            await versions.activate(tx, made, body.comment, asked.now)
+        imported = Imported(
+            version=Version.model_validate(await versions.get(tx, made)),
+            new=new,
+            report=_report(await versions.report(tx, made)),
+        )
+    if imported.version.active:
+        await asked.services.versions_changed()
+    return Reply(imported, 201 if new else 200, {"Location": f"/api/versions/{made}"})
 
 
 @feature.get("/api/activations", returns=Activations)

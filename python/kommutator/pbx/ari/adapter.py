@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,13 @@ from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, is_ours, parse_bri
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
 from kommutator.routing.call_backs import PREFIX
+from kommutator.routing.conversation import Party
 from kommutator.routing.ports import Call, FloorSink
 from kommutator.routing.turn import Event as CallEvent
 from kommutator.routing.turn import Record, Turn
 
 _TIDY_AT_ONCE = 4096
+_NUMBER = re.compile(r"\+[0-9]{3,15}")
 _FETCH_EVERY_S = 60.0
 
 
@@ -169,6 +172,8 @@ class AriPbx:
                 self._post(channel.id, event)
             case codec.ChannelDtmfReceived(channel=channel) | codec.ChannelHold(channel=channel):
                 self._post(channel.id, event)
+            case codec.ChannelTransfer(referred_by=codec.ReferredBy(source_channel=channel)):
+                self._post(channel.id, event)
             case codec.ChannelStateChange(channel=channel) | codec.ChannelUnhold(channel=channel):
                 self._post(channel.id, event)
             case codec.PlaybackFinished(playback=playback):
@@ -218,6 +223,13 @@ class AriPbx:
         if inbox is not None:
             inbox.post(event)
 
+    def _dialled(self, extension: str) -> Party | None:
+        """Whom a phone means that dials so: one of our phones by its name, or an E.164 number beyond the trunk."""
+        for endpoint, people in self._lines.items():
+            if endpoint.rpartition("/")[2] == extension:
+                return Party(endpoint, people[0] if len(people) == 1 else None)
+        return Party(extension) if _NUMBER.fullmatch(extension) else None
+
     def _inbox_of(self, call_id: str) -> Inbox | None:
         owner = self._calls.get(call_id) or self._backs.get(call_id)
         return None if owner is None else owner.inbox
@@ -241,6 +253,7 @@ class AriPbx:
             self._settings.silence_s,
             self._give_away,
             self._devices.doom,
+            self._dialled,
             saved_state,
         )
 

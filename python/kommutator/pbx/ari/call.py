@@ -34,7 +34,7 @@ from kommutator.pbx.ari.names import (
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
 from kommutator.routing.answers import ended_of, is_complete, outcome_of
-from kommutator.routing.conversation import Arrangement, Standing
+from kommutator.routing.conversation import Arrangement, Party, Standing
 from kommutator.routing.turn import (
     End,
     Event,
@@ -77,6 +77,7 @@ class AriCall:
         silence_s: int,
         given_away: Callable[[str, str], None],
         doomed: Callable[[str, str], None],
+        dialled: Callable[[str], Party | None],
         saved_state: str | None = None,
     ) -> None:
         self.call_id = channel.id
@@ -90,7 +91,7 @@ class AriCall:
         self._silence_s = silence_s
         self._given_away = given_away
         self._line = CallerLine(session, self.inbox, channel.id, channel.up)
-        self._legs = Legs(self._line, application, dial_strings, doomed)
+        self._legs = Legs(self._line, application, dial_strings, doomed, dialled)
         self._conversations = Conversations(self._line, self._legs)
         self._hunting = False
         self._sequence = -1

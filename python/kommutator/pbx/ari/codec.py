@@ -161,6 +161,35 @@ class ChannelUnhold(msgspec.Struct, frozen=True, tag="ChannelUnhold"):
     channel: Channel
 
 
+class Destination(msgspec.Struct, frozen=True):
+    """Where a phone wants its other side to go: an extension, or (attended) another call of its own."""
+
+    destination: str | None = None
+    protocol_id: str | None = None
+
+
+class ReferTo(msgspec.Struct, frozen=True):
+    """What a REFER asks for."""
+
+    requested_destination: Destination = Destination()
+
+
+class ReferredBy(msgspec.Struct, frozen=True):
+    """Who sends a REFER."""
+
+    source_channel: Channel
+
+
+class ChannelTransfer(msgspec.Struct, frozen=True, tag="ChannelTransfer"):
+    """A phone has pressed its transfer key: a REFER, which is left to us by `PJSIP_TRANSFER_HANDLING` (since 20.13, 21.8,
+    22.3). Told again, with another state, as the transfer goes on.
+    """
+
+    referred_by: ReferredBy
+    refer_to: ReferTo = ReferTo()
+    state: str | None = None
+
+
 class Dial(msgspec.Struct, frozen=True, tag="Dial"):
     """Progress of an outgoing leg: `dialstatus` is empty, RINGING, PROGRESS, PROCEEDING, ANSWER, BUSY, NOANSWER, …"""
 
@@ -229,8 +258,8 @@ class RestResponse(msgspec.Struct, frozen=True, tag="RESTResponse"):
 
 Event = (
     StasisStart | StasisEnd | ChannelStateChange | ChannelDestroyed | ChannelHangupRequest | ChannelDtmfReceived
-    | ChannelHold | ChannelUnhold | Dial | PlaybackStarted | PlaybackFinished | RecordingStarted | RecordingFinished
-    | RecordingFailed | DeviceStateChanged | ApplicationReplaced | RestResponse
+    | ChannelHold | ChannelUnhold | ChannelTransfer | Dial | PlaybackStarted | PlaybackFinished | RecordingStarted
+    | RecordingFinished | RecordingFailed | DeviceStateChanged | ApplicationReplaced | RestResponse
 )  # fmt: skip
 
 
@@ -242,8 +271,8 @@ EVENT_TYPES: tuple[str, ...] = tuple(sorted(
     str(member.__struct_config__.tag)
     for member in (
         StasisStart, StasisEnd, ChannelStateChange, ChannelDestroyed, ChannelHangupRequest, ChannelDtmfReceived,
-        ChannelHold, ChannelUnhold, Dial, PlaybackStarted, PlaybackFinished, RecordingStarted, RecordingFinished,
-        RecordingFailed, DeviceStateChanged, ApplicationReplaced, RestResponse,
+        ChannelHold, ChannelUnhold, ChannelTransfer, Dial, PlaybackStarted, PlaybackFinished, RecordingStarted,
+        RecordingFinished, RecordingFailed, DeviceStateChanged, ApplicationReplaced, RestResponse,
     )
 ))  # fmt: skip
 """The types that `decode_event` knows."""

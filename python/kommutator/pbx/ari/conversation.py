@@ -85,6 +85,7 @@ class Conversations:
             self._phone(arrangement.operator) if there else "gone",
             None if arrangement.guest is None else self._phone(arrangement.guest),
             there and operator is not None and operator.holds,
+            operator.leaves_to if there and operator is not None else None,
         )
 
     def _phone(self, party: Party) -> str:

@@ -14,6 +14,7 @@ from kommutator.pbx.ari.codec import (
     ChannelDestroyed,
     ChannelHold,
     ChannelStateChange,
+    ChannelTransfer,
     ChannelUnhold,
     Dial,
     StasisStart,
@@ -21,6 +22,7 @@ from kommutator.pbx.ari.codec import (
 from kommutator.pbx.ari.inbox import PickUp, Post
 from kommutator.pbx.ari.line import CallerLine, together
 from kommutator.pbx.ari.names import DIALLED, bridge_id, leg_id, parse_leg
+from kommutator.routing.conversation import Party
 
 LONGEST_RING_S = 600
 """A leg is dialled with this limit of Asterisk's own, so that no phone rings for ever when no router comes back."""
@@ -40,7 +42,7 @@ class LegState(Enum):
 class Leg:
     """One outgoing channel."""
 
-    __slots__ = ("by_itself", "channel", "endpoint", "holds", "state")
+    __slots__ = ("by_itself", "channel", "endpoint", "holds", "leaves_to", "state")
 
     def __init__(self, channel: str, endpoint: str, state: LegState, *, by_itself: bool = False) -> None:
         self.channel = channel
@@ -50,19 +52,33 @@ class Leg:
         """The phone is asked to answer without anybody touching it."""
         self.holds = False
         """Somebody has put the other side on hold by a key of the phone."""
+        self.leaves_to: Party | None = None
+        """To whom somebody wants to leave the other side, by a key of the phone."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is beyond the trunk."""
+        return self.endpoint.startswith("+")
 
 
 class Legs:
     """The legs of one call.
 
     `ended` collects, until `forget_ended`, how legs ended: endpoint → `busy`, `declined`, `unavailable` or `no_answer`.
-    `doomed` is told the channel and the endpoint of each leg that is about to be ended by us.
+    `doomed` is told the channel and the endpoint of each leg that is about to be ended by us; `dialled` says whom a phone
+    means by an extension.
     """
 
     def __init__(
-        self, line: CallerLine, application: str, dial_strings: DialStrings, doomed: Callable[[str, str], None]
+        self,
+        line: CallerLine,
+        application: str,
+        dial_strings: DialStrings,
+        doomed: Callable[[str, str], None],
+        dialled: Callable[[str], Party | None],
     ) -> None:
         self._doomed = doomed
+        self._dialled = dialled
         self._sequence = 0
         self._line = line
         self._application = application
@@ -206,6 +222,13 @@ class Legs:
                 leg = self._find(channel.id)
                 if leg is not None:
                     leg.holds = isinstance(event, ChannelHold)
+            case ChannelTransfer(referred_by=who, refer_to=whom):
+                leg = self._find(who.source_channel.id)
+                if leg is not None and leg.leaves_to is None:
+                    extension = whom.requested_destination.destination
+                    leg.leaves_to = None if extension is None else self._dialled(extension)
+                    told = "channel_declined" if leg.leaves_to is None else "channel_answered"
+                    await self._line.ask(requests.tell_transfer(leg.channel, told))
             case ChannelStateChange(channel=channel) | Dial(peer=channel) if channel.up:
                 leg = self._find(channel.id)
                 if leg is not None:
@@ -260,6 +283,7 @@ class Legs:
         # Marked after it was dialled: a leg that is found without the mark is made anew, and one too many is better
         # than none. `caller` passes the caller's id on to the phone.
         *_, response, _ = await self._line.ask_in_order(
+            *(requests.set_variable(leg.channel, name, value) for name, value in _TRANSFERS if not leg.is_number),
             *(requests.set_variable(leg.channel, name, value) for name, value in _BY_ITSELF if leg.by_itself),
             requests.dial(leg.channel, self._line.channel, LONGEST_RING_S),
             requests.set_variable(leg.channel, DIALLED, "1"),
@@ -313,6 +337,9 @@ _DECLINED = frozenset({21})
 _NO_ANSWER = frozenset({16, 18, 19, 26})
 
 
+_TRANSFERS = (("PJSIP_TRANSFER_HANDLING()", "ari-only"),)
+"""Leaves a phone's transfer key (REFER) to us. Asterisk (22.10) itself would put a channel of its own in the caller's
+place, which comes to the application as a new call."""
 _BY_ITSELF = (
     ("PJSIP_HEADER(add,Call-Info)", "<sip:kommutator>;answer-after=0"),
     ("PJSIP_HEADER(add,Alert-Info)", "<http://kommutator>;info=alert-autoanswer;delay=0"),

@@ -159,6 +159,11 @@ def dial(leg: str, caller: str | None, timeout_s: int) -> Request:
     return Request("POST", ("channels", leg, "dial"), query if caller is None else {"caller": caller, **query})
 
 
+def tell_transfer(leg: str, state: str) -> Request:
+    """Tell a phone that pressed its transfer key how that goes: `channel_answered`, `channel_declined`, …"""
+    return Request("POST", ("channels", leg, "transfer_progress"), {"states": state})
+
+
 def create_bridge(bridge: str, name: str) -> Request:
     """Create a mixing bridge. Harmless when it exists."""
     return Request("POST", ("bridges", bridge), {"type": "mixing", "name": name})

@@ -18,6 +18,10 @@ class Session {
   /** Finds out who this is. */
   async begin(): Promise<void> {
     onSignedOut(() => this.out());
+    if (!document.cookie.includes("kommutator-csrf=")) {
+      this.state = "signed_out";
+      return;
+    }
     try {
       this.enter(await got(api.GET("/api/me")));
     } catch (error) {

@@ -389,7 +389,7 @@ export const en: Record<keyof typeof ru, string> = {
   "report.longest": "up to {seconds} s",
   "severity.error": "Error",
   "severity.warning": "Warning",
-  "severity.info": "Note",
+  "severity.note": "Note",
   "sign.in": "Sign in",
   "sign.out": "Sign out",
   "sign.out.everywhere": "Sign out everywhere",

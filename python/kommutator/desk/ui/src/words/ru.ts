@@ -407,7 +407,7 @@ export const ru = {
   "report.longest": "до {seconds} с",
   "severity.error": "Ошибка",
   "severity.warning": "Внимание",
-  "severity.info": "Сведения",
+  "severity.note": "Сведения",
 
   // people who sign in
   "sign.in": "Войти",
