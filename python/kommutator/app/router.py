@@ -131,7 +131,7 @@ class _Parts:
             self._clock,
             self._figures.step,
         )
-        self._orders = OrderDesk(self._router, versions, self._claims, self._clock, self._phone_of)
+        self._orders = OrderDesk(self._router, versions.engine, self._claims, self._clock, self._phone_of)
         await self._router.run()
 
     def _attach(self, company: Company) -> Attached:

@@ -221,19 +221,17 @@ def _consulted(call: Call, entry: Consulted) -> Call:
 def _passed_on(call: Call, entry: PassedOn) -> Call:
     match entry.state:
         case "ringing":
-            state: ConsultationState = "ringing"
-            asked = Consultation(entry.employee, entry.endpoint, state, entry.at, "manager", leaving=True)
+            asked = Consultation(entry.employee, entry.endpoint, "ringing", entry.at, "manager", leaving=True)
             who = call.who if entry.employee is None else {**call.who, entry.endpoint: entry.employee}
             return replace(call, who=who, consultation=asked, held=False)
         case "passed":
             return _handed(call, entry.employee, entry.endpoint, entry.at)
-        case "returning" if call.consultation is not None and entry.reason in _ENDS:
-            ended = replace(
-                call.consultation, state=entry.reason, since_ms=entry.at, talks_with="client", leaving=False
-            )
-            return replace(call, consultation=ended)
         case "returning":
-            return replace(call, consultation=None)
+            state = _ENDS.get(entry.reason or "")
+            if call.consultation is None or state is None:
+                return replace(call, consultation=None)
+            ended = replace(call.consultation, state=state, since_ms=entry.at, talks_with="client", leaving=False)
+            return replace(call, consultation=ended)
         case "returned" | "lost":
             return call
 
