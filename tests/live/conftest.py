@@ -61,6 +61,7 @@ class Page:
 
     async def listen(self) -> dict[str, Any]:
         """Begin to listen; the first snapshot."""
+        await self.leave()
         self.events.clear()
         self.ended.clear()
         self._listening = asyncio.create_task(self._listen())

@@ -144,9 +144,9 @@ async def test_a_call_back_rings_my_phone_and_then_the_client(stack: Stack) -> N
     anna = await stack.listening("anna")
     body = {"order": str(uuid.uuid4()), "number": "8 916 123-45-67", "missed_id": "m-1"}
     asked = asyncio.create_task(anna.ask("POST", "/api/call-backs", body))
+    assert (await asked)["done"], await asked
     told = await anna.hears("call_back")
     assert (told["state"], told["number"]) == ("ringing", "+79161234567")
-    assert (await asked)["done"]
     await stack.picks_up("anna")
     await anna.hears("call_back", lambda change: change["state"] in ("calling", "talking"))
     refused = {"order": str(uuid.uuid4()), "number": "112"}

@@ -172,7 +172,7 @@ def _turned(call: Call, entry: Turned) -> Call:
     for effect in turn.effects:
         if effect.get("type") == "tag":
             tags.update(effect.get("set") or {})
-    call = replace(call, sequence=turn.sequence, tags=tags, hung_up=call.hung_up or kind == "hung_up")
+    call = replace(call, sequence=turn.sequence, tags=tags, hung_up=call.hung_up or kind == "caller_hung_up")
     match turn.action:
         case Ring(endpoints=endpoints):
             rings = {each.employee: each.endpoint for each in endpoints if each.employee is not None}
@@ -196,7 +196,7 @@ def _turned(call: Call, entry: Turned) -> Call:
             call = replace(call, offered={})
             if not call.talking:
                 return call
-            return _over(call, entry.at, {"hung_up": "client", "conversation_ended": "us"}.get(str(kind)))
+            return _over(call, entry.at, {"caller_hung_up": "client", "conversation_ended": "us"}.get(str(kind)))
 
 
 def _over(call: Call, at_ms: int, by: str | None) -> Call:

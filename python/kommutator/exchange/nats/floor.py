@@ -53,9 +53,10 @@ class DeskFloor:
         return list(self._shown.values())
 
     def router_of(self, employee: str) -> str | None:
-        """The router of the PBX where his phone is; None when none has told of it, or that one is silent."""
+        """The router of the PBX where his phone is; None when nobody has told of it. A router that has not said yet that it
+        lives is taken to have its PBX's name."""
         fact = self._told.get(line_key(employee))
-        return self._routers.get(fact.pbx) if fact is not None and self._reachable(fact.pbx) else None
+        return None if fact is None else self._routers.get(fact.pbx, fact.pbx)
 
     async def presence(self, employee: str, presence: str, at_ms: int) -> None:
         """Tell that an employee is `present`, `away` or `offline`. Raises `ExchangeError`."""
