@@ -292,6 +292,16 @@ describe("nothing is lost and nothing doubled", () => {
     expect(refused.wizard.queued).toBe(null);
   });
 
+  test("cancelled before the telephone has said that the call is over, it is not asked again", () => {
+    const cancelled = after(talking(), press({ press: "hang_up" }), press({ press: "cancel" }));
+    const over = after(
+      cancelled.wizard,
+      { kind: "order_done", order: "o1", done: true, reason: null },
+      told({ state: "over", over_by: "us" }),
+    );
+    expect(over.wizard).toMatchObject({ phase: "over", asking: false });
+  });
+
   test("each keystroke is a new revision", () => {
     const wizard = after(talking(), typed("topic", "К"), typed("topic", "Ко")).wizard;
     expect(wizard.revision).toBe(2);

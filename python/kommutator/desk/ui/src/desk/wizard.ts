@@ -78,6 +78,8 @@ export interface Wizard {
   readonly revision: number;
   /** «Принять обращение?» is asked. */
   readonly asking: boolean;
+  /** It was asked by the button already: the telephone's word that the call is over asks no second time. */
+  readonly asked: boolean;
   readonly pending: Pending | null;
   /** A command pressed while an order was on its way: given when that is done. */
   readonly queued: { command: Command; order: string } | null;
@@ -153,6 +155,7 @@ export function blank(id: string): Wizard {
     touched: [],
     revision: 0,
     asking: false,
+    asked: false,
     pending: null,
     queued: null,
     acceptance: "idle",
@@ -292,6 +295,7 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
         ...wizard,
         pending: null,
         queued: null,
+        asked: false,
         asking: wizard.pending.kind === "hang_up" ? false : wizard.asking,
         notice: { code: "order_refused", about: happened.reason ?? "" },
       });
@@ -334,7 +338,7 @@ function arrived(wizard: Wizard, card: Card): Step {
     } else if (agreed && card.over_by === "us" && before === "consulting") {
       return passed(next);
     } else {
-      next = { ...next, ending: "us", asking: next.acceptance === "idle" };
+      next = { ...next, ending: "us", asking: next.asked ? next.asking : next.acceptance === "idle" };
     }
   } else if (consultation !== null && FAILED.includes(consultation.state) && news) {
     const about = consultation.employee ?? consultation.endpoint ?? "";
@@ -489,7 +493,7 @@ function commanded(wizard: Wizard, command: Command, order: string, departments:
     case "hang_up":
       if (!can.hang_up) return just(wizard);
       if (can.completes) return give("complete");
-      return give("hang_up", null, { asking: wizard.card?.role !== "guest" && !wizard.accepted });
+      return give("hang_up", null, { asked: true, asking: wizard.card?.role !== "guest" && !wizard.accepted });
     case "cancel":
       return just({ ...wizard, asking: false });
     case "yes":
