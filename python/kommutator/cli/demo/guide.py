@@ -18,6 +18,7 @@ from kommutator.cli.demo.house import ROUTER, House
 from kommutator.cli.inputs import now_ms, zone_of
 from kommutator.cli.up import desk_address
 from kommutator.company import LoadedCompany, load
+from kommutator.desk.pages import BUILT
 from kommutator.engine import Engine
 from kommutator.errors import KommutatorError
 
@@ -87,6 +88,8 @@ class Guide:
             "logs": str(self._house.log),
             "company": f"{self._house.company}/",
         }
+        if not (BUILT / "index.html").exists():
+            places["pages"] = self._told["make_ui"]
         width = max(len(self._told[what]) for what in places)
         for what, where in places.items():
             self._console.print(Text(f"  {self._told[what]:<{width}}  ").append(where, style="cyan"))
@@ -143,7 +146,7 @@ def tries(folder: Path) -> list[tuple[str, str]]:
         ),
         (
             "try_check",
-            f"cp -r {company}/. {broken} && sed -i 's/no_answer: missed/no_answer: sorry/' {broken}/company.yaml"
+            f"cp -r {company}/. {broken} && sed -i '/delivery:.*ring/s/missed/sorry/' {broken}/company.yaml"
             f" && {name} check {broken}",
         ),
     ]
@@ -209,6 +212,8 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "alive": "All is running, and callers come by themselves, about four a minute.",
         "look": "Where to look",
         "logins": "sign in as",
+        "pages": "the desk's pages",
+        "make_ui": "are not built: make ui; its API serves",
         "password": "with the password",
         "sent": "SMS and e-mail that were sent",
         "ledger": "the router's ledger, one line a call",
@@ -246,6 +251,8 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "alive": "Всё работает, звонки идут сами, около четырёх в минуту.",
         "look": "Где посмотреть",
         "logins": "войти как",
+        "pages": "страницы",
+        "make_ui": "не собраны: make ui; API работает",
         "password": "с паролем",
         "sent": "отправленные SMS и письма",
         "ledger": "журнал маршрутизатора, строка на вызов",
