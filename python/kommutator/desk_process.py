@@ -34,20 +34,21 @@ from kommutator.crm.embedded import PostgresSettings
 from kommutator.crm.ledger import Ledger
 from kommutator.crm.migrate import migrate
 from kommutator.crm.pool import Database, DatabaseSettings
-from kommutator.desk import app, hooks
+from kommutator.desk import app
 from kommutator.desk.background.active_version import ActiveVersion
 from kommutator.desk.background.owners import OwnerChanges
 from kommutator.desk.background.purge import Kept, Purge
 from kommutator.desk.background.recordings import RecordingIntake
 from kommutator.desk.background.tasks import Bell, Tasks
 from kommutator.desk.background.topics import Topics
+from kommutator.desk.live.hub import Hub
 from kommutator.desk.metrics import DeskMetrics, MeasuredMemory
 from kommutator.desk.services import Services
 from kommutator.desk_channels import channels, receipt_form, sender_of
+from kommutator.desk_phones import virtual_phones
 from kommutator.errors import DatabaseUnreachable, DataFolderBusy, ExchangeError
 from kommutator.exchange.embedded import read_address
 from kommutator.exchange.nats.client import Connection, Exchange
-from kommutator.exchange.nats.floor import DeskFloor
 from kommutator.exchange.nats.ledger_writer import LedgerWriter
 from kommutator.exchange.nats.lookups import DeskLookups
 from kommutator.exchange.nats.versions import DeskVersions
@@ -108,8 +109,12 @@ class _Desk:
         self._activated = Bell()
         self._topics.on("version", lambda _told: self._activated.ring())
         RecordingIntake(self._exchange, database, folder, now)
-        floor = DeskFloor(self._exchange, lambda _fact: None)
-        self._metrics = DeskMetrics(database, self._exchange, self._writer, floor, self._tasks, now)
+        throttle = configuration.desk.throttle
+        accounts = AccountSettings(
+            session_s=configuration.desk.session_s, failures_of_login=throttle.attempts, throttle_s=throttle.within_s
+        )
+        self._live = Hub(database, self._exchange, self._topics, now, accounts)
+        self._metrics = DeskMetrics(database, self._exchange, self._writer, self._live.floor, self._tasks, now)
         kept = configuration.desk.retention
         self._purge = Purge(database, folder, Kept(kept.turns, kept.recordings, kept.notices, kept.drafts), now)
 
@@ -120,22 +125,19 @@ class _Desk:
         self._sender = Sender(self._outbox, self._channels, SystemClock())
         self._topics.on("outbox", lambda _told: self._sender.wake())
         form = receipt_form(configuration.notices)
-        throttle = configuration.desk.throttle
         self._services = Services(
             database=database,
             exchange=self._exchange,
-            floor=floor,
+            floor=self._live.floor,
             clock=now,
-            accounts=AccountSettings(
-                session_s=configuration.desk.session_s,
-                failures_of_login=throttle.attempts,
-                throttle_s=throttle.within_s,
-            ),
+            accounts=accounts,
             recordings=folder,
             checks={"database": lambda: self._unreachable, "exchange": self._exchange_wrong},
             secure=configuration.desk.secure,
             versions_changed=self._announce,
             topics=self._topics,
+            live=self._live,
+            phones=virtual_phones(configuration),
             sms_receipt=None if form is None else HttpReceipts(self._outbox, form, SystemClock()).http_receipt,
         )
 
@@ -152,6 +154,7 @@ class _Desk:
             "retention": self._purge.run,
             "metrics": self._metrics.run,
             "database": self._probe,
+            "live": self._live.run,
         }
         async with asyncio.TaskGroup() as group:
             kept = [group.create_task(self._tasks.keep(name, work)) for name, work in works.items()]
@@ -177,8 +180,6 @@ class _Desk:
         if stop.is_set():
             return
         application = app.create(self._services)
-        if self._services.sms_receipt is not None:
-            hooks.install(application, self._services.sms_receipt)
         listening = _bound(self._listen)
         host, port = listening.getsockname()[:2]
         config = Config()
@@ -190,6 +191,7 @@ class _Desk:
 
         async def told_to_stop() -> None:
             await stop.wait()
+            self._live.close()
 
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._log.info("the desk serves", url=url)

@@ -239,7 +239,7 @@ async def test_an_enquiry_accepted_twice_makes_one_interest(db: Database) -> Non
 
 async def test_an_enquiry_that_fails_leaves_nothing(db: Database) -> None:
     broken = replace(ENQUIRY, interest=replace(ENQUIRY.interest, service_type="unknown"))
-    with pytest.raises(Refused, match="service_type"):
+    with pytest.raises(Refused, match="service type"):
         async with db.transaction("vera") as tx:
             await enquiries.accept(tx, broken, NOW)
     async with db.transaction() as tx:

@@ -36,6 +36,7 @@ from kommutator.exchange.shipper import Shipper
 from kommutator.exchange.versions import VersionShelf, VersionWatch
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
+from kommutator.routing.orders import OrderDesk
 
 _BEAT_S = 0.5
 
@@ -63,6 +64,7 @@ class _Parts:
         self._figures, self._health = Figures(), Health()
         self._attached: Attached | None = None
         self._router: Router | None = None
+        self._orders: OrderDesk | None = None
         settings, find = exchange_of(configuration)
         self._bridge = bridge = Bridge(settings, name, find)
         self._kept = FileJournal(data)
@@ -129,6 +131,7 @@ class _Parts:
             self._clock,
             self._figures.step,
         )
+        self._orders = OrderDesk(self._router, versions.engine, self._claims, self._clock, versions.phone_of)
         await self._router.run()
 
     def _attach(self, company: Company) -> Attached:
@@ -159,7 +162,9 @@ class _Parts:
             self._router.look_for_free()
 
     async def _carry_out(self, order: Order) -> OrderDone:
-        return OrderDone(order.order, False, "unknown_call")
+        if self._orders is None:
+            return OrderDone(order.order, False, "unknown_call")
+        return await self._orders.carry_out(order)
 
     # --- how it is
 

@@ -1,10 +1,8 @@
 """The embedded PostgreSQL: a server of our own in a folder, started, found again, and stopped.
 
 The server listens on a Unix socket only, in a folder that nobody else can enter; that folder is its guard, so no
-password is needed.
-It outlives a launcher that is killed: the next one on the same folder finds it and takes it over. At most one
-launcher holds a folder
-at a time, by a file lock that dies with the process.
+password is needed. It outlives a launcher that is killed: the next one on the same folder finds it and takes it over.
+At most one launcher holds a folder at a time, by a file lock that dies with the process.
 
 Everything here blocks, at most as long as the deadlines say: an event loop calls it in a thread.
 """
@@ -165,8 +163,7 @@ def attached(settings: PostgresSettings, environment: Mapping[str, str] = os.env
     """The address of the database for as long as the context lasts, for a command that needs it once.
 
     A configured DSN is taken as it is. A server that another launcher holds is used and left alone; one that nobody
-    holds is started,
-    and stopped at the end. Raises what `start` raises.
+    holds is started, and stopped at the end. Raises what `start` raises.
     """
     if settings.dsn is not None:
         yield settings.dsn

@@ -90,7 +90,9 @@ async def create(
         return _of(known), False
     made = _of(row)
     await _note(tx, made, Draft(status="new"), now, "")
-    await tx.tell("interest", id=made.id, assignee=made.assignee, department=made.department, status=made.status)
+    await tx.tell(
+        "interest", id=made.id, assignee=made.assignee, department=made.department, status=made.status, new=True
+    )
     return made, True
 
 
@@ -115,7 +117,10 @@ async def change(tx: Tx, interest_id: int, draft: Draft, revision: int, now: dat
     after = _of(row)
     await _note(tx, after, before.draft, now, comment)
     for assignee in dict.fromkeys([before.assignee, after.assignee]):
-        await tx.tell("interest", id=after.id, assignee=assignee, department=after.department, status=after.status)
+        await tx.tell(
+            "interest", id=after.id, assignee=assignee, department=after.department, status=after.status,
+            new=assignee == after.assignee != before.assignee,
+        )  # fmt: skip
     return after
 
 
@@ -222,7 +227,8 @@ class _rules:
             return
         await self._savepoint.rollback()
         if isinstance(error, asyncpg.ForeignKeyViolationError):
-            raise Refused(f"unknown: {error.detail}") from error
+            named = str(error.constraint_name).removeprefix("interests_company_id_").removesuffix("_fkey")
+            raise Refused(f"there is no such {named.replace('_', ' ')}") from error
         if isinstance(error, asyncpg.CheckViolationError):
             raise Refused("an interest has an employee or a department responsible, and a known status") from error
 

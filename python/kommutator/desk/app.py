@@ -17,15 +17,19 @@ from kommutator.desk.calls import routes as calls
 from kommutator.desk.clients import routes as clients
 from kommutator.desk.drafts import routes as drafts
 from kommutator.desk.enquiries import routes as enquiries
+from kommutator.desk.events import routes as events
 from kommutator.desk.floor import routes as floor
 from kommutator.desk.forms import MAX_ID, MAX_NUMBER
 from kommutator.desk.health import routes as health
+from kommutator.desk.hooks import routes as hooks
 from kommutator.desk.interactions import routes as interactions
 from kommutator.desk.interests import routes as interests
 from kommutator.desk.missed import routes as missed
 from kommutator.desk.notices import routes as notices
 from kommutator.desk.operations import Feature
+from kommutator.desk.orders import routes as orders
 from kommutator.desk.people import routes as people
+from kommutator.desk.phones import routes as phones
 from kommutator.desk.recordings import routes as recordings
 from kommutator.desk.services import Services
 from kommutator.desk.tasks import routes as tasks
@@ -49,11 +53,15 @@ FEATURES: Final[tuple[Feature, ...]] = tuple(
         notices,
         people,
         floor,
+        events,
+        orders,
+        phones,
         versions,
         users,
         tokens,
         audit,
         health,
+        hooks,
     )
 )
 
@@ -123,10 +131,22 @@ class _Number(IntegerConverter):
     regex = f"[1-9][0-9]{{0,{len(str(MAX_NUMBER)) - 1}}}"
 
 
+class _Endpoint(BaseConverter):
+    """A phone: an endpoint of a PBX, or an E.164 number."""
+
+    regex = r"\+[0-9]{3,15}|[A-Za-z0-9]{1,32}/[A-Za-z0-9_.+-]{1,64}"
+    part_isolating = False
+
+
 class _Word(BaseConverter):
     """An id that is a word, without control characters."""
 
     regex = r"[^/\x00-\x1f\x7f]{1,200}"
 
 
-_CONVERTERS: Final[Mapping[str, type[BaseConverter]]] = {"id": _Id, "number": _Number, "word": _Word}
+_CONVERTERS: Final[Mapping[str, type[BaseConverter]]] = {
+    "id": _Id,
+    "number": _Number,
+    "word": _Word,
+    "endpoint": _Endpoint,
+}

@@ -301,8 +301,10 @@ class ClaimingPbx:
 
 
 class ClaimingCall:
-    """A `Call` that claims employees of other PBXs before they ring, and gives them back when it has no use for them.
-    A `Call` that claims employees of other PBXs before they ring, and gives them back when it has no use for them."""
+    """A `Call` that claims employees of other PBXs before they ring.
+
+    It gives them back when it has no use for them.
+    """
 
     def __init__(self, inner: Call, claims: Claims) -> None:
         self._inner = inner

@@ -277,8 +277,10 @@ def _runs(pid: int, folder: Path) -> bool:
 
 
 def _find(folder: Path) -> int:
-    """The server of this folder that nobody remembers, for its supervisor was killed just then; 0 when there is none.
-    The server of this folder that nobody remembers, for its supervisor was killed just then; 0 when there is none."""
+    """The server of this folder that nobody remembers; 0 when there is none.
+
+    Its supervisor was killed between starting it and writing it down.
+    """
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and _runs(int(entry.name), folder):
             return int(entry.name)

@@ -74,7 +74,7 @@ class PbxHost:
         self._router_instance = ""
         self._whims = Random(seed)
         self._log = structlog.get_logger().bind(pbx=name)
-        self.agenda = Agenda(time.time_ns() // 1_000_000, trio.lowlevel.checkpoint)
+        self.agenda = Agenda(_machine_ms(), trio.lowlevel.checkpoint)
         self.world = World(
             self.agenda,
             self._seconds,
@@ -90,10 +90,14 @@ class PbxHost:
         serves this socket, and `OSError` when it cannot be made."""
         with _alone(self._socket), _listening(self._socket) as listener:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.agenda.live)
+                nursery.start_soon(self._live)
                 nursery.start_soon(self.traffic.run)
                 on_listening()
                 await trio.serve_listeners(self._serve, [listener])
+
+    async def _live(self) -> None:
+        self.agenda.set(_machine_ms())  # it was made a while ago
+        await self.agenda.live()
 
     # --- callers
 
@@ -252,6 +256,10 @@ class PbxHost:
             await RouterSession(self, peer, hello.instance).run()
         finally:
             self._log.info("router disconnected")
+
+
+def _machine_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class _Seconds(dict[str, float]):
