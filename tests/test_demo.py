@@ -33,6 +33,8 @@ from kommutator.configuration import Simulated
 from tests.processes.conftest import PATIENCE_S, gone, wait_until
 
 FROM_MS = 1_795_000_000_000
+STARTS_S = 120.0
+"""Six processes, on a machine that has much else to do."""
 
 
 def run(*arguments: str) -> Result:
@@ -102,7 +104,7 @@ class Demo:
             assert self.process.poll() is None, self.told
             return words in self.told
 
-        wait_until(told)
+        wait_until(told, STARTS_S)
 
     def stop(self) -> None:
         """Ctrl-C."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.rule import Rule
 from rich.text import Text
 
 from kommutator.cli.demo.filling import PASSWORD, USERS
@@ -123,8 +122,7 @@ class Guide:
             self._say(line, "cyan")
 
     def _head(self, key: str, **values: str) -> None:
-        self._console.print()
-        self._console.print(Rule(f"[bold]{self._told[key].format(**values)}[/]", align="left", style="dim"))
+        self._say("\n" + self._told[key].format(**values), "bold")
 
     def _done(self, text: str) -> None:
         self._console.print(Text.assemble(("  ✓ ", "green"), text))
@@ -220,7 +218,7 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "figures": "figures",
         "logs": "what the processes say",
         "company": "the company, to edit and import",
-        "numbers": "Its numbers: who answers {caller} now, on {day}, {time}, when all are free",
+        "numbers": "Its numbers, and who gets a call from {caller} now, on {day} at {time}, while all are free",
         "days": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
         "ring": "rings {names}",
         "menu": "a menu",
@@ -259,7 +257,7 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "figures": "показатели",
         "logs": "что сообщают процессы",
         "company": "компания, для правки и импорта",
-        "numbers": "Её номера: кто ответит на {caller} сейчас ({day}, {time}), если все свободны",
+        "numbers": "Её номера и кому достанется звонок с {caller} сейчас ({day}, {time}), пока все свободны",
         "days": "понедельник вторник среда четверг пятница суббота воскресенье",
         "ring": "звонок: {names}",
         "menu": "голосовое меню",
