@@ -217,7 +217,7 @@ class Stack:
 
 
 @asynccontextmanager
-async def standing(configure: Configure, dsn: str, db: Database) -> AsyncIterator[Stack]:  # noqa: F811
+async def standing(configure: Configure, dsn: str, db: Database) -> AsyncIterator[Stack]:
     """The whole house, with nobody in it but the company's people."""
     desk = configure(**{"postgres": {"dsn": dsn}, "routers.main.pbx": {"kind": "simulated"}})
     draft = await asyncio.to_thread(versions.read_draft, COMPANY, round(time.time() * 1000))
@@ -238,8 +238,9 @@ async def standing(configure: Configure, dsn: str, db: Database) -> AsyncIterato
 
 
 @pytest.fixture
-async def stack(configure: Configure, dsn: str, db: Database, nats: EmbeddedNats) -> AsyncIterator[Stack]:  # noqa: F811
+async def stack(configure: Configure, dsn: str, db: Database, nats: EmbeddedNats) -> AsyncIterator[Stack]:
     """The whole house: a desk, a router, a PBX, with accounts of everybody."""
+    assert nats.address
     async with standing(configure, dsn, db) as made:
         for login in ("anna", "olga"):
             await made.user(login)
