@@ -77,6 +77,7 @@ $(VENV)/.bench: $(VENV)/.installed
 bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.run $(BENCH)
 	$(BIN)/python -m bench.clients $(BENCH)
+	$(BIN)/python -m bench.desk $(BENCH)
 
 clean: ## removes what was built, not what was fetched
 	rm -rf target bench/peers/target $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
