@@ -211,7 +211,10 @@ class Pages:
     async def have(self, told: dict[str, list[str]]) -> None:
         """Wait until every card is there."""
         cards = sum(len(rang) for rang in told.values())
-        await self._until(lambda: len(self._cards) >= cards)
+        try:
+            await self._until(lambda: len(self._cards) >= cards)
+        except TimeoutError:
+            raise click.ClickException(f"{cards - len(self._cards)} of {cards} cards never came") from None
 
     def check(self, told: dict[str, list[str]]) -> None:
         """Every card is at the page of whom the call rang, with the right caller and client."""

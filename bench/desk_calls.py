@@ -1,6 +1,6 @@
 """A router that only tells of calls, for `bench.desk`: `python -m bench.desk_calls NATS FOLDER COMPANY CALLS PER_SECOND`.
 
-Each call rings four phones, is answered after a fifth of a second and over after another; its id bears the moment in which its ringing
+Each call rings four phones, is answered and soon over; its id bears the moment in which its ringing
 was told, in nanoseconds. It says `ready`, begins when it reads a line, and says each call with whom it rang.
 """
 
@@ -23,7 +23,8 @@ from kommutator.exchange.shipper import Shipper
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.turn import Event, Ring, Turn
 
-TALKS_AFTER_S = 0.2
+RINGS_S, TALKS_S = 0.7, 0.1
+"""A group has a call a second, and none rings whose phone another call has."""
 
 
 async def main(nats: Path, folder: Path, company: Path, many: int, per_second: float) -> None:
@@ -47,8 +48,9 @@ async def main(nats: Path, folder: Path, company: Path, many: int, per_second: f
         sys.stdout.write(f"rang {call_id} {' '.join(rang)}\n")
         sys.stdout.flush()
         first = turn.action.endpoints[0].endpoint
-        for event in ({"type": "answered", "endpoint": first}, {"type": "conversation_ended"}):
-            await trio.sleep(TALKS_AFTER_S)
+        answered: Event = {"type": "answered", "endpoint": first}
+        for lasts_s, event in ((RINGS_S, answered), (TALKS_S, {"type": "conversation_ended"})):
+            await trio.sleep(lasts_s)
             turn = happens(call_id, turn, event)
         journal.ended(call_id, time.time_ns() // 1_000_000, "answered", "none")
 
@@ -68,7 +70,7 @@ async def main(nats: Path, folder: Path, company: Path, many: int, per_second: f
         for number in range(many):
             await trio.sleep_until(began + number / per_second)
             nursery.start_soon(call, number)
-        await trio.sleep(5 * TALKS_AFTER_S)
+        await trio.sleep(2 * (RINGS_S + TALKS_S))
         sys.stdout.write("told\n")
         sys.stdout.flush()
         await trio.sleep_forever()
