@@ -76,9 +76,12 @@ def main(short: bool) -> None:
         nats.start()
         figures["versions"] = asyncio.run(prepare(server.dsn))
         figures["import"] = import_times(folder, server.dsn, population)
+        CONSOLE.print(figures["import"])
         figures["limit"] = asyncio.run(copied(folder, server.dsn))
         figures["bytes"] = asyncio.run(sizes(server.dsn))
+        CONSOLE.print(figures["limit"], figures["bytes"])
         figures["one connection, ms"] = asyncio.run(found(server.dsn, population, asked))
+        CONSOLE.print(figures["one connection, ms"])
         figures["through the exchange, ms"] = exchanged(nats, server.dsn, population, asked)
     finally:
         nats.stop()

@@ -8,7 +8,6 @@ was cut off is begun again by the next desk, from the stream, the outbox and the
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -25,7 +24,7 @@ import structlog
 from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 
-from kommutator import readiness
+from kommutator import processes, readiness
 from kommutator.configuration import Configuration
 from kommutator.crm import embedded
 from kommutator.crm.accounts import AccountSettings
@@ -34,7 +33,7 @@ from kommutator.crm.embedded import PostgresSettings
 from kommutator.crm.ledger import Ledger
 from kommutator.crm.migrate import migrate
 from kommutator.crm.pool import Database, DatabaseSettings
-from kommutator.desk import app, hooks
+from kommutator.desk import app
 from kommutator.desk.background.active_version import ActiveVersion
 from kommutator.desk.background.owners import OwnerChanges
 from kommutator.desk.background.purge import Kept, Purge
@@ -179,6 +178,7 @@ class _Desk:
         """HTTP, until told to stop. Raises `OSError` when the address cannot be had."""
         if stop.is_set():
             return
+        application = app.create(self._services)
         listening = _bound(self._listen)
         host, port = listening.getsockname()[:2]
         config = Config()
@@ -195,9 +195,6 @@ class _Desk:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._log.info("the desk serves", url=url)
         readiness.ready(url)
-        application = app.create(self._services)
-        if self._services.sms_receipt is not None:
-            hooks.install(application, self._services.sms_receipt)
         await hypercorn.asyncio.serve(cast(ASGIFramework, application), config, shutdown_trigger=told_to_stop)
 
     async def _send(self) -> None:
@@ -277,12 +274,10 @@ def _dsn(configuration: Configuration) -> str:
 def _the_only_desk(folder: Path) -> Iterator[None]:
     """Hold the desk's folder. Raises `DataFolderBusy`."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    lock = processes.hold(folder / "lock", 0o640)
+    if lock is None:
+        raise DataFolderBusy(f"{folder}: another desk works here")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataFolderBusy(f"{folder}: another desk works here") from error
         yield
     finally:
         os.close(lock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,28 @@ async def test_readiness_tells_what_is_wrong(stage: Stage) -> None:
     told = await browser.json("/readyz", 503)
     assert told == {"ready": False, "checks": {"exchange": "not connected", "database": None}}
     assert await browser.json("/healthz") == {"status": "ok"}
+
+
+async def test_a_gateways_receipt_is_taken_or_refused(stage: Stage) -> None:
+    browser = Browser(stage.app.test_client())
+    await browser.json("/hooks/sms?id=7", 404)
+    told: list[dict[str, str]] = []
+
+    async def take(params: Mapping[str, str]) -> bool:
+        told.append(dict(params))
+        return params.get("token") == "t"
+
+    stage.services.sms_receipt = take
+    assert (await browser.get("/hooks/sms?token=t&id=7%00")).status_code == 200
+    assert (await browser.ask("POST", "/hooks/sms?token=t", form={"id": "8"})).status_code == 200
+    assert (await browser.post("/hooks/sms", {"token": "t", "id": 9})).status_code == 200
+    assert (await browser.get("/hooks/sms?token=x&id=7")).status_code == 403
+    assert told == [
+        {"token": "t", "id": "7"},
+        {"token": "t", "id": "8"},
+        {"token": "t", "id": "9"},
+        {"token": "x", "id": "7"},
+    ]
 
 
 async def test_requests_are_counted_by_route_and_not_by_address(stage: Stage) -> None:

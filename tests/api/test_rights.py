@@ -18,6 +18,8 @@ TABLE: Final = """
 GET    /healthz                                      anybody
 GET    /readyz                                       anybody
 GET    /metrics                                      anybody
+GET    /hooks/sms                                    anybody
+POST   /hooks/sms                                    anybody
 POST   /api/sign-in                                  anybody
 POST   /api/sign-out                                 operator
 POST   /api/sign-out-everywhere                      operator

@@ -81,6 +81,8 @@ async def test_an_enquiry_that_cannot_be_makes_nothing(
 ) -> None:
     answer = await vera.post("/api/enquiries", body, headers=KEY)
     assert (answer.status_code, (await answer.get_json())["code"]) == (status, code)
+    if code == "refused":
+        assert "Key (" not in (await answer.get_json())["detail"]
     assert (await vera.json("/api/interests"))["items"] == []
     assert (await vera.json("/api/clients", query_string={"q": "Петрова"}))["items"] == []
 
@@ -218,6 +220,11 @@ async def test_notes_are_contacts_too(vera: Browser) -> None:
     rest = await vera.json("/api/clients/1/interactions", query_string={"limit": 2, "after": first["next"]})
     assert [each["topic"] for each in first["items"] + rest["items"]] == ["2", "1", "0"]
     assert rest["next"] is None
+    for words in ("первые слова", "последние слова"):
+        noted = await vera.post("/api/clients/1/interactions", {"topic": words, "call_id": "c1"})
+        assert ((await noted.get_json())["kind"], noted.status_code) == ("call", 201)
+    calls = [each for each in (await vera.json("/api/clients/1/interactions"))["items"] if each["kind"] == "call"]
+    assert [(each["call_id"], each["topic"]) for each in calls] == [("c1", "последние слова")]
     await vera.json("/api/clients/9/interactions", 404)
 
 

@@ -19,7 +19,8 @@ def run(*arguments: str | Path) -> Result:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_teaches_with_an_example(name: str) -> None:
-    group = [name, {"numbering-plan": "import", "user": "add"}[name]] if name in {"numbering-plan", "user"} else [name]
+    groups = {"clients": "import", "config": "show", "numbering-plan": "import", "user": "add"}
+    group = [name, groups[name]] if name in groups else [name]
     result = run(*group, "--help")
     assert result.exit_code == 0
     assert "Example" in result.output

@@ -11,42 +11,67 @@ from itertools import combinations
 import pytest
 import trio
 
+from kommutator.exchange.messages import Order, OrderDone, OrderKind
 from kommutator.exchange.nats.lookups import DeskLookups
+from kommutator.exchange.nats.orders import give, within
 from kommutator.exchange.nats.recordings import DeskRecordings
 from kommutator.pbx.simulated.behaviour import CallerAct, PhoneAct
 from kommutator.pbx.simulated.codec import Happened, Place
 from kommutator.pbx.simulated.control import PbxControl
+from tests.exchange.conftest import TestClock
 
 from .house import COMPANY, DID, House
 
 pytestmark = [pytest.mark.trio, pytest.mark.services]
 MESSAGE = (CallerAct("record", speak=1.2, end="hash"),)
+CLOCKS_AGREE_MS = 10
+"""The shortest ringing is of 100 ms."""
 TWO_HOMES = COMPANY.replace("endpoint: PJSIP/102", "endpoint: PJSIP/102, pbx: east")
 
 
 class Watched:
-    """When each phone rang or was held, and by which call, as the PBXs saw it: `since, until, endpoint, call`."""
+    """When each phone rang or was held, and by which call, as the PBXs saw it: `since, until, endpoint, call`.
+
+    Each PBX has a clock of its own: how far it is from ours is the least delay with which anything of it was heard.
+    """
 
     def __init__(self) -> None:
-        self.legs: list[tuple[int, int, str, str]] = []
+        self._seen: list[tuple[str, int, int, str, str]] = []
         self._open: dict[tuple[str, str, str], int] = {}
+        self._behind_ms: dict[str, int] = {}
 
     async def watch(self, pbx: str, hand: PbxControl) -> None:
         while True:
             told = await hand.told()
-            if isinstance(told, Happened) and told.endpoint is not None:
+            if not isinstance(told, Happened):
+                continue
+            behind_ms = TestClock().now_ms() - told.at_ms
+            self._behind_ms[pbx] = min(behind_ms, self._behind_ms.get(pbx, behind_ms))
+            if told.endpoint is not None:
                 key = (pbx, told.call_id, told.endpoint)
                 if told.what == "rings":
                     self._open[key] = told.at_ms
-                elif told.what not in ("answers", "answered") and key in self._open:
-                    self.legs.append((self._open.pop(key), told.at_ms, told.endpoint, told.call_id))
+                elif told.what != "answered" and key in self._open:
+                    self._seen.append((pbx, self._open.pop(key), told.at_ms, told.endpoint, told.call_id))
+
+    @property
+    def legs(self) -> list[tuple[int, int, str, str]]:
+        """What was seen, by one clock."""
+        behind_ms = self._behind_ms
+        return [
+            (since + behind_ms[pbx], until + behind_ms[pbx], endpoint, call)
+            for pbx, since, until, endpoint, call in self._seen
+        ]
 
     def overlapping(self) -> list[object]:
         """Legs of two calls at one phone at once."""
         return [
             (one, other)
             for one, other in combinations(self.legs, 2)
-            if one[2] == other[2] and one[3] != other[3] and one[0] < other[1] and other[0] < one[1]
+            if one[2] == other[2]
+            and one[3] != other[3]
+            and one[0] + CLOCKS_AGREE_MS < other[1]
+            and other[0] + CLOCKS_AGREE_MS < one[1]
         ]
 
 
@@ -172,3 +197,39 @@ async def test_who_has_called_is_known_without_asking_again(build: Callable[...,
         await hand.place(Place(DID, "+7 916 123-00-99", "second", MESSAGE))
         assert (await router.ended("second"))["disposition"] == "voicemail"
         assert router.figure('kommutator_lookups_total{outcome="never_called",question="history"}') == 1
+
+
+async def test_orders_of_a_desk_are_carried_out_by_the_router_of_the_call(build: Callable[..., House]) -> None:
+    house = build("west")
+    router = house.routers["west"]
+    house.nats.start()
+    house.pbxs["west"].start()
+    router.start()
+    async with house.desk() as desk, house.hand("west") as hand:
+        given: list[OrderKind] = []
+
+        async def order(kind: OrderKind, **more: str) -> OrderDone:
+            made = within(Order(f"{kind} {len(given)}", kind, "anna", 0, **more), TestClock().now_ms(), 10)
+            given.append(kind)
+            done: OrderDone = await trio.to_thread.run_sync(
+                desk.desk.do, lambda exchange: give(exchange, "west", made, 10)
+            )
+            return done
+
+        await desk.start()
+        await desk.activate(house.version("v1"))
+        await router.ready()
+        await hand.behave("PJSIP/101", [PhoneAct("answer", 0.1)])
+        await hand.behave("PJSIP/102", [])
+        await hand.place(Place(DID, "+79161230099", "call-1"))
+        await router.turned("call-1", "talk")
+        wrong = await order("complete", call="call-1")
+        assert (wrong.done, wrong.reason) == (False, "wrong_state")
+        assert (await order("consult", call="call-1", employee="boris")).done
+        await router.until(lambda: router.said("line", employee="boris", line="ringing"))
+        await hand.pick_up("PJSIP/102")
+        await router.says("line", employee="boris", line="busy")
+        assert (await order("complete", call="call-1")).done
+        await router.says("line", employee="anna", line="idle", count=2)
+        await hand.hang_up("call-1")
+        assert (await router.ended("call-1"))["disposition"] == "answered"

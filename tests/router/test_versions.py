@@ -67,7 +67,7 @@ async def test_a_fresh_router_waits_for_the_first_version_and_routes_by_it(build
         assert router.figure("kommutator_pbx_connected") == router.figure("kommutator_exchange_connected") == 1
         pbx.end()
         await router.says("not ready", missing=["the PBX is not reached"])
-        assert router.get("/readyz")[0] == 503
+        await router.until(lambda: router.get("/readyz")[0] == 503)
 
 
 async def test_it_starts_from_its_shelf_with_everything_else_dead_and_tells_later(build: Callable[..., House]) -> None:

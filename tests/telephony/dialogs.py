@@ -178,7 +178,8 @@ def phones(plans: Mapping[str | None, Sequence[Behaviour]], *, media_address: st
         + _nop()
     )
     counters = ",".join(f"rung{line}" for line in range(len(plans)))
-    unused = '<Reference variables="uri,via,from,to,cseq_line,number,dialled"/>\n'
+    answers = any(behaviour.does == "answer" for behaviours in plans.values() for behaviour in behaviours)
+    unused = f'<Reference variables="uri,via,from,to,cseq_line,number{",dialled" if answers else ""}"/>\n'
     head = f'<Global variables="{counters}"/>\n' if counters else ""
     return _scenario(body, head=head, tail=unused)
 
@@ -212,11 +213,12 @@ def _behaviour(behaviour: Behaviour, label: int, sdp: str) -> str:
         + _recv(request="CANCEL", optional=True, next=label + 4)
         + _recv(request="ACK")
         + _label(label + 3)
+        # the time that SIPp waits is that of the first of them
+        + _recv(request="MESSAGE", optional=True, next=83, timeout_ms=talks_ms, on_timeout=83)
         + _recv(request="PUBLISH", optional=True, next=label + 5)
         + _recv(request="SUBSCRIBE", optional=True, next=label + 6)
         + _recv(request="REFER", optional=True, next=label + 7, actions=_DIALLED)
         + _recv(request="NOTIFY", optional=True, next=label + 8)
-        + _recv(request="MESSAGE", optional=True, next=83, timeout_ms=talks_ms, on_timeout=83)
         + _recv(request="BYE", next=82)
         # the keys of the phone
         + _label(label + 5)

@@ -14,9 +14,11 @@ import structlog
 import trio
 
 from kommutator import Engine
-from kommutator.app import NoLookups, SystemClock, lines_of
-from kommutator.cli.route import log_to_stderr
+from kommutator.app.document import NoLookups, lines_of
+from kommutator.app.process import SystemClock
+from kommutator.cli.configured import log_to_stderr
 from kommutator.company.reader import load
+from kommutator.configuration import Log
 from kommutator.pbx.ari.adapter import AriPbx, AriSettings
 from kommutator.routing.doings import Doing
 from kommutator.routing.ledger import FileJournal
@@ -44,7 +46,7 @@ async def main(company: Path, url: str, user: str, password: str, data: Path, ri
     engine, clock = Engine.of(loaded), SystemClock()
     pbx = AriPbx(AriSettings(url, user, password, data / "recordings"), prompts, lines_of(loaded))
     journal = LoggedJournal(data)
-    router = Router(engine, pbx, journal, NoLookups(), clock, rings_s)
+    router = Router(engine, pbx, journal, NoLookups(), clock, rings_s=rings_s)
     phones = {employee: card["endpoint"] for employee, card in loaded.document["employees"].items()}
     desk = OrderDesk(router, engine, None, clock, phones.get)
     (data / SOCKET).unlink(missing_ok=True)
@@ -67,6 +69,6 @@ async def take(desk: OrderDesk, stream: trio.SocketStream) -> None:
 
 
 if __name__ == "__main__":
-    log_to_stderr("json")
+    log_to_stderr(Log(form="json"))
     file, url, user, password, folder, rings = sys.argv[1:]
     trio.run(main, Path(file), url, user, password, Path(folder), float(rings))

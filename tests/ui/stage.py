@@ -39,7 +39,7 @@ from tests.ui.live import Live
 T = TypeVar("T")
 
 PASSWORD = "correct horse"
-COMPANY = Path(kommutator.__file__).parent / "sample" / "company.yaml"
+COMPANY = Path(kommutator.__file__).parent / "sample" / "company" / "company.yaml"
 USERS: tuple[tuple[str, str, Role, str | None], ...] = (
     ("olga", "Ольга Зимина", "operator", "rita"),
     ("boris", "Борис Орлов", "manager", "boris"),
@@ -60,6 +60,16 @@ class Stage:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Does something in the server's loop, from the test's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    def forget(self) -> None:
+        """No call goes on, and no wizard is half-filled."""
+
+        async def done() -> None:
+            self.live.calls.clear()
+            async with self.services.database.transaction("stage") as tx:
+                await tx.run("delete from drafts where company_id = $1")
+
+        self.run(done())
 
     def do(self, work: Callable[[Live], T]) -> T:
         """Lets something happen to the telephones."""

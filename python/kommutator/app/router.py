@@ -131,7 +131,7 @@ class _Parts:
             self._clock,
             self._figures.step,
         )
-        self._orders = OrderDesk(self._router, versions.engine, self._claims, self._clock, self._phone_of)
+        self._orders = OrderDesk(self._router, versions.engine, self._claims, self._clock, versions.phone_of)
         await self._router.run()
 
     def _attach(self, company: Company) -> Attached:
@@ -165,11 +165,6 @@ class _Parts:
         if self._orders is None:
             return OrderDone(order.order, False, "unknown_call")
         return await self._orders.carry_out(order)
-
-    def _phone_of(self, employee: str) -> str | None:
-        active = self._versions.active
-        card = active.employees.get(employee) if active is not None else None
-        return None if card is None else card.get("endpoint")
 
     # --- how it is
 

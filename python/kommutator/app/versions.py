@@ -102,6 +102,12 @@ class Versions:
         """Whose phone each endpoint of this router's PBX is."""
         return self._lines
 
+    def phone_of(self, employee: str) -> str | None:
+        """The endpoint of somebody's phone in the active version."""
+        card = self._active.employees.get(employee) if self._active is not None else None
+        endpoint: str | None = card.get("endpoint") if card is not None else None
+        return endpoint
+
     def media(self, prompt: str, state: str) -> str:
         """A prompt of the version that a call in this state began on, as a media URI. Raises `PromptNotMade`."""
         company = self._held.get(self._version_of(state) or 0)

@@ -7,6 +7,8 @@ beginnings, not for any part.
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from kommutator.crm import clients, words
 from kommutator.crm.clients import Client
 from kommutator.crm.numbers import NumberQuery, number_query
@@ -36,21 +38,23 @@ async def _by_number(tx: Tx, query: NumberQuery, limit: int) -> list[Client]:
         found = await clients.by_number(tx, query.whole, limit=limit)
         if found:
             return found
-    ids: dict[int, None] = {}
+    ways: list[list[int]] = []
     for beginning in query.beginnings:
         rows = await tx.fetch(
             """select client_id from client_numbers where company_id = $1 and number >= $2 and number < $3
                order by number limit $4""",
             beginning, words.after(beginning), limit,
         )  # fmt: skip
-        ids.update(dict.fromkeys(row["client_id"] for row in rows))
+        ways.append([row["client_id"] for row in rows])
     backwards = query.ending[::-1]
     rows = await tx.fetch(
         """select client_id from client_numbers where company_id = $1 and reverse(number::text) collate "C" >= $2
            and reverse(number::text) collate "C" < $3 order by reverse(number::text) collate "C" limit $4""",
         backwards, words.after(backwards), limit,
     )  # fmt: skip
-    ids.update(dict.fromkeys(row["client_id"] for row in rows))
+    ways.append([row["client_id"] for row in rows])
+    # In turns, so that the many numbers that begin so never crowd out the one that ends so.
+    ids = dict.fromkeys(id for each in zip_longest(*ways) for id in each if id is not None)
     return await _read(tx, list(ids)[:limit])
 
 

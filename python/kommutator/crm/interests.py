@@ -227,7 +227,8 @@ class _rules:
             return
         await self._savepoint.rollback()
         if isinstance(error, asyncpg.ForeignKeyViolationError):
-            raise Refused(f"unknown: {error.detail}") from error
+            named = str(error.constraint_name).removeprefix("interests_company_id_").removesuffix("_fkey")
+            raise Refused(f"there is no such {named.replace('_', ' ')}") from error
         if isinstance(error, asyncpg.CheckViolationError):
             raise Refused("an interest has an employee or a department responsible, and a known status") from error
 

@@ -21,6 +21,7 @@ from kommutator.desk.events import routes as events
 from kommutator.desk.floor import routes as floor
 from kommutator.desk.forms import MAX_ID, MAX_NUMBER
 from kommutator.desk.health import routes as health
+from kommutator.desk.hooks import routes as hooks
 from kommutator.desk.interactions import routes as interactions
 from kommutator.desk.interests import routes as interests
 from kommutator.desk.missed import routes as missed
@@ -60,6 +61,7 @@ FEATURES: Final[tuple[Feature, ...]] = tuple(
         tokens,
         audit,
         health,
+        hooks,
     )
 )
 

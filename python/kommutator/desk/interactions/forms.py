@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from kommutator.crm.interactions import Kind
-from kommutator.desk.forms import Form, Line, Moment, Text, View
+from kommutator.desk.forms import Form, Line, Moment, Name, Text, View
 
 
 class Note(Form):
@@ -13,6 +13,8 @@ class Note(Form):
 
     topic: Line = Field("", examples=["Встреча"])
     body: Text = ""
+    call_id: Name | None = Field(None, max_length=64)
+    """The call that it was: noted again, it is one contact, and the last words count."""
 
 
 class Interaction(View):

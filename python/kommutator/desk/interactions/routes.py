@@ -22,14 +22,15 @@ async def list_interactions(asked: Asked, client_id: int, query: PageQuery) -> P
 
 @feature.post("/api/clients/<id:client_id>/interactions", body=Note, returns=Interaction, statuses=(201,))
 async def note_interaction(asked: Asked, client_id: int, body: Note) -> Interaction:
-    """Notes a contact in words."""
+    """Notes a contact in words: a call with a client whose interest goes on, or anything else."""
     async with asked.transaction() as tx:
         client = await clients.get(tx, client_id)
         made = await interactions.add(
             tx,
             client.merged_into or client.id,
-            "note",
+            "note" if body.call_id is None else "call",
             asked.now,
+            call_id=body.call_id,
             employee=asked.who.employee,
             topic=body.topic,
             body=body.body,

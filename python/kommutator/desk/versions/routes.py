@@ -143,7 +143,7 @@ async def change_cards(asked: Asked, number: int, body: CardsForm) -> Reply:
         if body.activate and made != number:
             active = await versions.active(tx)
             if active != number:
-                raise Conflict("active version", "", active or 0)
+                raise Conflict("the active", "version", active or 0)
             await versions.activate(tx, made, body.comment, asked.now)
         imported = Imported(
             version=Version.model_validate(await versions.get(tx, made)),

@@ -78,8 +78,14 @@ export interface Wizard {
   readonly revision: number;
   /** «Принять обращение?» is asked. */
   readonly asking: boolean;
+  /** It was asked by the button already: the telephone's word that the call is over asks no second time. */
+  readonly asked: boolean;
   readonly pending: Pending | null;
+  /** A command pressed while an order was on its way: given when that is done. */
+  readonly queued: { command: Command; order: string } | null;
   readonly acceptance: Acceptance;
+  /** Accepted while the call still goes on: only the call is left to be ended. */
+  readonly accepted: boolean;
   readonly errors: Readonly<Partial<Record<keyof Fields | "client", FieldError>>>;
   readonly notice: Notice | null;
   /** Why it is closed; null while it is open. */
@@ -149,8 +155,11 @@ export function blank(id: string): Wizard {
     touched: [],
     revision: 0,
     asking: false,
+    asked: false,
     pending: null,
+    queued: null,
     acceptance: "idle",
+    accepted: false,
     errors: {},
     notice: null,
     closed: null,
@@ -205,17 +214,19 @@ export function restored(id: string, callId: string | null, revision: number, dr
 export function commands(wizard: Wizard) {
   const free = wizard.pending === null && wizard.closed === null;
   const { phase } = wizard;
+  const mine = wizard.card?.role !== "guest";
   const asked = consulting(wizard);
   const live = phase === "talking" || phase === "consulting";
   return {
     answer: free && phase === "offered",
     hang_up: free && live,
     completes: phase === "consulting" && asked?.state === "agreed",
-    hold: free && phase === "talking",
-    consult: free && phase === "talking",
+    hold: free && mine && phase === "talking",
+    consult: free && mine && phase === "talking",
     back: free && phase === "consulting",
     swap: free && phase === "consulting" && asked?.state === "agreed",
-    accept: phase !== "offered" && wizard.acceptance !== "sending" && wizard.closed === null,
+    accept:
+      phase !== "offered" && mine && !wizard.accepted && wizard.acceptance !== "sending" && wizard.closed === null,
     discard: phase !== "offered" && !live && wizard.closed === null && wizard.acceptance !== "sending",
   };
 }
@@ -279,18 +290,23 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
       return commanded(wizard, happened.command, happened.order, departments);
     case "order_done":
       if (wizard.pending?.order !== happened.order) return just(wizard);
-      if (happened.done) return confirmed(wizard, wizard.pending);
+      if (happened.done) return next(confirmed(wizard, wizard.pending), departments);
       return just({
         ...wizard,
         pending: null,
+        queued: null,
+        asked: false,
         asking: wizard.pending.kind === "hang_up" ? false : wizard.asking,
         notice: { code: "order_refused", about: happened.reason ?? "" },
       });
     case "order_unsent":
       if (wizard.pending?.order !== happened.order) return just(wizard);
-      return just({ ...wizard, pending: null, notice: { code: "order_unsent", about: "" } });
-    case "accepted":
-      return { wizard: { ...wizard, acceptance: "idle", closed: "accepted" }, effects: [{ do: "forget_draft" }] };
+      return just({ ...wizard, pending: null, queued: null, notice: { code: "order_unsent", about: "" } });
+    case "accepted": {
+      const accepted: Wizard = { ...wizard, acceptance: "idle", accepted: true, notice: null };
+      const live = wizard.phase === "talking" || wizard.phase === "consulting";
+      return { wizard: live ? accepted : { ...accepted, closed: "accepted" }, effects: [{ do: "forget_draft" }] };
+    }
     case "accept_refused":
       return refused(wizard, happened.errors, happened.reason);
     case "accept_unsent":
@@ -314,14 +330,15 @@ function arrived(wizard: Wizard, card: Card): Step {
   const consultation = card.consultation;
   const news = consultation?.state !== wizard.card?.consultation?.state || before === "none";
   if (next.phase === "over" && before !== "over") {
-    next = { ...next, pending: null };
+    next = { ...next, pending: null, queued: null };
+    if (wizard.accepted) return just({ ...next, ending: card.over_by ?? "us", closed: "accepted" });
     const agreed = wizard.card?.consultation?.state === "agreed" || consultation?.state === "agreed";
     if (card.over_by === "client") {
       next = { ...next, ending: "client", notice: { code: "client_gone", about: "" } };
     } else if (agreed && card.over_by === "us" && before === "consulting") {
       return passed(next);
     } else {
-      next = { ...next, ending: "us", asking: next.acceptance === "idle" };
+      next = { ...next, ending: "us", asking: next.asked ? next.asking : next.acceptance === "idle" };
     }
   } else if (consultation !== null && FAILED.includes(consultation.state) && news) {
     const about = consultation.employee ?? consultation.endpoint ?? "";
@@ -337,7 +354,7 @@ function arrived(wizard: Wizard, card: Card): Step {
 /** The card's facts; what the operator has touched stays as she left it. */
 function withCard(wizard: Wizard, card: Card): Wizard {
   const untouched = (field: keyof Fields) => !wizard.touched.includes(field);
-  const first = wizard.card === null;
+  const first = wizard.card === null || !wizard.card.known;
   let chosen = wizard.chosen;
   const only = card.matches.length === 1 ? card.matches[0] : undefined;
   const decided = wizard.touched.length > 0 || wizard.continues !== null;
@@ -347,7 +364,7 @@ function withCard(wizard: Wizard, card: Card): Wizard {
   if (first && only !== undefined && chosen === only.id) fields = ofClient(wizard, fields, only);
   const phase = phaseOf(card);
   const ended = phase === "over";
-  const asking = wizard.asking && (ended || !first);
+  const asking = wizard.asking && (ended || wizard.card !== null);
   return { ...wizard, card, phase, chosen, fields, asking, ending: ended ? wizard.ending : null };
 }
 
@@ -374,9 +391,19 @@ function ofClient(
 
 function gone(wizard: Wizard, what: Gone): Step {
   if (wizard.phase === "offered") {
-    return { wizard: { ...wizard, phase: "over", ending: "elsewhere", closed: "elsewhere" }, effects: forgotten(wizard) };
+    return {
+      wizard: { ...wizard, phase: "over", ending: "elsewhere", closed: "elsewhere" },
+      effects: forgotten(wizard),
+    };
   }
   if (wizard.phase === "over" || wizard.closed !== null) return just(wizard);
+  if (wizard.card?.role === "guest") {
+    return {
+      wizard: { ...wizard, phase: "over", ending: "elsewhere", closed: "elsewhere" },
+      effects: forgotten(wizard),
+    };
+  }
+  if (wizard.accepted) return just({ ...wizard, phase: "over", ending: "us", closed: "accepted" });
   if (what.why === "elsewhere") return passed({ ...wizard, phase: "over" });
   const ending: Ending = what.why === "hung_up" ? "client" : "us";
   const notice: Notice | null = ending === "client" ? { code: "client_gone", about: "" } : wizard.notice;
@@ -415,16 +442,13 @@ function chose(
   const errors = { ...wizard.errors };
   delete errors.client;
   const fields =
-    card === undefined
-      ? wizard.fields
-      : ofClient(wizard, wizard.fields, { ...card, organisation: card.company });
+    card === undefined ? wizard.fields : ofClient(wizard, wizard.fields, { ...card, organisation: card.company });
   return { ...wizard, chosen: client, continues: null, fields, errors, revision: wizard.revision + 1 };
 }
 
 function continued(wizard: Wizard, interest: Interest | null): Wizard {
   if (interest === null) return { ...wizard, continues: null, revision: wizard.revision + 1 };
-  const keep = (field: keyof Fields, value: string) =>
-    wizard.touched.includes(field) ? wizard.fields[field] : value;
+  const keep = (field: keyof Fields, value: string) => (wizard.touched.includes(field) ? wizard.fields[field] : value);
   const fields = {
     ...wizard.fields,
     service_type: keep("service_type", interest.service_type ?? ""),
@@ -434,7 +458,20 @@ function continued(wizard: Wizard, interest: Interest | null): Wizard {
   return { ...wizard, chosen: interest.client_id, continues: interest.id, fields, revision: wizard.revision + 1 };
 }
 
+/** The command that waited for the order before it. */
+function next(done: Step, departments: boolean): Step {
+  const waited = done.wizard.queued;
+  if (waited === null || done.wizard.closed !== null) return done;
+  const given = commanded({ ...done.wizard, queued: null }, waited.command, waited.order, departments);
+  return { wizard: given.wizard, effects: [...done.effects, ...given.effects] };
+}
+
+const ORDERS: readonly string[] = ["answer", "hang_up", "hold", "back", "swap", "consult", "transfer"];
+
 function commanded(wizard: Wizard, command: Command, order: string, departments: boolean): Step {
+  if (wizard.pending !== null && ORDERS.includes(command.press)) {
+    return just({ ...wizard, queued: { command, order } });
+  }
   const can = commands(wizard);
   const give = (kind: OrderKind, employee: string | null = null, change: Partial<Wizard> = {}): Step => ({
     wizard: { ...wizard, notice: null, ...change, pending: { order, kind, employee } },
@@ -455,7 +492,8 @@ function commanded(wizard: Wizard, command: Command, order: string, departments:
       return can.swap ? give("swap") : just(wizard);
     case "hang_up":
       if (!can.hang_up) return just(wizard);
-      return can.completes ? give("complete") : give("hang_up", null, { asking: true });
+      if (can.completes) return give("complete");
+      return give("hang_up", null, { asked: true, asking: wizard.card?.role !== "guest" && !wizard.accepted });
     case "cancel":
       return just({ ...wizard, asking: false });
     case "yes":
@@ -489,11 +527,7 @@ function accepting(wizard: Wizard, departments: boolean): Step {
   };
 }
 
-function refused(
-  wizard: Wizard,
-  errors: Partial<Record<keyof Fields | "client", FieldError>>,
-  reason: string,
-): Step {
+function refused(wizard: Wizard, errors: Partial<Record<keyof Fields | "client", FieldError>>, reason: string): Step {
   const first = ORDER_OF_FIELDS.find((field) => errors[field] !== undefined);
   return {
     wizard: { ...wizard, acceptance: "idle", errors, notice: { code: "accept_refused", about: reason } },
