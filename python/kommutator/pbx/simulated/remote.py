@@ -26,8 +26,6 @@ _OCCUPIED_S: Final = 5.0
 """Between tries of a router whose place another has taken."""
 _FETCH_DEADLINE_S: Final = 5.0
 _FETCH_EVERY_S: Final = 60.0
-_FETCH_AGAIN_S: Final = 3.0
-"""After a recording could not be fetched: the letter with it waits."""
 
 
 class RemotePbx:
@@ -58,8 +56,6 @@ class RemotePbx:
         self._waits = False
         self._moved = trio.Event()
         self._reached = trio.Event()
-        self._unfetched = False
-        """A recording could not be fetched since they were last looked for."""
         self._found: frozenset[str] = frozenset()
         self._finding: set[str] = set()
         self._calls: dict[str, RemoteCall] = {}
@@ -254,23 +250,16 @@ class RemotePbx:
                 await self._fetch(recording)
             except (PbxError, OSError) as error:
                 self._log.warning("a recording could not be fetched yet", recording=recording, reason=str(error))
-                self._unfetched = True
-                self._changed()
 
     async def _fetch_left(self) -> None:
         """Bring what could not be brought when it was made, or when nobody was there to bring it."""
         while self._folder is not None:
-            self._unfetched = False
             try:
                 link = await self._connection()
                 for recording in msgspec.convert(await link.ask(codec.Recordings()), list[str]):
                     await self._fetch(recording)
             except (PbxError, OSError) as error:
                 self._log.warning("recordings could not be fetched", reason=str(error))
-                self._unfetched = True
-            if self._unfetched:
-                await trio.sleep(_FETCH_AGAIN_S)
-                continue
             with trio.move_on_after(_FETCH_EVERY_S):
                 await self._moved.wait()
 
