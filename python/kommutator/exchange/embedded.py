@@ -45,6 +45,11 @@ class _Kept(msgspec.Struct):
     """The process's start in clock ticks since boot: with the pid, its identity."""
 
 
+_MOST_STORED = 1024**4
+"""Bytes: more than all streams together may take. By default the server takes three quarters of what is free at its start,
+and refuses the streams when their bounds are beyond that: on a disk that is filling, a restart would be the end."""
+
+
 class EmbeddedNats:
     """The server of one data folder. `port` 0 chooses one the first time, and keeps it."""
 
@@ -170,7 +175,11 @@ class EmbeddedNats:
 listen: "{_HOST}:{kept.port}"
 server_name: "kommutator"
 authorization {{ user: "{kept.user}", password: "{kept.password}" }}
-jetstream {{ store_dir: {msgspec.json.encode(str(self._folder / "store")).decode()}, sync_interval: always }}
+jetstream {{
+  store_dir: {msgspec.json.encode(str(self._folder / "store")).decode()}
+  sync_interval: always
+  max_file_store: {_MOST_STORED}
+}}
 ping_interval: "10s"
 log_file: {msgspec.json.encode(str(self._folder / "nats.log")).decode()}
 logfile_size_limit: 10MB
