@@ -76,15 +76,15 @@ class House:
 
     def close(self) -> None:
         """End everything."""
-        self.leave()
         self._thread.shutdown()
         self.stack.close()
 
     def leave(self) -> None:
-        """Close all browsers; no wizard is left half-filled. An error of a page's script is one of the test."""
+        """Close all browsers; no call goes on, no wizard is half-filled. An error of a page's script is one of the test."""
         for context in self._contexts:
             context.close()
         self._contexts.clear()
+        self.hand(_everybody_hangs_up)
         self.run(self.stack.rows, "delete from drafts")
         errors, self._errors[:] = list(self._errors), []
         assert errors == []
@@ -114,6 +114,7 @@ class House:
             page.goto(path)
         if path == "/":
             expect(page.get_by_text("Звонков нет")).to_be_visible()
+        page.get_by_label("Где я").select_option("present")
         self.run(self.stack.until, partial(self._is, login, "presence", "present"), f"{login} is at the desk")
         return page
 
@@ -188,6 +189,11 @@ class House:
         async with self.stack.hand("branch") as control:
             glance = await control.about()
             return glance.router and BRANCH in glance.sounds.numbers
+
+
+async def _everybody_hangs_up(control: PbxControl) -> None:
+    for caller in await control.callers():
+        await control.hang_up(caller.call_id)
 
 
 def draft_fields(house: House) -> list[dict[str, Any]]:
