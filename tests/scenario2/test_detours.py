@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from kommutator.pbx.simulated.codec import Place
 from kommutator.pbx.simulated.control import PbxControl
-from tests.scenario2.house import BRANCH, House, draft_fields
+from tests.scenario2.house import BRANCH, House
 
 GONE = re.compile("Нет связи \\d")
 
@@ -144,7 +144,6 @@ def test_a_reload_in_the_middle_changes_nothing(house: House, dasha: Page) -> No
     gleb.reload()
     expect(gleb.get_by_label("Тема")).to_have_value("Котёл")
     goes(house, call_id)
-    assert draft_fields(house) == [] or "Котёл" not in {each.get("topic") for each in draft_fields(house)}
 
 
 def test_the_desk_is_killed_in_the_middle_and_nothing_typed_is_lost(house: House, dasha: Page) -> None:
@@ -183,7 +182,7 @@ def test_two_operators_are_rung_and_the_card_stays_where_it_was_answered(house: 
     house.when_it_rings("zoya", PbxControl.pick_up)
     expect(zoya.get_by_label("Тип услуги")).to_be_focused()
     expect(dasha.get_by_text("Звонков нет")).to_be_visible()
-    expect(dasha.get_by_text("8 (926) 555-02-06")).to_have_count(0)
+    expect(dasha.get_by_text("Никто не звонит")).to_be_visible()
     goes(house, call_id)
     discarded(zoya)
 

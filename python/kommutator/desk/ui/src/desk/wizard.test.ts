@@ -194,6 +194,16 @@ describe("the table of desk.md", () => {
     expect(accepted.effects).toEqual([{ do: "forget_draft" }]);
   });
 
+  test("answered before the call's end is told: not asked again", () => {
+    const cancelled = after(
+      talking(),
+      press({ press: "hang_up" }),
+      press({ press: "cancel" }),
+      told({ state: "over", over_by: "us" }),
+    );
+    expect(cancelled.wizard).toMatchObject({ asking: false, ending: "us", closed: null });
+  });
+
   test("cancel: the call is over, the wizard stays, and can be accepted or discarded later", () => {
     const over = after(
       talking(),

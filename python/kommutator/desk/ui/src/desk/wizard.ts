@@ -78,6 +78,8 @@ export interface Wizard {
   readonly revision: number;
   /** «Принять обращение?» is asked. */
   readonly asking: boolean;
+  /** She has hung up by the button, and was asked then: the end of the call does not ask again. */
+  readonly asked: boolean;
   readonly pending: Pending | null;
   /** A command pressed while an order was on its way: given when that is done. */
   readonly queued: { command: Command; order: string } | null;
@@ -153,6 +155,7 @@ export function blank(id: string): Wizard {
     touched: [],
     revision: 0,
     asking: false,
+    asked: false,
     pending: null,
     queued: null,
     acceptance: "idle",
@@ -293,11 +296,12 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
         pending: null,
         queued: null,
         asking: wizard.pending.kind === "hang_up" ? false : wizard.asking,
+        asked: false,
         notice: { code: "order_refused", about: happened.reason ?? "" },
       });
     case "order_unsent":
       if (wizard.pending?.order !== happened.order) return just(wizard);
-      return just({ ...wizard, pending: null, queued: null, notice: { code: "order_unsent", about: "" } });
+      return just({ ...wizard, asked: false, pending: null, queued: null, notice: { code: "order_unsent", about: "" } });
     case "accepted": {
       const accepted: Wizard = { ...wizard, acceptance: "idle", accepted: true, notice: null };
       const live = wizard.phase === "talking" || wizard.phase === "consulting";
@@ -334,7 +338,7 @@ function arrived(wizard: Wizard, card: Card): Step {
     } else if (agreed && card.over_by === "us" && before === "consulting") {
       return passed(next);
     } else {
-      next = { ...next, ending: "us", asking: next.acceptance === "idle" };
+      next = { ...next, ending: "us", asking: wizard.asked ? next.asking : next.acceptance === "idle" };
     }
   } else if (consultation !== null && FAILED.includes(consultation.state) && news) {
     const about = consultation.employee ?? consultation.endpoint ?? "";
@@ -489,7 +493,7 @@ function commanded(wizard: Wizard, command: Command, order: string, departments:
     case "hang_up":
       if (!can.hang_up) return just(wizard);
       if (can.completes) return give("complete");
-      return give("hang_up", null, { asking: wizard.card?.role !== "guest" && !wizard.accepted });
+      return give("hang_up", null, { asking: wizard.card?.role !== "guest" && !wizard.accepted, asked: true });
     case "cancel":
       return just({ ...wizard, asking: false });
     case "yes":
