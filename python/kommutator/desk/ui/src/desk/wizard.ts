@@ -301,7 +301,13 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
       });
     case "order_unsent":
       if (wizard.pending?.order !== happened.order) return just(wizard);
-      return just({ ...wizard, asked: false, pending: null, queued: null, notice: { code: "order_unsent", about: "" } });
+      return just({
+        ...wizard,
+        asked: false,
+        pending: null,
+        queued: null,
+        notice: { code: "order_unsent", about: "" },
+      });
     case "accepted": {
       const accepted: Wizard = { ...wizard, acceptance: "idle", accepted: true, notice: null };
       const live = wizard.phase === "talking" || wizard.phase === "consulting";
