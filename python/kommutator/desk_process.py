@@ -8,7 +8,6 @@ was cut off is begun again by the next desk, from the stream, the outbox and the
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -25,7 +24,7 @@ import structlog
 from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 
-from kommutator import readiness
+from kommutator import processes, readiness
 from kommutator.configuration import Configuration
 from kommutator.crm import embedded
 from kommutator.crm.accounts import AccountSettings
@@ -275,12 +274,10 @@ def _dsn(configuration: Configuration) -> str:
 def _the_only_desk(folder: Path) -> Iterator[None]:
     """Hold the desk's folder. Raises `DataFolderBusy`."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    lock = processes.hold(folder / "lock", 0o640)
+    if lock is None:
+        raise DataFolderBusy(f"{folder}: another desk works here")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataFolderBusy(f"{folder}: another desk works here") from error
         yield
     finally:
         os.close(lock)

@@ -86,6 +86,7 @@ def test_the_card_is_there_while_it_rings_and_goes_where_the_call_goes(stage: St
 def test_branch_one_the_manager_agrees_and_nothing_is_registered(stage: Stage, olga: Page) -> None:
     before = len(wanted(stage, "boris"))
     stage.run(stage.live.ring(NEW))
+    expect(olga.get_by_role("button", name="Ответить")).to_be_visible()
     olga.keyboard.press("F2")
     expect(olga.get_by_label("Тип услуги")).to_be_focused()
     expect(olga.get_by_label("Поиск")).to_have_value(NEW)

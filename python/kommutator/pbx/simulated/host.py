@@ -6,7 +6,6 @@ the PBX itself, as the fallback of a dialplan does it: he leaves a message, whic
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket as sockets
 import time
@@ -21,6 +20,7 @@ from uuid import uuid4
 import structlog
 import trio
 
+from kommutator import processes
 from kommutator.errors import DataFolderBusy, PbxProtocolError, PbxRefused
 from kommutator.pbx.simulated import codec
 from kommutator.pbx.simulated.agenda import Agenda
@@ -273,12 +273,10 @@ class _Seconds(dict[str, float]):
 def _alone(socket: Path) -> Iterator[None]:
     """Hold the socket's lock. Raises `DataFolderBusy`."""
     socket.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(socket.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = processes.hold(socket.with_suffix(".lock"))
+    if lock is None:
+        raise DataFolderBusy(f"{socket}: another simulated PBX is there")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataFolderBusy(f"{socket}: another simulated PBX is there") from error
         yield
     finally:
         os.close(lock)

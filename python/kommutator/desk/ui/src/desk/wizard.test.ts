@@ -194,16 +194,6 @@ describe("the table of desk.md", () => {
     expect(accepted.effects).toEqual([{ do: "forget_draft" }]);
   });
 
-  test("answered before the call's end is told: not asked again", () => {
-    const cancelled = after(
-      talking(),
-      press({ press: "hang_up" }),
-      press({ press: "cancel" }),
-      told({ state: "over", over_by: "us" }),
-    );
-    expect(cancelled.wizard).toMatchObject({ asking: false, ending: "us", closed: null });
-  });
-
   test("cancel: the call is over, the wizard stays, and can be accepted or discarded later", () => {
     const over = after(
       talking(),
@@ -300,6 +290,16 @@ describe("nothing is lost and nothing doubled", () => {
     expect(done.effects).toEqual([{ do: "order", order: "o2", kind: "cancel_consult", employee: null }]);
     const refused = after(swapping.wizard, { kind: "order_done", order: "o1", done: false, reason: "failed" });
     expect(refused.wizard.queued).toBe(null);
+  });
+
+  test("cancelled before the telephone has said that the call is over, it is not asked again", () => {
+    const cancelled = after(talking(), press({ press: "hang_up" }), press({ press: "cancel" }));
+    const over = after(
+      cancelled.wizard,
+      { kind: "order_done", order: "o1", done: true, reason: null },
+      told({ state: "over", over_by: "us" }),
+    );
+    expect(over.wizard).toMatchObject({ phase: "over", asking: false });
   });
 
   test("each keystroke is a new revision", () => {

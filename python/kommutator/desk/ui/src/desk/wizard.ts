@@ -78,7 +78,7 @@ export interface Wizard {
   readonly revision: number;
   /** «Принять обращение?» is asked. */
   readonly asking: boolean;
-  /** She has hung up by the button, and was asked then: the end of the call does not ask again. */
+  /** It was asked by the button already: the telephone's word that the call is over asks no second time. */
   readonly asked: boolean;
   readonly pending: Pending | null;
   /** A command pressed while an order was on its way: given when that is done. */
@@ -295,19 +295,13 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
         ...wizard,
         pending: null,
         queued: null,
-        asking: wizard.pending.kind === "hang_up" ? false : wizard.asking,
         asked: false,
+        asking: wizard.pending.kind === "hang_up" ? false : wizard.asking,
         notice: { code: "order_refused", about: happened.reason ?? "" },
       });
     case "order_unsent":
       if (wizard.pending?.order !== happened.order) return just(wizard);
-      return just({
-        ...wizard,
-        asked: false,
-        pending: null,
-        queued: null,
-        notice: { code: "order_unsent", about: "" },
-      });
+      return just({ ...wizard, pending: null, queued: null, notice: { code: "order_unsent", about: "" } });
     case "accepted": {
       const accepted: Wizard = { ...wizard, acceptance: "idle", accepted: true, notice: null };
       const live = wizard.phase === "talking" || wizard.phase === "consulting";
@@ -344,7 +338,7 @@ function arrived(wizard: Wizard, card: Card): Step {
     } else if (agreed && card.over_by === "us" && before === "consulting") {
       return passed(next);
     } else {
-      next = { ...next, ending: "us", asking: wizard.asked ? next.asking : next.acceptance === "idle" };
+      next = { ...next, ending: "us", asking: next.asked ? next.asking : next.acceptance === "idle" };
     }
   } else if (consultation !== null && FAILED.includes(consultation.state) && news) {
     const about = consultation.employee ?? consultation.endpoint ?? "";
@@ -499,7 +493,7 @@ function commanded(wizard: Wizard, command: Command, order: string, departments:
     case "hang_up":
       if (!can.hang_up) return just(wizard);
       if (can.completes) return give("complete");
-      return give("hang_up", null, { asking: wizard.card?.role !== "guest" && !wizard.accepted, asked: true });
+      return give("hang_up", null, { asked: true, asking: wizard.card?.role !== "guest" && !wizard.accepted });
     case "cancel":
       return just({ ...wizard, asking: false });
     case "yes":
