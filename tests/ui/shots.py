@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 from kommutator.crm import embedded
 from kommutator.crm.embedded import PostgresSettings
@@ -18,13 +18,15 @@ from tests.browser.packages import browser
 from tests.ui.conftest import signed_in
 from tests.ui.stage import Stage, quiet, staged
 
+KEYS = {"picker": "F4", "keys": "F1"}
+"""Scenes that are opened anew by a key, when the page is loaded again."""
 SIZES = {"wide": (1366, 768), "narrow": (390, 844)}
 
 
 def incoming(stage: Stage, page: Page) -> str:
     """A known number calls."""
     call = stage.run(stage.live.ring("+79161112233"))
-    page.get_by_text("Звонит ·").wait_for()
+    page.get_by_role("button", name="Ответить").first.wait_for()
     return call
 
 
@@ -88,7 +90,7 @@ def at(path: str, ready: str) -> Callable[[Stage, Page], None]:
     return opened
 
 
-def keys(stage: Stage, page: Page) -> None:
+def keys(_: Stage, page: Page) -> None:
     """The list of hotkeys."""
     page.keyboard.press("F1")
     page.get_by_role("dialog").wait_for()
@@ -108,9 +110,9 @@ SCENES: dict[str, tuple[str, Callable[[Stage, Page], object]]] = {
     "missed": ("boris", at("/work?tab=missed", "Обработан")),
     "clients": ("olga", at("/clients?q=громов", "Павел")),
     "client": ("olga", at("/clients/1", "Елена")),
-    "calls": ("olga", at("/calls", "Не дождался")),
+    "calls": ("olga", at("/calls", "8 (343) 222-33-44")),
     "call": ("olga", at("/calls/call-c", "Ход звонка")),
-    "company": ("admin", at("/company", "Компания")),
+    "company": ("admin", at("/company", "Служба поддержки")),
     "versions": ("admin", at("/versions", "Версия 1")),
     "version": ("admin", at("/versions/1", "Отчёт проверки")),
     "notices": ("admin", at("/notices", "не обслуживается")),
@@ -127,21 +129,27 @@ def shoot(stage: Stage, chromium: Browser, folder: Path, name: str, size: str, t
         viewport={"width": width, "height": height},
         locale="ru-RU",
         color_scheme="dark" if theme == "dark" else "light",
+        reduced_motion="reduce",
     )
     context.set_default_timeout(8000)
     page = context.new_page()
-    page.on("console", lambda told: sys.stderr.write(f"{name}: {told.text}\n") if told.type == "error" else None)
-    page.on("pageerror", lambda error: sys.stderr.write(f"{name}: {error}\n"))
+    page.on("console", lambda told: _complain(name, told))
+    page.on("pageerror", lambda error: print(f"{name}: {error}", file=sys.stderr))
     try:
         if login:
             signed_in(stage, page, login)
         scene(stage, page)
-    except Exception as error:
-        sys.stderr.write(f"{name} {size} {theme}: {str(error)[:600]}\n")
+    except (Error, AssertionError) as error:
+        print(f"{name} {size} {theme}: {str(error)[:600]}", file=sys.stderr)
     page.wait_for_timeout(200)
     page.screenshot(path=str(folder / f"{name}-{size}-{theme}.png"))
     context.close()
-    stage.do(lambda live: live.calls.clear())
+    stage.forget()
+
+
+def _complain(name: str, told: ConsoleMessage) -> None:
+    if told.type == "error":
+        print(f"{name}: {told.text}", file=sys.stderr)
 
 
 def main(folder: Path, names: list[str]) -> None:

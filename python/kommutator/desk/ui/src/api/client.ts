@@ -45,13 +45,20 @@ export async function got<T>(answer: Promise<{ data?: T }>): Promise<T> {
 }
 
 /** The same with the revision that a change of it needs. */
-export async function withRevision<T>(answer: Promise<{ data?: T; response: Response }>): Promise<{ data: T; etag: string }> {
+export async function withRevision<T>(
+  answer: Promise<{ data?: T; response: Response }>,
+): Promise<{ data: T; etag: string }> {
   const { data, response } = await answer;
   return { data: data as T, etag: response.headers.get("ETag") ?? "" };
 }
 
 /** A request that the API's document does not have: the live part. */
-export async function send<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+export async function send<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<T> {
   const request = new Request(path, {
     method,
     headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },

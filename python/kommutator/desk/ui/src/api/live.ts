@@ -15,14 +15,7 @@ export interface FloorFact {
 }
 
 export type ConsultationState =
-  | "calling"
-  | "ringing"
-  | "agreed"
-  | "declined"
-  | "busy"
-  | "no_answer"
-  | "unreachable"
-  | "gone";
+  "calling" | "ringing" | "agreed" | "declined" | "busy" | "no_answer" | "unreachable" | "gone";
 
 export interface Consultation {
   employee: string | null;
@@ -74,15 +67,7 @@ export interface Snapshot {
 }
 
 export type OrderKind =
-  | "answer"
-  | "hang_up"
-  | "hold"
-  | "unhold"
-  | "consult"
-  | "cancel_consult"
-  | "swap"
-  | "complete"
-  | "transfer";
+  "answer" | "hang_up" | "hold" | "unhold" | "consult" | "cancel_consult" | "swap" | "complete" | "transfer";
 
 export interface OrderDone {
   done: boolean;

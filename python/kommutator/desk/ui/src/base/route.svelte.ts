@@ -12,7 +12,10 @@ function read(): void {
 
 /** The path's parts: `/clients/7` is `["clients", "7"]`. */
 export function parts(): string[] {
-  return path.split("/").filter((each) => each !== "").map(decodeURIComponent);
+  return path
+    .split("/")
+    .filter((each) => each !== "")
+    .map(decodeURIComponent);
 }
 
 /** What stands after the `?`. */
@@ -41,7 +44,8 @@ export function argue(values: Record<string, string>): void {
 
 /** Makes a click on a link of ours open the page here, and leaves clicks that ask for a new tab to the browser. */
 export function followed(event: MouseEvent): void {
-  if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey)
+    return;
   const link = (event.target as Element).closest("a");
   if (link === null || link.target !== "" || link.origin !== location.origin || link.hasAttribute("download")) return;
   if (link.pathname.startsWith("/api/")) return;

@@ -52,7 +52,9 @@ export function age(seconds: number): string {
 }
 
 function format(at: string, options: Intl.DateTimeFormatOptions): string {
-  return new Intl.DateTimeFormat(lang() === "ru" ? "ru-RU" : "en-GB", { timeZone: zone, ...options }).format(new Date(at));
+  return new Intl.DateTimeFormat(lang() === "ru" ? "ru-RU" : "en-GB", { timeZone: zone, ...options }).format(
+    new Date(at),
+  );
 }
 
 /** `14:05` today, `18 нояб., 14:05` on another day, with the year in another year. */

@@ -61,7 +61,7 @@ class Desk {
   private stops: (() => void)[] = [];
 
   /** Begins for whoever is signed in. */
-  async start(): Promise<void> {
+  start(): void {
     const user = session.me;
     if (user === null) return;
     this.drafts = new Drafts<Kept>(localStorage, String(user.id), draftsAtDesk, () => {
@@ -97,6 +97,9 @@ class Desk {
         (connected) => this.link(connected),
       ),
     );
+    const other = (event: StorageEvent) => this.otherTab(event);
+    addEventListener("storage", other);
+    this.stops.push(() => removeEventListener("storage", other));
     const again = setInterval(() => this.all({ kind: "connected" }), ACCEPT_AGAIN_MS);
     this.stops.push(() => clearInterval(again));
   }
@@ -184,6 +187,17 @@ class Desk {
     } catch (error) {
       tell(t("callback.refused", { reason: failure(error) }), "bad");
       return false;
+    }
+  }
+
+  /** Tabs of one browser show the same wizards. */
+  private otherTab(event: StorageEvent): void {
+    const told = this.drafts?.told(event) ?? null;
+    if (typeof told === "string") {
+      this.wizards = this.wizards.filter((each) => each.id !== told);
+      if (this.selectedId === told) this.selectedId = this.wizards[0]?.id ?? null;
+    } else if (told !== null) {
+      this.restore([told]);
     }
   }
 

@@ -136,4 +136,17 @@ describe("a draft", () => {
     await vi.advanceTimersByTimeAsync(1000);
     expect(desk.drafts.size).toBe(0);
   });
+
+  test("of another tab is told, and is not covered by what this tab kept before", () => {
+    const other = new Drafts<string>(store, "1", desk);
+    other.keep(draft(5, "новее"));
+    drafts.keep(draft(2, "старее"));
+    expect(drafts.here()).toEqual([draft(5, "новее")]);
+    const key = store.key(0);
+    expect(drafts.told({ key, newValue: store.getItem(key!) })).toEqual(draft(5, "новее"));
+    other.forget("d1");
+    const closed = store.key(0);
+    expect(drafts.told({ key: closed, newValue: "1" })).toBe("d1");
+    expect(drafts.told({ key: "kommutator.theme", newValue: "dark" })).toBe(null);
+  });
 });

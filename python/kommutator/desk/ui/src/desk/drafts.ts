@@ -93,6 +93,14 @@ export class Drafts<T> {
     return [...found.values()];
   }
 
+  /** What another tab did, by the storage's event: a draft that it kept, or the id of one that it closed. */
+  told(event: { key: string | null; newValue: string | null }): Draft<T> | string | null {
+    const { key, newValue } = event;
+    if (key === null || newValue === null) return null;
+    if (key.startsWith(this.closedKey(""))) return key.slice(this.closedKey("").length);
+    return key.startsWith(this.key("")) ? this.read(key.slice(this.key("").length)) : null;
+  }
+
   private schedule(id: string, ms: number, fresh: boolean): void {
     const slot = this.slot(id);
     if (slot.timer !== null) clearTimeout(slot.timer);
@@ -142,7 +150,10 @@ export class Drafts<T> {
     }
   }
 
+  /** A late write of this tab never covers what another tab of this browser has kept since. */
   private write(draft: Draft<T>): void {
+    const known = this.read(draft.id);
+    if (known !== null && known.revision > draft.revision) return;
     this.tryStore(() => this.store.setItem(this.key(draft.id), JSON.stringify(draft)));
   }
 

@@ -50,7 +50,8 @@ export async function acceptEnquiry(wizard: Wizard): Promise<void> {
     email: fields.email.trim(),
     notes: fields.notes.trim(),
   };
-  const to_do = known === null ? fields.to_do : [fields.to_do, fields.notes].filter((each) => each.trim() !== "").join("\n\n");
+  const to_do =
+    known === null ? fields.to_do : [fields.to_do, fields.notes].filter((each) => each.trim() !== "").join("\n\n");
   await api.POST("/api/enquiries", {
     params: { header: { "Idempotency-Key": wizard.id } },
     body: {
@@ -79,11 +80,20 @@ async function corrected(id: number, wizard: Wizard): Promise<Client> {
   const digits = (number: string) => number.replace(/\D/g, "");
   const numbers = client.numbers.map((each) => each.number);
   const added =
-    touched.includes("phone") && fields.phone.trim() !== "" && !numbers.some((each) => digits(each) === digits(fields.phone));
+    touched.includes("phone") &&
+    fields.phone.trim() !== "" &&
+    !numbers.some((each) => digits(each) === digits(fields.phone));
   const same = next.name === client.name && next.organisation === client.organisation && next.email === client.email;
   if (client.merged_into !== null || (same && !added)) return client;
   const { kind, notes, owner, member_of } = client;
-  const body: ClientForm = { kind, notes, owner, member_of, ...next, numbers: added ? [...numbers, fields.phone.trim()] : numbers };
+  const body: ClientForm = {
+    kind,
+    notes,
+    owner,
+    member_of,
+    ...next,
+    numbers: added ? [...numbers, fields.phone.trim()] : numbers,
+  };
   return got(api.PUT("/api/clients/{client_id}", { params: { path, header: { "If-Match": etag } }, body }));
 }
 
@@ -114,7 +124,10 @@ async function continued(id: number, wizard: Wizard): Promise<void> {
 }
 
 /** Which fields the desk did not like. */
-export function errorsOf(problem: Problem): { errors: Partial<Record<keyof Fields | "client", FieldError>>; reason: string } {
+export function errorsOf(problem: Problem): {
+  errors: Partial<Record<keyof Fields | "client", FieldError>>;
+  reason: string;
+} {
   const errors: Partial<Record<keyof Fields, FieldError>> = {};
   const places: [RegExp, keyof Fields][] = [
     [/number/, "phone"],

@@ -27,7 +27,7 @@ class Searches {
       failed: false,
       searching: false,
     };
-    const matches = search.found ?? (wizard.card?.matches ?? []);
+    const matches = search.found ?? wizard.card?.matches ?? [];
     const known = search.found !== null || wizard.card !== null;
     const says = search.failed
       ? t("unreachable")

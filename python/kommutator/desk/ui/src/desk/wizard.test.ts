@@ -72,7 +72,11 @@ function after(wizard: Wizard, ...happened: Happened[]): { wizard: Wizard; effec
 
 const told = (over: Partial<Card>): Happened => ({ kind: "card", card: card(over) });
 const press = (command: Command, order = "o1"): Happened => ({ kind: "command", command, order });
-const typed = (field: "topic" | "name" | "email" | "phone", value: string): Happened => ({ kind: "typed", field, value });
+const typed = (field: "topic" | "name" | "email" | "phone", value: string): Happened => ({
+  kind: "typed",
+  field,
+  value,
+});
 const talking = (over: Partial<Card> = {}) => after(opened("d1", card()), told({ state: "talking", ...over })).wizard;
 const asking = (state: ConsultationState) =>
   after(talking(), told({ state: "consulting", consultation: consultation(state) })).wizard;
@@ -88,7 +92,11 @@ describe("the table of desk.md", () => {
     const pressed = after(opened("d1", card()), press({ press: "answer" }));
     expect(pressed.effects).toEqual([{ do: "order", order: "o1", kind: "answer", employee: null }]);
     expect(pressed.wizard).toMatchObject({ phase: "offered", pending: { kind: "answer" } });
-    const done = after(pressed.wizard, { kind: "order_done", order: "o1", done: true, reason: null }, told({ state: "talking" }));
+    const done = after(
+      pressed.wizard,
+      { kind: "order_done", order: "o1", done: true, reason: null },
+      told({ state: "talking" }),
+    );
     expect(done.wizard).toMatchObject({ phase: "talking", pending: null });
   });
 
@@ -109,16 +117,23 @@ describe("the table of desk.md", () => {
     expect(commands(wizard)).toMatchObject({ back: true, swap: state === "agreed", completes: state === "agreed" });
   });
 
-  test.each(["declined", "busy", "no_answer", "unreachable"] as const)("%s leads back to the client, and is said", (state) => {
-    const { wizard } = after(asking("ringing"), told({ state: "talking", consultation: consultation(state) }));
-    expect(wizard).toMatchObject({ phase: "talking", notice: { code: state, about: "boris" } });
-    expect(commands(wizard).consult).toBe(true);
-  });
+  test.each(["declined", "busy", "no_answer", "unreachable"] as const)(
+    "%s leads back to the client, and is said",
+    (state) => {
+      const { wizard } = after(asking("ringing"), told({ state: "talking", consultation: consultation(state) }));
+      expect(wizard).toMatchObject({ phase: "talking", notice: { code: state, about: "boris" } });
+      expect(commands(wizard).consult).toBe(true);
+    },
+  );
 
   test("back to the client", () => {
     const { wizard, effects } = after(asking("agreed"), press({ press: "back" }));
     expect(effects).toEqual([{ do: "order", order: "o1", kind: "cancel_consult", employee: null }]);
-    const back = after(wizard, { kind: "order_done", order: "o1", done: true, reason: null }, told({ state: "talking" }));
+    const back = after(
+      wizard,
+      { kind: "order_done", order: "o1", done: true, reason: null },
+      told({ state: "talking" }),
+    );
     expect(back.wizard).toMatchObject({ phase: "talking", closed: null });
   });
 
@@ -131,7 +146,10 @@ describe("the table of desk.md", () => {
   });
 
   test("hung up on the phone when he agreed: the same", () => {
-    const { wizard } = after(asking("agreed"), { kind: "gone", gone: { call_id: "c1", why: "elsewhere", by: "boris" } });
+    const { wizard } = after(asking("agreed"), {
+      kind: "gone",
+      gone: { call_id: "c1", why: "elsewhere", by: "boris" },
+    });
     expect(wizard.closed).toBe("passed");
     const byCard = after(asking("agreed"), told({ state: "over", over_by: "us", over_at: AT }));
     expect(byCard.wizard.closed).toBe("passed");
@@ -144,12 +162,20 @@ describe("the table of desk.md", () => {
   });
 
   test("hung up on the phone: asked too", () => {
-    expect(after(talking(), told({ state: "over", over_by: "us" })).wizard).toMatchObject({ asking: true, ending: "us" });
+    expect(after(talking(), told({ state: "over", over_by: "us" })).wizard).toMatchObject({
+      asking: true,
+      ending: "us",
+    });
   });
 
   test("yes is the same as accept", () => {
     const filled = after(talking(), typed("topic", "Котёл")).wizard;
-    const yes = after(filled, press({ press: "hang_up" }), told({ state: "over", over_by: "us" }), press({ press: "yes" }));
+    const yes = after(
+      filled,
+      press({ press: "hang_up" }),
+      told({ state: "over", over_by: "us" }),
+      press({ press: "yes" }),
+    );
     expect(yes.effects).toEqual([{ do: "accept" }]);
     expect(after(filled, press({ press: "accept" })).effects).toEqual([{ do: "accept" }]);
     const accepted = after(yes.wizard, { kind: "accepted" });
@@ -158,18 +184,26 @@ describe("the table of desk.md", () => {
   });
 
   test("cancel: the call is over, the wizard stays, and can be accepted or discarded later", () => {
-    const over = after(talking(), press({ press: "hang_up" }), told({ state: "over", over_by: "us" }), press({ press: "cancel" }));
+    const over = after(
+      talking(),
+      press({ press: "hang_up" }),
+      told({ state: "over", over_by: "us" }),
+      press({ press: "cancel" }),
+    );
     expect(over.wizard).toMatchObject({ asking: false, closed: null, phase: "over" });
     expect(commands(over.wizard)).toMatchObject({ accept: true, discard: true, hang_up: false });
     expect(after(over.wizard, press({ press: "discard" })).wizard.closed).toBe("discarded");
   });
 
-  test.each([talking(), asking("ringing"), asking("agreed")])("the client hangs up: the wizard stays and says so", (wizard) => {
-    const { wizard: next } = after(wizard, typed("topic", "Котёл"), told({ state: "over", over_by: "client" }));
-    expect(next).toMatchObject({ phase: "over", ending: "client", closed: null, asking: false });
-    expect(next.fields.topic).toBe("Котёл");
-    expect(next.notice?.code).toBe("client_gone");
-  });
+  test.each([talking(), asking("ringing"), asking("agreed")])(
+    "the client hangs up: the wizard stays and says so",
+    (wizard) => {
+      const { wizard: next } = after(wizard, typed("topic", "Котёл"), told({ state: "over", over_by: "client" }));
+      expect(next).toMatchObject({ phase: "over", ending: "client", closed: null, asking: false });
+      expect(next.fields.topic).toBe("Котёл");
+      expect(next.notice?.code).toBe("client_gone");
+    },
+  );
 });
 
 describe("nothing is lost and nothing doubled", () => {
@@ -179,13 +213,17 @@ describe("nothing is lost and nothing doubled", () => {
   });
 
   test("accepted without the network: kept, and sent when it is back", () => {
-    const waiting = after(talking(), typed("topic", "Котёл"), press({ press: "accept" }), { kind: "accept_unsent" }).wizard;
+    const waiting = after(talking(), typed("topic", "Котёл"), press({ press: "accept" }), {
+      kind: "accept_unsent",
+    }).wizard;
     expect(waiting).toMatchObject({ acceptance: "waiting", closed: null, notice: { code: "accept_unsent" } });
     expect(after(waiting, { kind: "connected" }).effects).toEqual([{ do: "accept" }]);
   });
 
   test("accepted without the network, then reloaded: still sent when it is back", () => {
-    const waiting = after(talking(), typed("topic", "Котёл"), press({ press: "accept" }), { kind: "accept_unsent" }).wizard;
+    const waiting = after(talking(), typed("topic", "Котёл"), press({ press: "accept" }), {
+      kind: "accept_unsent",
+    }).wizard;
     const reloaded = restored(waiting.id, "c1", waiting.revision, kept(waiting));
     expect(reloaded.fields).toEqual(waiting.fields);
     expect(after(reloaded, { kind: "connected" }).effects).toEqual([{ do: "accept" }]);
@@ -194,13 +232,28 @@ describe("nothing is lost and nothing doubled", () => {
   test("a refused acceptance says where, and keeps everything", () => {
     const sent = after(talking(), typed("topic", "Котёл"), press({ press: "accept" })).wizard;
     const { wizard, effects } = after(sent, { kind: "accept_refused", errors: { phone: "bad" }, reason: "bad number" });
-    expect(wizard).toMatchObject({ acceptance: "idle", closed: null, errors: { phone: "bad" }, fields: { topic: "Котёл" } });
+    expect(wizard).toMatchObject({
+      acceptance: "idle",
+      closed: null,
+      errors: { phone: "bad" },
+      fields: { topic: "Котёл" },
+    });
     expect(effects).toEqual([{ do: "focus", field: "phone" }]);
   });
 
   test("a refused order leaves the call as it was", () => {
-    const asked = after(talking(), press({ press: "hang_up" }), { kind: "order_done", order: "o1", done: false, reason: "late" });
-    expect(asked.wizard).toMatchObject({ phase: "talking", asking: false, pending: null, notice: { code: "order_refused" } });
+    const asked = after(talking(), press({ press: "hang_up" }), {
+      kind: "order_done",
+      order: "o1",
+      done: false,
+      reason: "late",
+    });
+    expect(asked.wizard).toMatchObject({
+      phase: "talking",
+      asking: false,
+      pending: null,
+      notice: { code: "order_refused" },
+    });
   });
 
   test("an order that was not sent says so, and can be given again", () => {
@@ -227,7 +280,11 @@ describe("nothing is lost and nothing doubled", () => {
   test("a call that goes on after a reload is as it was, with what was typed", () => {
     const before = after(talking(), typed("topic", "Котёл")).wizard;
     const { wizard } = after(restored("d1", "c1", before.revision, kept(before)), told({ state: "talking" }));
-    expect(wizard).toMatchObject({ phase: "talking", fields: { topic: "Котёл", phone: "+79161234567" }, asking: false });
+    expect(wizard).toMatchObject({
+      phase: "talking",
+      fields: { topic: "Котёл", phone: "+79161234567" },
+      asking: false,
+    });
   });
 });
 
@@ -251,7 +308,10 @@ describe("whom it is about", () => {
 });
 
 describe("what an enquiry needs", () => {
-  const at = (fields: Partial<Wizard["fields"]>): Wizard => ({ ...blank("d1"), fields: { ...blank("d1").fields, ...fields } });
+  const at = (fields: Partial<Wizard["fields"]>): Wizard => ({
+    ...blank("d1"),
+    fields: { ...blank("d1").fields, ...fields },
+  });
 
   test.each([
     [{}, { phone: "needed", topic: "needed" }],

@@ -374,7 +374,10 @@ function ofClient(
 
 function gone(wizard: Wizard, what: Gone): Step {
   if (wizard.phase === "offered") {
-    return { wizard: { ...wizard, phase: "over", ending: "elsewhere", closed: "elsewhere" }, effects: forgotten(wizard) };
+    return {
+      wizard: { ...wizard, phase: "over", ending: "elsewhere", closed: "elsewhere" },
+      effects: forgotten(wizard),
+    };
   }
   if (wizard.phase === "over" || wizard.closed !== null) return just(wizard);
   if (what.why === "elsewhere") return passed({ ...wizard, phase: "over" });
@@ -415,16 +418,13 @@ function chose(
   const errors = { ...wizard.errors };
   delete errors.client;
   const fields =
-    card === undefined
-      ? wizard.fields
-      : ofClient(wizard, wizard.fields, { ...card, organisation: card.company });
+    card === undefined ? wizard.fields : ofClient(wizard, wizard.fields, { ...card, organisation: card.company });
   return { ...wizard, chosen: client, continues: null, fields, errors, revision: wizard.revision + 1 };
 }
 
 function continued(wizard: Wizard, interest: Interest | null): Wizard {
   if (interest === null) return { ...wizard, continues: null, revision: wizard.revision + 1 };
-  const keep = (field: keyof Fields, value: string) =>
-    wizard.touched.includes(field) ? wizard.fields[field] : value;
+  const keep = (field: keyof Fields, value: string) => (wizard.touched.includes(field) ? wizard.fields[field] : value);
   const fields = {
     ...wizard.fields,
     service_type: keep("service_type", interest.service_type ?? ""),
@@ -489,11 +489,7 @@ function accepting(wizard: Wizard, departments: boolean): Step {
   };
 }
 
-function refused(
-  wizard: Wizard,
-  errors: Partial<Record<keyof Fields | "client", FieldError>>,
-  reason: string,
-): Step {
+function refused(wizard: Wizard, errors: Partial<Record<keyof Fields | "client", FieldError>>, reason: string): Step {
   const first = ORDER_OF_FIELDS.find((field) => errors[field] !== undefined);
   return {
     wizard: { ...wizard, acceptance: "idle", errors, notice: { code: "accept_refused", about: reason } },

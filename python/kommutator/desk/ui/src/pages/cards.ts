@@ -6,10 +6,10 @@ import type { Department, Employee, ServiceType } from "../api/types";
 type Schemas = components["schemas"];
 
 export type Section = "employees" | "departments" | "service_types";
-type Whole<Card> = Required<Omit<Card, "pbx">> & { name: string };
-export type EmployeeCard = Whole<Schemas["EmployeeCard"]>;
-export type DepartmentCard = Whole<Schemas["DepartmentCard"]> & { service_types: string[] };
-export type ServiceTypeCard = Whole<Schemas["ServiceTypeCard"]>;
+/** Fields that are set; the name always is. */
+export type EmployeeCard = Schemas["EmployeeCard"] & { name: string };
+export type DepartmentCard = Schemas["DepartmentCard"] & { name: string };
+export type ServiceTypeCard = Schemas["ServiceTypeCard"] & { name: string };
 
 export interface Cards {
   employees: Employee[];
