@@ -96,11 +96,14 @@ class Live:
             "caller_national": national(caller) if caller else None,
             "region": region,
             "state": "offered",
+            "role": "operator",
+            "by": None,
             "offered_at": now(),
             "answered_at": None,
             "over_at": None,
             "over_by": None,
             "held": False,
+            "known": True,
             "matches": [],
             "owner": None,
             "interests": [],
@@ -108,6 +111,7 @@ class Live:
             "tags": {},
             "consultation": None,
             "draft_id": None,
+            "as_of": now(),
         }
         if caller:
             async with self._services.database.transaction("desk") as tx:
@@ -128,7 +132,7 @@ class Live:
 
     def change(self, call_id: str, **values: Any) -> None:
         """The call's card as it is now."""
-        card = self.calls[call_id] = {**self.calls[call_id], **values}
+        card = self.calls[call_id] = {**self.calls[call_id], **values, "as_of": now()}
         self.tell("call", card)
 
     def answered(self, call_id: str) -> None:
@@ -144,6 +148,7 @@ class Live:
             "state": state,
             "since": now(),
             "with": "manager" if state == "agreed" else "client",
+            "leaving": False,
         }
         self.change(call_id, state="consulting" if going else "talking", consultation=consultation)
 
@@ -201,6 +206,7 @@ class Live:
             to_do = len(await tasks.waiting(tx, ["boris"]))
         floor = list(self.floor.values())
         return {
+            "connected": True,
             "at": now(),
             "floor": floor,
             "calls": list(self.calls.values()),

@@ -163,6 +163,35 @@ def test_accepted_twice_is_one_interest(stage: Stage, olga: Page) -> None:
     assert len([each for each in wanted(stage, "pyotr") + wanted(stage, "rita") if each.topic == "Насос"]) == 1
 
 
+def test_accepted_while_the_client_is_on_the_line_the_call_stays_in_hand(stage: Stage, olga: Page) -> None:
+    talks(stage, olga)
+    olga.get_by_label("Тип услуги").select_option(label="Ремонт")
+    olga.get_by_label("Тема").fill("Насос")
+    olga.keyboard.press("Control+Enter")
+    expect(olga.get_by_text("Ответственный: Служба поддержки")).to_be_visible()
+    expect(olga.get_by_label("Тема")).to_be_disabled()
+    olga.keyboard.press("F9")
+    expect(olga.get_by_text("Звонков нет")).to_be_visible()
+    expect(olga.get_by_role("alertdialog")).to_have_count(0)
+    assert kinds(stage) == ["hang_up"]
+
+
+def test_a_manager_sees_who_asks_and_takes_the_client_or_not(stage: Stage, context: BrowserContext) -> None:
+    page = signed_in(stage, context.new_page(), "boris")
+    call = stage.run(stage.live.ring(KNOWN))
+    stage.do(lambda live: live.change(call, role="guest", by="rita"))
+    expect(page.get_by_text("Рита Львова спрашивает, возьмёте ли вы клиента")).to_be_visible()
+    stage.do(lambda live: live.answered(call))
+    expect(page.get_by_label("Имя", exact=True)).to_have_value("Олег Тихий")
+    page.keyboard.press("F4")
+    expect(page.get_by_role("button", name="Позвонить")).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("Escape")
+    stage.do(lambda live: live.change(call, role="operator"))
+    expect(page.get_by_text("Звонок передал(а) Рита Львова")).to_be_visible()
+    stage.do(lambda live: live.gone(call, "ended"))
+    expect(page.get_by_role("alertdialog")).to_have_count(0)
+
+
 def test_what_is_missing_is_said_at_the_field_which_has_the_focus(stage: Stage, olga: Page) -> None:
     talks(stage, olga)
     olga.keyboard.press("Control+Enter")
@@ -256,7 +285,7 @@ def test_swap_and_back(stage: Stage, olga: Page) -> None:
 
 def test_a_refused_order_is_said_and_the_call_stays(stage: Stage, olga: Page) -> None:
     talks(stage, olga)
-    stage.live.refuse = "late"
+    stage.live.refuse = "too_late"
     olga.keyboard.press("F9")
     expect(olga.get_by_text("АТС не ответила вовремя").first).to_be_visible()
     expect(olga.get_by_role("alertdialog")).to_have_count(0)
@@ -374,7 +403,16 @@ def test_a_transferred_call_brings_what_the_operator_had_typed(stage: Stage, con
     call = stage.run(stage.live.ring(NEW))
     stage.do(lambda live: live.answered(call))
     expect(page.get_by_label("Тип услуги")).to_be_focused()
-    told = {"call_id": call, "card": stage.live.calls[call], "draft": {"fields": {"topic": "Котёл", "name": "Иван"}}}
+    told = {
+        "call_id": call,
+        "card": stage.live.calls[call],
+        "draft": {
+            "id": "d",
+            "call_id": call,
+            "revision": 2,
+            "fields": {"topic": "Котёл", "name": "Иван", "_chosen": "new"},
+        },
+    }
     stage.do(lambda live: live.tell("passed_to_me", told))
     expect(page.get_by_label("Тема")).to_have_value("Котёл")
     expect(page.get_by_label("Имя", exact=True)).to_have_value("Иван")

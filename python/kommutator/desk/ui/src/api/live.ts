@@ -24,6 +24,8 @@ export interface Consultation {
   since: string;
   /** Whom the operator hears. */
   with: "client" | "manager";
+  /** The operator has left already: the client is this person's as soon as he answers. */
+  leaving: boolean;
 }
 
 export type CardState = "offered" | "talking" | "consulting" | "over";
@@ -37,11 +39,17 @@ export interface Card {
   caller_national: string | null;
   region: string | null;
   state: CardState;
+  /** `guest`: an operator asks whether I take the client. */
+  role: "operator" | "guest";
+  /** The operator who asks, or from whom I have the client. */
+  by: string | null;
   offered_at: string;
   answered_at: string | null;
   over_at: string | null;
   over_by: "client" | "us" | null;
   held: boolean;
+  /** False: the memory has not answered yet, and what follows is empty for that. */
+  known: boolean;
   matches: Client[];
   owner: string | null;
   interests: Interest[];
@@ -49,6 +57,8 @@ export interface Card {
   tags: Record<string, string>;
   consultation: Consultation | null;
   draft_id: string | null;
+  /** Of the last thing that happened to the call: a card of an earlier moment is older. */
+  as_of: string;
 }
 
 export interface Gone {

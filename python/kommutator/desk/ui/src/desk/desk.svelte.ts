@@ -13,6 +13,7 @@ import { tell } from "../base/toasts.svelte";
 import { Drafts } from "./drafts";
 import { acceptEnquiry, draftsAtDesk, errorsOf, loadPeople } from "./enquiry";
 import { reasonText as failure } from "../words/reasons";
+import { whole } from "./kept";
 import { listen, type NewInterest, type Passed } from "./events";
 import { people } from "./people.svelte";
 import {
@@ -92,6 +93,17 @@ class Desk {
             this.workChanged += 1;
           },
           passed_to_me: (passed) => this.passed(passed),
+          interest_changed: () => {
+            this.workChanged += 1;
+          },
+          call_back: ({ number, state, reason }) => {
+            if (state === "over" && reason !== null) {
+              tell(t("callback.failed", { number, reason: reasonText(reason) }), "bad");
+            }
+          },
+          draft: ({ id, call_id, revision, fields }) =>
+            this.restore([{ id, call_id, revision, content: whole(fields) }]),
+          draft_closed: ({ id }) => this.closedElsewhere(id),
           version: () => void loadPeople().catch(() => undefined),
         },
         (connected) => this.link(connected),
@@ -129,6 +141,7 @@ class Desk {
     this.wizards = this.wizards.with(at, next);
     if (before.phase === "offered" && next.phase === "talking") this.answered(next);
     if (before.phase !== next.phase || before.notice !== next.notice) this.speak(next);
+    if (next.accepted && !before.accepted) this.thank(next);
     for (const effect of effects) this.perform(next, effect);
     if (next.closed !== null) this.close(next);
   }
@@ -193,12 +206,15 @@ class Desk {
   /** Tabs of one browser show the same wizards. */
   private otherTab(event: StorageEvent): void {
     const told = this.drafts?.told(event) ?? null;
-    if (typeof told === "string") {
-      this.wizards = this.wizards.filter((each) => each.id !== told);
-      if (this.selectedId === told) this.selectedId = this.wizards[0]?.id ?? null;
-    } else if (told !== null) {
-      this.restore([told]);
-    }
+    if (typeof told === "string") this.closedElsewhere(told);
+    else if (told !== null) this.restore([told]);
+  }
+
+  private closedElsewhere(id: string): void {
+    const wizard = this.wizards.find((each) => each.id === id);
+    if (wizard === undefined || wizard.acceptance === "sending") return;
+    this.wizards = this.wizards.filter((each) => each !== wizard);
+    if (this.selectedId === id) this.selectedId = this.wizards[0]?.id ?? null;
   }
 
   private async load(): Promise<void> {
@@ -245,12 +261,15 @@ class Desk {
 
   private card(card: Card): void {
     const known = this.ofCall(card.call_id);
+    if (known?.card && Date.parse(known.card.as_of) > Date.parse(card.as_of)) return;
     if (known !== undefined) {
       this.act(known.id, { kind: "card", card });
       return;
     }
     if (card.state === "over") return;
-    const wizard = opened(card.draft_id ?? `${card.call_id}.${session.me?.id ?? 0}`, card);
+    // One call is one wizard in all tabs; after that is closed, another enquiry of the same call has a key of its own.
+    const usual = card.draft_id ?? `${card.call_id}.${session.me?.id ?? 0}`;
+    const wizard = opened(this.drafts?.closed(usual) ? uuid() : usual, card);
     this.wizards = [...this.wizards, wizard];
     this.speak(wizard);
     if (wizard.phase !== "offered") this.answered(wizard);
@@ -264,7 +283,7 @@ class Desk {
   }
 
   private keep(before: Wizard, after: Wizard): Wizard {
-    if (after.closed !== null || after.phase === "offered") return after;
+    if (after.closed !== null || after.accepted || after.phase === "offered") return after;
     const content = kept(after);
     if (before.phase !== "offered" && JSON.stringify(content) === JSON.stringify(kept(before))) return after;
     if (after.phase === "none" && !written(after)) return after;
@@ -315,6 +334,13 @@ class Desk {
     }
   }
 
+  private thank({ fields }: Wizard): void {
+    const manager =
+      people.name(fields.manager) ||
+      people.departmentName(fields.department || people.providing(fields.service_type)[0]?.id);
+    tell(t("closed.accepted", { manager }), "good");
+  }
+
   private close(wizard: Wizard): void {
     const at = this.wizards.findIndex((each) => each.id === wizard.id);
     this.wizards = this.wizards.toSpliced(at, 1);
@@ -322,8 +348,6 @@ class Desk {
       const live = this.wizards.find((each) => each.phase === "talking" || each.phase === "consulting");
       this.selectedId = (live ?? this.wizards[0])?.id ?? null;
     }
-    const manager = people.name(wizard.fields.manager) || people.departmentName(wizard.fields.department);
-    if (wizard.closed === "accepted") tell(t("closed.accepted", { manager }), "good");
     if (wizard.closed === "passed") {
       const to = wizard.card?.consultation?.employee ?? wizard.fields.manager;
       tell(t("closed.passed", { manager: people.name(to) }), "good");
@@ -342,8 +366,8 @@ class Desk {
   private passed({ card, draft }: Passed): void {
     this.card(card);
     const wizard = this.ofCall(card.call_id);
-    const typed = (draft as Partial<Kept> | null)?.fields;
-    if (wizard === undefined || typed === undefined) return;
+    if (wizard === undefined || draft === null) return;
+    const typed = whole(draft.fields).fields;
     for (const [field, value] of Object.entries(typed) as [keyof Fields, string][]) {
       if (value !== "" && !wizard.touched.includes(field)) this.act(wizard.id, { kind: "typed", field, value });
     }
@@ -383,13 +407,20 @@ const REASONS = [
   "wrong_state",
   "not_yours",
   "unknown_call",
-  "claimed",
+  "held_by_phone",
   "busy",
   "unreachable",
-  "no_endpoint",
-  "late",
+  "declined",
+  "no_answer",
+  "unknown_employee",
+  "bad_target",
+  "bad_number",
+  "taken",
+  "gone",
+  "too_many",
+  "too_late",
+  "no_router",
   "failed",
-  "router_away",
 ] as const;
 
 /** A reason of the router or of the desk in words; one that is new here is shown as it is. */

@@ -58,6 +58,11 @@ export class Drafts<T> {
     this.schedule(id, 0, true);
   }
 
+  /** Whether a wizard of this id was closed in this browser. */
+  closed(id: string): boolean {
+    return this.store.getItem(this.closedKey(id)) !== null;
+  }
+
   /** What this browser has, at once. */
   here(): Draft<T>[] {
     const found: Draft<T>[] = [];

@@ -6,7 +6,23 @@ import { uuid } from "../base/id";
 export interface Passed {
   call_id: string;
   card: Card;
-  draft: unknown;
+  /** What the operator had typed. */
+  draft: DraftTold | null;
+}
+
+/** A wizard that another page of mine, or the operator, has typed into. */
+export interface DraftTold {
+  id: string;
+  call_id: string | null;
+  fields: Record<string, unknown>;
+  revision: number;
+}
+
+/** How a call back of mine goes on. */
+export interface CallBack {
+  number: string;
+  state: "ringing" | "calling" | "talking" | "over";
+  reason: string | null;
 }
 
 export interface NewInterest {
@@ -27,6 +43,10 @@ export interface Heard {
   missed(count: { count: number }): void;
   task(count: { count: number }): void;
   passed_to_me(passed: Passed): void;
+  interest_changed(interest: { id: number }): void;
+  call_back(told: CallBack): void;
+  draft(draft: DraftTold): void;
+  draft_closed(draft: { id: string }): void;
   version(version: { number: number }): void;
 }
 
@@ -39,6 +59,10 @@ const NAMES: (keyof Heard)[] = [
   "missed",
   "task",
   "passed_to_me",
+  "interest_changed",
+  "call_back",
+  "draft",
+  "draft_closed",
   "version",
 ];
 const AGAIN_MS = [500, 1000, 2000, 4000, 8000];

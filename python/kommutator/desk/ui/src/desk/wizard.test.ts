@@ -26,11 +26,14 @@ function card(over: Partial<Card> = {}): Card {
     caller_national: "8 (916) 123-45-67",
     region: "Москва",
     state: "offered",
+    role: "operator",
+    by: null,
     offered_at: AT,
     answered_at: null,
     over_at: null,
     over_by: null,
     held: false,
+    known: true,
     matches: [],
     owner: null,
     interests: [],
@@ -38,12 +41,20 @@ function card(over: Partial<Card> = {}): Card {
     tags: {},
     consultation: null,
     draft_id: null,
+    as_of: AT,
     ...over,
   };
 }
 
 function consultation(state: ConsultationState): Consultation {
-  return { employee: "boris", endpoint: null, state, since: AT, with: state === "agreed" ? "manager" : "client" };
+  return {
+    employee: "boris",
+    endpoint: null,
+    state,
+    since: AT,
+    with: state === "agreed" ? "manager" : "client",
+    leaving: false,
+  };
 }
 
 const client = (id: number) => ({
@@ -304,6 +315,68 @@ describe("whom it is about", () => {
     const typedFirst = after(talking(), typed("name", "Иван")).wizard;
     const { wizard } = after(typedFirst, told({ state: "talking", matches: [client(7)] }));
     expect(wizard).toMatchObject({ chosen: "new", fields: { name: "Иван" } });
+  });
+});
+
+describe("accepted while the client is still on the line", () => {
+  const accepted = () =>
+    after(talking(), typed("topic", "Котёл"), press({ press: "accept" }), { kind: "accepted" }).wizard;
+
+  test("the call stays in hand, and nothing is accepted twice", () => {
+    expect(accepted()).toMatchObject({ phase: "talking", closed: null, accepted: true });
+    expect(commands(accepted())).toMatchObject({ hang_up: true, hold: true, accept: false });
+  });
+
+  test("hanging up asks nothing, and closes", () => {
+    const { wizard } = after(accepted(), press({ press: "hang_up" }), told({ state: "over", over_by: "us" }));
+    expect(wizard).toMatchObject({ asking: false, closed: "accepted" });
+  });
+
+  test("the client's hanging up closes as well", () => {
+    expect(after(accepted(), told({ state: "over", over_by: "client" })).wizard.closed).toBe("accepted");
+  });
+});
+
+describe("a manager who is asked whether he takes the client", () => {
+  const guest = (over: Partial<Card> = {}) => ({ role: "guest" as const, by: "olga", ...over });
+
+  test("has the client's card, and no command but to answer and to hang up", () => {
+    const { wizard } = after(opened("d1", card(guest())), told(guest({ state: "talking" })));
+    expect(commands(wizard)).toMatchObject({ hang_up: true, hold: false, consult: false, accept: false });
+    expect(after(wizard, press({ press: "hang_up" })).wizard.asking).toBe(false);
+  });
+
+  test("who does not take him has nothing left of it", () => {
+    const { wizard } = after(opened("d1", card(guest())), told(guest({ state: "talking" })), {
+      kind: "gone",
+      gone: { call_id: "c1", why: "elsewhere", by: "olga" },
+    });
+    expect(wizard.closed).toBe("elsewhere");
+  });
+
+  test("who takes him has the call as his own", () => {
+    const { wizard } = after(
+      opened("d1", card(guest())),
+      told(guest({ state: "talking" })),
+      told({ state: "talking", by: "olga" }),
+    );
+    expect(wizard).toMatchObject({ phase: "talking", closed: null });
+    expect(commands(wizard)).toMatchObject({ hold: true, consult: true, accept: true });
+  });
+});
+
+describe("what is known later than the call", () => {
+  test("is filled in when the memory answers, unless something was typed", () => {
+    const waiting = opened("d1", card({ known: false }));
+    const found = { state: "talking" as const, matches: [client(7)] };
+    expect(after(waiting, told(found)).wizard).toMatchObject({ chosen: 7, fields: { name: "Клиент 7" } });
+    const typedFirst = after(
+      waiting,
+      told({ state: "talking", known: false }),
+      typed("name", "Иван"),
+      told(found),
+    ).wizard;
+    expect(typedFirst).toMatchObject({ chosen: "new", fields: { name: "Иван" } });
   });
 });
 

@@ -80,6 +80,8 @@ export interface Wizard {
   readonly asking: boolean;
   readonly pending: Pending | null;
   readonly acceptance: Acceptance;
+  /** Accepted while the call still goes on: only the call is left to be ended. */
+  readonly accepted: boolean;
   readonly errors: Readonly<Partial<Record<keyof Fields | "client", FieldError>>>;
   readonly notice: Notice | null;
   /** Why it is closed; null while it is open. */
@@ -151,6 +153,7 @@ export function blank(id: string): Wizard {
     asking: false,
     pending: null,
     acceptance: "idle",
+    accepted: false,
     errors: {},
     notice: null,
     closed: null,
@@ -205,17 +208,19 @@ export function restored(id: string, callId: string | null, revision: number, dr
 export function commands(wizard: Wizard) {
   const free = wizard.pending === null && wizard.closed === null;
   const { phase } = wizard;
+  const mine = wizard.card?.role !== "guest";
   const asked = consulting(wizard);
   const live = phase === "talking" || phase === "consulting";
   return {
     answer: free && phase === "offered",
     hang_up: free && live,
     completes: phase === "consulting" && asked?.state === "agreed",
-    hold: free && phase === "talking",
-    consult: free && phase === "talking",
+    hold: free && mine && phase === "talking",
+    consult: free && mine && phase === "talking",
     back: free && phase === "consulting",
     swap: free && phase === "consulting" && asked?.state === "agreed",
-    accept: phase !== "offered" && wizard.acceptance !== "sending" && wizard.closed === null,
+    accept:
+      phase !== "offered" && mine && !wizard.accepted && wizard.acceptance !== "sending" && wizard.closed === null,
     discard: phase !== "offered" && !live && wizard.closed === null && wizard.acceptance !== "sending",
   };
 }
@@ -289,8 +294,11 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
     case "order_unsent":
       if (wizard.pending?.order !== happened.order) return just(wizard);
       return just({ ...wizard, pending: null, notice: { code: "order_unsent", about: "" } });
-    case "accepted":
-      return { wizard: { ...wizard, acceptance: "idle", closed: "accepted" }, effects: [{ do: "forget_draft" }] };
+    case "accepted": {
+      const accepted: Wizard = { ...wizard, acceptance: "idle", accepted: true, notice: null };
+      const live = wizard.phase === "talking" || wizard.phase === "consulting";
+      return { wizard: live ? accepted : { ...accepted, closed: "accepted" }, effects: [{ do: "forget_draft" }] };
+    }
     case "accept_refused":
       return refused(wizard, happened.errors, happened.reason);
     case "accept_unsent":
@@ -315,6 +323,7 @@ function arrived(wizard: Wizard, card: Card): Step {
   const news = consultation?.state !== wizard.card?.consultation?.state || before === "none";
   if (next.phase === "over" && before !== "over") {
     next = { ...next, pending: null };
+    if (wizard.accepted) return just({ ...next, ending: card.over_by ?? "us", closed: "accepted" });
     const agreed = wizard.card?.consultation?.state === "agreed" || consultation?.state === "agreed";
     if (card.over_by === "client") {
       next = { ...next, ending: "client", notice: { code: "client_gone", about: "" } };
@@ -337,7 +346,7 @@ function arrived(wizard: Wizard, card: Card): Step {
 /** The card's facts; what the operator has touched stays as she left it. */
 function withCard(wizard: Wizard, card: Card): Wizard {
   const untouched = (field: keyof Fields) => !wizard.touched.includes(field);
-  const first = wizard.card === null;
+  const first = wizard.card === null || !wizard.card.known;
   let chosen = wizard.chosen;
   const only = card.matches.length === 1 ? card.matches[0] : undefined;
   const decided = wizard.touched.length > 0 || wizard.continues !== null;
@@ -347,7 +356,7 @@ function withCard(wizard: Wizard, card: Card): Wizard {
   if (first && only !== undefined && chosen === only.id) fields = ofClient(wizard, fields, only);
   const phase = phaseOf(card);
   const ended = phase === "over";
-  const asking = wizard.asking && (ended || !first);
+  const asking = wizard.asking && (ended || wizard.card !== null);
   return { ...wizard, card, phase, chosen, fields, asking, ending: ended ? wizard.ending : null };
 }
 
@@ -380,6 +389,13 @@ function gone(wizard: Wizard, what: Gone): Step {
     };
   }
   if (wizard.phase === "over" || wizard.closed !== null) return just(wizard);
+  if (wizard.card?.role === "guest") {
+    return {
+      wizard: { ...wizard, phase: "over", ending: "elsewhere", closed: "elsewhere" },
+      effects: forgotten(wizard),
+    };
+  }
+  if (wizard.accepted) return just({ ...wizard, phase: "over", ending: "us", closed: "accepted" });
   if (what.why === "elsewhere") return passed({ ...wizard, phase: "over" });
   const ending: Ending = what.why === "hung_up" ? "client" : "us";
   const notice: Notice | null = ending === "client" ? { code: "client_gone", about: "" } : wizard.notice;
@@ -455,7 +471,8 @@ function commanded(wizard: Wizard, command: Command, order: string, departments:
       return can.swap ? give("swap") : just(wizard);
     case "hang_up":
       if (!can.hang_up) return just(wizard);
-      return can.completes ? give("complete") : give("hang_up", null, { asking: true });
+      if (can.completes) return give("complete");
+      return give("hang_up", null, { asking: wizard.card?.role !== "guest" && !wizard.accepted });
     case "cancel":
       return just({ ...wizard, asking: false });
     case "yes":
