@@ -26,7 +26,7 @@ from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 
 from kommutator import readiness
-from kommutator.configuration import Configuration
+from kommutator.configuration import Asterisk, Configuration
 from kommutator.crm import embedded
 from kommutator.crm.accounts import AccountSettings
 from kommutator.crm.answers import Answers
@@ -43,6 +43,7 @@ from kommutator.desk.background.tasks import Bell, Tasks
 from kommutator.desk.background.topics import Topics
 from kommutator.desk.metrics import DeskMetrics, MeasuredMemory
 from kommutator.desk.services import Services
+from kommutator.desk.softphone.servers import Softphones, SoftphoneServer
 from kommutator.desk_channels import channels, receipt_form, sender_of
 from kommutator.errors import DatabaseUnreachable, DataFolderBusy, ExchangeError
 from kommutator.exchange.embedded import read_address
@@ -137,6 +138,7 @@ class _Desk:
             versions_changed=self._announce,
             topics=self._topics,
             sms_receipt=None if form is None else HttpReceipts(self._outbox, form, SystemClock()).http_receipt,
+            softphones=softphones(configuration),
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -259,6 +261,16 @@ def exchange_settings(configuration: Configuration) -> ExchangeSettings | None:
     if address is None:
         return None
     return ExchangeSettings((address.url,), address.user, address.password)
+
+
+def softphones(configuration: Configuration) -> Softphones:
+    """The PBXs that take telephones of browsers."""
+    servers = {
+        name: SoftphoneServer(given.url, given.secret.get_secret_value())
+        for name, router in configuration.routers.items()
+        if isinstance(router.pbx, Asterisk) and (given := router.pbx.softphones) is not None
+    }
+    return Softphones(servers, next(iter(configuration.routers), None))
 
 
 def _dsn(configuration: Configuration) -> str:

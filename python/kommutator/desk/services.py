@@ -10,6 +10,7 @@ from pathlib import Path
 from kommutator.crm.accounts import AccountSettings
 from kommutator.crm.pool import Database
 from kommutator.desk.background.topics import Topics
+from kommutator.desk.softphone.servers import NO_SOFTPHONES, Softphones
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.nats.floor import DeskFloor
 
@@ -38,3 +39,5 @@ class Services:
     """What the database tells, for the pages to be live by."""
     sms_receipt: Callable[[Mapping[str, str]], Awaitable[bool]] | None = None
     """Takes what an SMS gateway tells by HTTP of a message; False when it is not to be believed. None: no such gateway."""
+    softphones: Softphones = NO_SOFTPHONES
+    """The PBXs that take telephones of browsers."""
