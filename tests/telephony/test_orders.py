@@ -5,9 +5,7 @@ Every test has its own number, operator and managers, so that one Asterisk and o
 
 from __future__ import annotations
 
-import array
 import json
-import math
 import socket
 import sys
 import time
@@ -128,7 +126,7 @@ class Scene:
             speaker.speak(sound.murmur(0.4))
             listener.wait_sound(since=began, loudness=1000)
             heard = listener.heard(since=began + 0.1)
-            assert loudness_at(heard, VOICE_HZ) > 3 * loudness_at(heard, MUSIC_HZ)
+            assert sound.loudness_at(heard, VOICE_HZ) > 3 * sound.loudness_at(heard, MUSIC_HZ)
 
     def hears(self, line: Line, hertz: int, since: float) -> None:
         """Somebody hears a tone of the PBX, and nobody's voice."""
@@ -137,8 +135,8 @@ class Scene:
         while len(heard := line.heard(since=since)) < _LISTENS_S * sound.RATE:
             assert time.monotonic() < deadline, f"only {len(heard)} samples came"
             time.sleep(0.02)
-        assert loudness_at(heard, hertz) > 100
-        assert loudness_at(heard, hertz) > 3 * loudness_at(heard, VOICE_HZ)
+        assert sound.loudness_at(heard, hertz) > 100
+        assert sound.loudness_at(heard, hertz) > 3 * sound.loudness_at(heard, VOICE_HZ)
 
     def ends(self) -> dict[str, Any]:
         """The client hangs up if he is still there; everybody is free then, and the ledger has one line."""
@@ -501,13 +499,3 @@ def write_company(folder: Path) -> Path:
     document = folder / "company.yaml"
     document.write_text(json.dumps(company, indent=1), encoding="utf-8")
     return document
-
-
-def loudness_at(samples: array.array[int], hertz: int) -> float:
-    """How loud a frequency is among samples (Goertzel), in the scale of `sound.rms`."""
-    turn = 2 * math.cos(2 * math.pi * hertz / sound.RATE)
-    before, last = 0.0, 0.0
-    for sample in samples:
-        before, last = last, sample + turn * last - before
-    power = before * before + last * last - turn * before * last
-    return math.sqrt(2 * max(power, 0.0)) / max(len(samples), 1)
