@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -29,6 +31,7 @@ RINGS, PICKS_UP = "+74951112201", "+74951112202"
 CLIENT = "+79265550102"
 MICROPHONE_HZ, MUSIC_HZ, VOICE_HZ = 1000, 440, 220
 RITA = "106"
+QUIET_DB = -50
 DIALPLAN = f"""
 [kommutator](+)
 exten => {RINGS},1,Dial(PJSIP/{RITA},30)
@@ -37,7 +40,7 @@ exten => {PICKS_UP},1,Dial(PJSIP/{RITA},30,b(ordered^s^1))
 exten => s,1,Set(PJSIP_HEADER(add,Alert-Info)=<http://127.0.0.1>\\;info=alert-autoanswer)
  same => n,Return()
 """
-_HEARS = """async (hertz) => {
+_HEARS = """async ([hertz, limit]) => {
     const context = new AudioContext();
     const ear = context.createAnalyser();
     ear.fftSize = 4096;
@@ -45,7 +48,7 @@ _HEARS = """async (hertz) => {
     const bins = new Float32Array(ear.frequencyBinCount);
     const until = performance.now() + 4000;
     let best = -Infinity;
-    while (performance.now() < until && best < -50) {
+    while (performance.now() < until && best < limit) {
         await new Promise((done) => setTimeout(done, 50));
         ear.getFloatFrequencyData(bins);
         best = Math.max(best, bins[Math.round(hertz / context.sampleRate * ear.fftSize)]);
@@ -163,3 +166,129 @@ def test_she_answers_in_the_browser_and_both_hear_each_other(page: Page, caller:
     caller.wait_for("200", of="INVITE")
     phase(page, "talking")
     hears(caller.line, MICROPHONE_HZ)
+    assert hears_the_caller(page, caller) > QUIET_DB
+
+
+def test_muted_held_and_keys(asterisk: WebAsterisk, page: Page, caller: Caller) -> None:
+    talk(page, caller)
+    hears(caller.line, MICROPHONE_HZ)
+    page.get_by_role("button", name="Телефон в браузере").click()
+    page.get_by_role("button", name="Выключить микрофон").last.click()
+    hears_nothing(caller.line)
+    page.get_by_role("button", name="Удержать").click()
+    expect(page.get_by_role("button", name="На удержании").last).to_be_visible()
+    hears(caller.line, MUSIC_HZ)
+    page.get_by_role("button", name="На удержании").last.click()
+    expect(page.get_by_role("button", name="Удержать")).to_be_visible()
+    hears_nothing(caller.line)
+    page.get_by_role("button", name="Микрофон выключен").click()
+    hears(caller.line, MICROPHONE_HZ)
+    for key in ("5", "#"):
+        page.get_by_role("group", name="Клавиши").get_by_role("button", name=key, exact=True).click()
+    until(lambda: keys_heard(asterisk) == ["5", "#"], "the PBX did not hear the keys")
+
+
+def test_she_hangs_up(page: Page, caller: Caller) -> None:
+    talk(page, caller)
+    page.get_by_role("button", name="Положить трубку").first.click()
+    caller.wait_for("BYE")
+    phase(page, "idle")
+    caller.wait_end()
+
+
+def test_the_caller_hangs_up(page: Page, caller: Caller) -> None:
+    talk(page, caller)
+    caller.hang_up()
+    phase(page, "idle")
+    assert page.evaluate("document.querySelector('audio').srcObject") is None
+
+
+def test_she_declines_and_he_gives_up(asterisk: WebAsterisk, page: Page, caller: Caller) -> None:
+    caller.call()
+    phase(page, "ringing")
+    caller.hang_up()
+    phase(page, "idle")
+    with Caller(asterisk, RINGS, None) as withheld:
+        withheld.call()
+        phase(page, "ringing")
+        page.get_by_role("button", name="Отклонить").click()
+        phase(page, "idle")
+        withheld.wait_end()
+
+
+def test_the_button_on_the_card_answers_the_telephone(stage: Stage, page: Page, caller: Caller) -> None:
+    caller.call()
+    phase(page, "ringing")
+    call = stage.run(stage.live.ring(CLIENT))
+    page.keyboard.press("F2")
+    caller.wait_for("200", of="INVITE")
+    phase(page, "talking")
+    assert stage.live.orders == [], "the telephone was picked up here: nothing is to be ordered"
+    stage.do(lambda live: live.answered(call))
+    expect(page.get_by_label("Тип услуги")).to_be_focused()
+    hears(caller.line, MICROPHONE_HZ)
+    stage.do(lambda live: live.gone(call, "ended"))
+    stage.forget()
+
+
+def test_the_pbx_has_it_picked_up(asterisk: WebAsterisk, page: Page) -> None:
+    with Caller(asterisk, PICKS_UP, CLIENT) as caller:
+        caller.call()
+        phase(page, "talking")
+        hears(caller.line, MICROPHONE_HZ)
+
+
+def test_one_tab_has_it_and_another_takes_it_over(page: Page, caller: Caller) -> None:
+    second = page.context.new_page()
+    second.goto(page.url)
+    expect(second.locator("[data-registration=elsewhere]")).to_be_attached()
+    page.close()
+    registered(second)
+    caller.call()
+    phase(second, "ringing")
+
+
+def test_a_reload_registers_again_without_asking(page: Page, caller: Caller) -> None:
+    page.reload()
+    registered(page)
+    talk(page, caller)
+
+
+def test_it_comes_back_when_the_pbx_does(asterisk: WebAsterisk, page: Page) -> None:
+    asterisk.crash()
+    expect(page.locator("[data-registration=unreachable]")).to_be_attached()
+    asterisk.start()
+    registered(page, seconds=20)
+    with Caller(asterisk, RINGS, CLIENT) as caller:
+        talk(page, caller)
+        hears(caller.line, MICROPHONE_HZ)
+
+
+def talk(page: Page, caller: Caller) -> None:
+    """He calls and she answers."""
+    caller.call()
+    phase(page, "ringing")
+    page.get_by_role("button", name=f"Ответить {CLIENT}").click()
+    phase(page, "talking")
+
+
+def hears_the_caller(page: Page, caller: Caller) -> float:
+    """How loud the caller's voice is in the page, in decibels of full scale."""
+    with ThreadPoolExecutor(1) as mouth:
+        speaking = mouth.submit(caller.speak, sound.murmur(2))
+        loudest = float(page.evaluate(_HEARS, [VOICE_HZ, QUIET_DB]))
+        speaking.result()
+    return loudest
+
+
+def keys_heard(asterisk: WebAsterisk) -> list[str]:
+    """The keys that came from the browser."""
+    return re.findall(rf"DTMF end '(.)' received on PJSIP/{RITA}", asterisk.log.read_text(errors="replace"))
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Waits for what no element on the page shows."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
