@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from kommutator.company.editing import edited
 from kommutator.crm import versions
@@ -107,25 +107,39 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture
-def page(stage: Stage, chromium: Browser) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def shared(stage: Stage, chromium: Browser) -> Iterator[Page]:
     """Rita at her desk, with the telephone switched on."""
     context = chromium.new_context(viewport={"width": 1366, "height": 768}, locale="ru-RU")
+    yield switched_on(stage, context)
+    context.close()
+
+
+@pytest.fixture
+def page(shared: Page) -> Iterator[Page]:
+    """The same, and nothing on the telephone before and after."""
+    phase(shared, "idle")
+    yield shared
+    phase(shared, "idle")
+
+
+@pytest.fixture
+def caller(asterisk: WebAsterisk, request: pytest.FixtureRequest) -> Iterator[Caller]:
+    request.getfixturevalue("page")  # it ends after the call
+    with Caller(asterisk, RINGS, CLIENT) as one:
+        yield one
+    assert asterisk.wait_idle() == []
+
+
+def switched_on(stage: Stage, context: BrowserContext) -> Page:
+    """A page of Rita's with her telephone."""
     context.set_default_timeout(10_000)
     page = signed_in(stage, context.new_page(), "olga")
     page.get_by_role("button", name="Телефон в браузере").click()
     page.get_by_role("button", name="Включить телефон").click()
     registered(page)
     page.keyboard.press("Escape")
-    yield page
-    context.close()
-
-
-@pytest.fixture
-def caller(asterisk: WebAsterisk) -> Iterator[Caller]:
-    with Caller(asterisk, RINGS, CLIENT) as one:
-        yield one
-    assert asterisk.wait_idle() == []
+    return page
 
 
 def registered(page: Page, seconds: float = 10) -> None:
@@ -186,6 +200,7 @@ def test_muted_held_and_keys(asterisk: WebAsterisk, page: Page, caller: Caller) 
     for key in ("5", "#"):
         page.get_by_role("group", name="Клавиши").get_by_role("button", name=key, exact=True).click()
     until(lambda: keys_heard(asterisk) == ["5", "#"], "the PBX did not hear the keys")
+    page.keyboard.press("Escape")
 
 
 def test_she_hangs_up(page: Page, caller: Caller) -> None:
@@ -238,16 +253,6 @@ def test_the_pbx_has_it_picked_up(asterisk: WebAsterisk, page: Page) -> None:
         hears(caller.line, MICROPHONE_HZ)
 
 
-def test_one_tab_has_it_and_another_takes_it_over(page: Page, caller: Caller) -> None:
-    second = page.context.new_page()
-    second.goto(page.url)
-    expect(second.locator("[data-registration=elsewhere]")).to_be_attached()
-    page.close()
-    registered(second)
-    caller.call()
-    phase(second, "ringing")
-
-
 def test_a_reload_registers_again_without_asking(page: Page, caller: Caller) -> None:
     page.reload()
     registered(page)
@@ -262,6 +267,18 @@ def test_it_comes_back_when_the_pbx_does(asterisk: WebAsterisk, page: Page) -> N
     with Caller(asterisk, RINGS, CLIENT) as caller:
         talk(page, caller)
         hears(caller.line, MICROPHONE_HZ)
+
+
+def test_one_tab_has_it_and_another_takes_it_over(asterisk: WebAsterisk, stage: Stage, shared: Page) -> None:
+    second = shared.context.new_page()
+    second.goto(stage.address)
+    expect(second.locator("[data-registration=elsewhere]")).to_be_attached()
+    shared.close()
+    registered(second)
+    with Caller(asterisk, RINGS, CLIENT) as caller:
+        caller.call()
+        phase(second, "ringing")
+    phase(second, "idle")
 
 
 def talk(page: Page, caller: Caller) -> None:

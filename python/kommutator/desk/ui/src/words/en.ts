@@ -360,6 +360,7 @@ export const en: Record<keyof typeof ru, string> = {
   "company.rank.hint": "1 is rung first",
   "company.endpoint": "Phone at the PBX",
   "company.endpoint.hint": "Such as PJSIP/101",
+  "company.softphone": "The browser is the telephone",
   "company.mobile": "Mobile",
   "company.provides": "Service types provided",
   "company.changed": "{n} {n|card|cards} changed",

@@ -376,6 +376,7 @@ export const ru = {
   "company.rank.hint": "1 — звонят первым",
   "company.endpoint": "Телефон на АТС",
   "company.endpoint.hint": "Например, PJSIP/101",
+  "company.softphone": "Его телефон — браузер",
   "company.mobile": "Мобильный",
   "company.provides": "Оказывает услуги",
   "company.changed": "{n|Изменена|Изменены|Изменено} {n} {n|карточка|карточки|карточек}",
