@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -19,6 +20,7 @@ from tests.crm.conftest import server, server_folder
 from tests.softphone.asterisk import WebAsterisk
 from tests.telephony import sound
 from tests.telephony.media import Line
+from tests.telephony.router import RouterProcess
 from tests.telephony.sipp import Caller
 from tests.ui.conftest import database, signed_in
 from tests.ui.stage import Stage, staged
@@ -27,7 +29,8 @@ __all__ = ["database", "server", "server_folder"]
 
 pytestmark = [pytest.mark.telephony, pytest.mark.services]
 
-RINGS, PICKS_UP = "+74951112201", "+74951112202"
+RINGS, PICKS_UP, ROUTED = "+74951112201", "+74951112202", "+74951112203"
+"""Our numbers: two of the dialplan, and one of the router."""
 CLIENT = "+79265550102"
 MICROPHONE_HZ, MUSIC_HZ, VOICE_HZ = 1000, 440, 220
 RITA = "106"
@@ -39,6 +42,21 @@ exten => {PICKS_UP},1,Dial(PJSIP/{RITA},30,b(ordered^s^1))
 [ordered]
 exten => s,1,Set(PJSIP_HEADER(add,Alert-Info)=<http://127.0.0.1>\\;info=alert-autoanswer)
  same => n,Return()
+"""
+COMPANY = f"""\
+company: {{name: Ромашка, timezone: Europe/Moscow, country: RU}}
+employees:
+  rita: {{name: Рита, endpoint: PJSIP/{RITA}, softphone: true}}
+numbers:
+  "{ROUTED}": {{scheme: main}}
+schemes:
+  main:
+    start: ring
+    responsible: rita
+    nodes:
+      ring: {{kind: ring, ring: [{{employee: rita}}], seconds: 20, exits: {{no_answer: left}}}}
+      left: {{kind: task, assign: rita, title: "Call {{caller}}", exits: {{done: bye}}}}
+      bye: {{kind: hangup}}
 """
 _HEARS = """async ([hertz, limit]) => {
     const context = new AudioContext();
@@ -251,6 +269,29 @@ def test_the_pbx_has_it_picked_up(asterisk: WebAsterisk, page: Page) -> None:
         caller.call()
         phase(page, "talking")
         hears(caller.line, MICROPHONE_HZ)
+
+
+def test_a_router_rings_it_and_follows_its_hold_key(asterisk: WebAsterisk, page: Page, tmp_path: Path) -> None:
+    company = tmp_path / "company.yaml"
+    company.write_text(COMPANY, encoding="utf-8")
+    with (
+        RouterProcess.of_command(asterisk, company, tmp_path / "router") as router,
+        Caller(asterisk, ROUTED, CLIENT) as caller,
+    ):
+        talk(page, caller)
+        hears(caller.line, MICROPHONE_HZ)
+        assert hears_the_caller(page, caller) > QUIET_DB
+        page.get_by_role("button", name="Телефон в браузере").click()
+        page.get_by_role("button", name="Удержать").click()
+        hears(caller.line, MUSIC_HZ)
+        page.get_by_role("button", name="На удержании").last.click()
+        hears(caller.line, MICROPHONE_HZ)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Положить трубку").click()
+        caller.wait_for("BYE")
+        (line,) = router.wait_ledger(seconds=5)
+        assert line["disposition"] == "answered"
+    assert asterisk.wait_idle() == []
 
 
 def test_a_reload_registers_again_without_asking(page: Page, caller: Caller) -> None:

@@ -7,6 +7,7 @@ const invite = (headers: Record<string, string>) => ({ getHeader: (name: string)
 test.each([
   [{ "Call-Info": "<sip:127.0.0.1>;answer-after=0" }, true],
   [{ "Alert-Info": "<http://127.0.0.1>;info=alert-autoanswer" }, true],
+  [{ "Alert-Info": "<http://kommutator>;info=alert-autoanswer;delay=0" }, true],
   [{ "Alert-Info": '<http://127.0.0.1>; info="alert-autoanswer"' }, true],
   [{ "Call-Info": "<sip:127.0.0.1>;answer-after=05" }, false],
   [{ "Call-Info": "<sip:127.0.0.1>;answer-after=10" }, false],

@@ -49,6 +49,7 @@ const REFUSED_AGAIN_MS = 15_000;
 /** Addresses of this machine are found at once; whatever is found later than this is not waited for. */
 const GATHERED_MS = 300;
 const BUSY = 486;
+const DECLINED = 603;
 const UNAVAILABLE = 480;
 
 class Softphone {
@@ -143,7 +144,7 @@ class Softphone {
   hangUp(): void {
     const ringing = this.call?.phase === "ringing";
     if (this.session !== null && !this.session.isEnded()) {
-      this.session.terminate(ringing ? { status_code: BUSY } : {});
+      this.session.terminate(ringing ? { status_code: DECLINED } : {});
     }
   }
 
