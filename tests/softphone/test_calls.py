@@ -24,6 +24,7 @@ from tests.telephony.router import RouterProcess
 from tests.telephony.sipp import Caller
 from tests.ui.conftest import database, signed_in
 from tests.ui.stage import Stage, staged
+from tests.ui.test_pages import barriers
 
 __all__ = ["database", "server", "server_folder"]
 
@@ -170,11 +171,11 @@ def phase(page: Page, name: str) -> None:
     expect(page.locator(f".softphone[data-phase={name}]")).to_be_attached()
 
 
-def hears(line: Line, hertz: int, *, seconds: float = 5) -> None:
-    """Waits until a tone is the loudest of what comes now."""
+def hears(line: Line, hertz: int, *, since: float = 0, seconds: float = 5) -> None:
+    """Waits until a tone is the loudest of what comes now, or after a moment."""
     deadline = time.monotonic() + seconds
     while True:
-        heard = line.heard(since=time.time() - 0.3)
+        heard = line.heard(since=max(since, time.time() - 0.3))
         levels = {each: round(sound.loudness_at(heard, each)) for each in (MICROPHONE_HZ, MUSIC_HZ, VOICE_HZ)}
         if len(heard) > 0.2 * sound.RATE and levels[hertz] > 200 and levels[hertz] == max(levels.values()):
             return
@@ -215,6 +216,12 @@ def test_muted_held_and_keys(asterisk: WebAsterisk, page: Page, caller: Caller) 
     hears_nothing(caller.line)
     page.get_by_role("button", name="Микрофон выключен").click()
     hears(caller.line, MICROPHONE_HZ)
+    assert barriers(page) == []
+    for device in ("Микрофон", "Динамик"):
+        choice = page.get_by_label(device, exact=True)
+        choice.select_option(index=choice.locator("option").count() - 1)
+    changed = time.time()
+    hears(caller.line, MICROPHONE_HZ, since=changed + 0.2)
     for key in ("5", "#"):
         page.get_by_role("group", name="Клавиши").get_by_role("button", name=key, exact=True).click()
     until(lambda: keys_heard(asterisk) == ["5", "#"], "the PBX did not hear the keys")
