@@ -106,6 +106,7 @@ $(VENV)/.bench: $(VENV)/.installed
 bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.run $(BENCH)
 	$(BIN)/python -m bench.clients $(BENCH)
+	$(BIN)/python -m bench.desk $(BENCH)
 
 clean: ## removes what was built, not what was fetched
 	rm -rf $(STATIC) $(UI)/node_modules $(UI)/openapi.json $(UI)/src/api/schema.d.ts

@@ -140,6 +140,8 @@ class Simulated(Form):
     kind: Literal["simulated"]
     calls_per_minute: float = Field(default=0, ge=0, le=6000)
     """Callers that come by themselves."""
+    callers: Annotated[tuple[str, ...], BeforeValidator(_parts)] = ()
+    """The numbers that half of them have; the others' are made up."""
 
 
 class Router(Form):

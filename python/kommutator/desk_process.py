@@ -8,7 +8,6 @@ was cut off is begun again by the next desk, from the stream, the outbox and the
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -25,7 +24,7 @@ import structlog
 from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 
-from kommutator import readiness
+from kommutator import processes, readiness
 from kommutator.configuration import Asterisk, Configuration
 from kommutator.crm import embedded
 from kommutator.crm.accounts import AccountSettings
@@ -41,14 +40,15 @@ from kommutator.desk.background.purge import Kept, Purge
 from kommutator.desk.background.recordings import RecordingIntake
 from kommutator.desk.background.tasks import Bell, Tasks
 from kommutator.desk.background.topics import Topics
+from kommutator.desk.live.hub import Hub
 from kommutator.desk.metrics import DeskMetrics, MeasuredMemory
 from kommutator.desk.services import Services
 from kommutator.desk.softphone.servers import Softphones, SoftphoneServer
 from kommutator.desk_channels import channels, receipt_form, sender_of
+from kommutator.desk_phones import virtual_phones
 from kommutator.errors import DatabaseUnreachable, DataFolderBusy, ExchangeError
 from kommutator.exchange.embedded import read_address
 from kommutator.exchange.nats.client import Connection, Exchange
-from kommutator.exchange.nats.floor import DeskFloor
 from kommutator.exchange.nats.ledger_writer import LedgerWriter
 from kommutator.exchange.nats.lookups import DeskLookups
 from kommutator.exchange.nats.versions import DeskVersions
@@ -109,8 +109,12 @@ class _Desk:
         self._activated = Bell()
         self._topics.on("version", lambda _told: self._activated.ring())
         RecordingIntake(self._exchange, database, folder, now)
-        floor = DeskFloor(self._exchange, lambda _fact: None)
-        self._metrics = DeskMetrics(database, self._exchange, self._writer, floor, self._tasks, now)
+        throttle = configuration.desk.throttle
+        accounts = AccountSettings(
+            session_s=configuration.desk.session_s, failures_of_login=throttle.attempts, throttle_s=throttle.within_s
+        )
+        self._live = Hub(database, self._exchange, self._topics, now, accounts)
+        self._metrics = DeskMetrics(database, self._exchange, self._writer, self._live.floor, self._tasks, now)
         kept = configuration.desk.retention
         self._purge = Purge(database, folder, Kept(kept.turns, kept.recordings, kept.notices, kept.drafts), now)
 
@@ -121,22 +125,19 @@ class _Desk:
         self._sender = Sender(self._outbox, self._channels, SystemClock())
         self._topics.on("outbox", lambda _told: self._sender.wake())
         form = receipt_form(configuration.notices)
-        throttle = configuration.desk.throttle
         self._services = Services(
             database=database,
             exchange=self._exchange,
-            floor=floor,
+            floor=self._live.floor,
             clock=now,
-            accounts=AccountSettings(
-                session_s=configuration.desk.session_s,
-                failures_of_login=throttle.attempts,
-                throttle_s=throttle.within_s,
-            ),
+            accounts=accounts,
             recordings=folder,
             checks={"database": lambda: self._unreachable, "exchange": self._exchange_wrong},
             secure=configuration.desk.secure,
             versions_changed=self._announce,
             topics=self._topics,
+            live=self._live,
+            phones=virtual_phones(configuration),
             sms_receipt=None if form is None else HttpReceipts(self._outbox, form, SystemClock()).http_receipt,
             softphones=softphones(configuration),
         )
@@ -154,6 +155,7 @@ class _Desk:
             "retention": self._purge.run,
             "metrics": self._metrics.run,
             "database": self._probe,
+            "live": self._live.run,
         }
         async with asyncio.TaskGroup() as group:
             kept = [group.create_task(self._tasks.keep(name, work)) for name, work in works.items()]
@@ -190,6 +192,7 @@ class _Desk:
 
         async def told_to_stop() -> None:
             await stop.wait()
+            self._live.close()
 
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._log.info("the desk serves", url=url)
@@ -283,12 +286,10 @@ def _dsn(configuration: Configuration) -> str:
 def _the_only_desk(folder: Path) -> Iterator[None]:
     """Hold the desk's folder. Raises `DataFolderBusy`."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    lock = processes.hold(folder / "lock", 0o640)
+    if lock is None:
+        raise DataFolderBusy(f"{folder}: another desk works here")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataFolderBusy(f"{folder}: another desk works here") from error
         yield
     finally:
         os.close(lock)

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import stat
+import time
 import wave
 from pathlib import Path
 
@@ -28,6 +29,20 @@ ASKED = codec.Hello(codec.PROTOCOL, "control")
 def test_its_socket_is_its_owners_alone(pbx: Pbx) -> None:
     assert stat.S_IMODE(pbx.socket.stat().st_mode) == 0o600
     assert stat.S_ISSOCK(pbx.socket.stat().st_mode)
+
+
+def test_its_clock_is_the_machines(pbx: Pbx) -> None:
+    """What two PBXs tell can be put in order."""
+
+    async def look(watched: Watched) -> None:
+        before = time.time_ns() // 1_000_000
+        call_id = await watched.control.place(codec.Place("+74951110001"))
+        after = time.time_ns() // 1_000_000
+        came = await watched.happened(call_id, "came")
+        assert isinstance(came, codec.Happened)
+        assert before - 1 <= came.at_ms <= after + 1
+
+    played(look, pbx)
 
 
 def test_a_second_one_is_refused(pbx: Pbx, tmp_path: Path) -> None:

@@ -150,6 +150,8 @@ async def change_user(
     assert row is not None
     if not active:
         await sign_out_everywhere(tx, user_id)
+    else:
+        await tx.tell("session", user=user_id)
     await audit.record(tx, "user.change", "user", user_id, {"role": role, "employee": employee, "active": active})
     return User(**dict(row))
 
@@ -263,11 +265,16 @@ async def sessions_going_on(tx: Tx, now: datetime) -> int:
 
 async def sign_out(tx: Tx, token: str) -> None:
     """Ends a session, if there is one."""
-    await tx.run("delete from sessions where company_id = $1 and token_hash = $2", _token_hash(token))
+    user_id = await tx.value(
+        "delete from sessions where company_id = $1 and token_hash = $2 returning user_id", _token_hash(token)
+    )
+    if user_id is not None:
+        await tx.tell("session", user=user_id)
 
 
 async def sign_out_everywhere(tx: Tx, user_id: int) -> int:
     """Ends all sessions of a user; how many there were."""
+    await tx.tell("session", user=user_id)
     return await tx.run("delete from sessions where company_id = $1 and user_id = $2", user_id)
 
 

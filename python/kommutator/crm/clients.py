@@ -195,8 +195,7 @@ async def of_owner(tx: Tx, owner: str, *, after: int = 0, limit: int = 50) -> li
 
 async def merge(tx: Tx, kept_id: int, merged_id: int, now: datetime) -> Client:
     """Makes two clients one: the second's numbers, interactions and interests go to the first, which keeps its own
-    words and gets the
-    second's where it had none.
+    words and gets the second's where it had none.
 
     Raises `NotFound`; `Refused` for a client with itself, one that is merged already, or more than 50 numbers in all.
     """

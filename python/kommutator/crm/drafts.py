@@ -55,6 +55,8 @@ async def keep(
            where drafts.revision < excluded.revision and drafts.user_id = excluded.user_id""",
         id, user_id, call_id, dict(content), revision, now,
     )  # fmt: skip
+    if kept:
+        await tx.tell("draft", id=id, user=user_id, call=call_id)
     return bool(kept)
 
 
@@ -80,6 +82,38 @@ async def get(tx: Tx, id: str, user_id: int) -> Draft:
     return Draft(**dict(row))
 
 
+async def of_call(tx: Tx, call_id: str, employee: str) -> Draft | None:
+    """What an employee has, or had when he closed it, in the wizard of a call. Two index look-ups."""
+    row = await tx.one(
+        """select d.id, d.user_id, d.call_id, d.content, d.revision, d.created_at, d.updated_at from (
+               select id, user_id, call_id, content, revision, created_at, updated_at, true as open from drafts
+               where company_id = $1 and call_id = $2
+               union all
+               select id, user_id, call_id, content, revision, created_at, closed_at, false from closed_drafts
+               where company_id = $1 and call_id = $2) d
+           join users u on u.company_id = $1 and u.id = d.user_id and u.employee = $3
+           order by d.open desc, d.revision desc limit 1""",
+        call_id, employee,
+    )  # fmt: skip
+    return None if row is None else Draft(**dict(row))
+
+
 async def discard(tx: Tx, id: str, user_id: int) -> bool:
-    """The wizard is closed: accepted, in the same transaction as `enquiries.accept`, or thrown away. False when it is not there."""
-    return bool(await tx.run("delete from drafts where company_id = $1 and id = $2 and user_id = $3", id, user_id))
+    """The wizard is closed: accepted, in the same transaction as `enquiries.accept`, or thrown away. False when it is not there.
+
+    Of a call's wizard the content stays for a day, for whoever the call was passed to. Three statements.
+    """
+    row = await tx.one(
+        """with closed as (delete from drafts where company_id = $1 and id = $2 and user_id = $3 returning *),
+           kept as (insert into closed_drafts (company_id, call_id, user_id, id, content, revision, created_at, closed_at)
+               select company_id, call_id, user_id, id, content, revision, created_at, now() from closed
+               where call_id is not null
+               on conflict (company_id, call_id, user_id) do update set id = excluded.id, content = excluded.content,
+                   revision = excluded.revision, created_at = excluded.created_at, closed_at = excluded.closed_at)
+           select call_id from closed""",
+        id, user_id,
+    )  # fmt: skip
+    if row is None:
+        return False
+    await tx.tell("draft", id=id, user=user_id, call=row["call_id"], closed=True)
+    return True

@@ -65,6 +65,14 @@ async def of_client(tx: Tx, client_id: int, *, before: int | None = None, limit:
     return [_of(row) for row in rows]
 
 
+async def call_of(tx: Tx, interaction_id: int) -> str | None:
+    """The call that a contact was. One row by key."""
+    found: str | None = await tx.value(
+        "select call_id from interactions where company_id = $1 and id = $2", interaction_id
+    )
+    return found
+
+
 def _of(row: Row) -> Interaction:
     return Interaction(**dict(row))
 

@@ -90,7 +90,9 @@ async def create(
         return _of(known), False
     made = _of(row)
     await _note(tx, made, Draft(status="new"), now, "")
-    await tx.tell("interest", id=made.id, assignee=made.assignee, department=made.department, status=made.status)
+    await tx.tell(
+        "interest", id=made.id, assignee=made.assignee, department=made.department, status=made.status, new=True
+    )
     return made, True
 
 
@@ -115,7 +117,10 @@ async def change(tx: Tx, interest_id: int, draft: Draft, revision: int, now: dat
     after = _of(row)
     await _note(tx, after, before.draft, now, comment)
     for assignee in dict.fromkeys([before.assignee, after.assignee]):
-        await tx.tell("interest", id=after.id, assignee=assignee, department=after.department, status=after.status)
+        await tx.tell(
+            "interest", id=after.id, assignee=assignee, department=after.department, status=after.status,
+            new=assignee == after.assignee != before.assignee,
+        )  # fmt: skip
     return after
 
 

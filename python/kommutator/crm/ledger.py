@@ -2,9 +2,8 @@
 behind.
 
 Entries may come twice, late, out of order between two routers, and in batches of any size: the same entries give the
-same ledger. A turn is
-known by (call id, sequence), an effect by its id, an end by its call: the first end counts. Everything of a batch is
-written in one transaction, so that no effect is without its turn.
+same ledger. A turn is known by (call id, sequence), an effect by its id, an end by its call: the first end counts.
+Everything of a batch is written in one transaction, so that no effect is without its turn.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The two questions of a call that only the memory can answer, and whom to tell when an answer changes.
 
 **Whose client is this?** Of the clients at the number, those count whose owner still works here. When their owners
-differ, the client
-in contact with us last is meant; with none in contact yet, the person before the company, then the one known longest.
+differ, the client in contact with us last is meant; with none in contact yet, the person before the company, then the
+one known longest.
 
 **Has this number called before?** When a call from it has *ended*: the call that asks, and others that go on, do not
 count.

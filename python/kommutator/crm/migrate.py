@@ -49,8 +49,7 @@ async def migrate(dsn: str, steps: list[Migration] | None = None) -> list[Migrat
     """Applies what is missing, and returns it.
 
     Waits for another process that migrates. Raises `MigrationRefused`, and then changes nothing, when an applied
-    migration has another
-    text now, or when the database has one that this program does not know; `DatabaseUnreachable`.
+    migration has another text now, or when the database has one that this program does not know; `DatabaseUnreachable`.
     """
     try:
         connection = await asyncpg.connect(dsn)

@@ -1,10 +1,8 @@
 """Notices on their way out: each by its identity once, in order for each recipient, repeated until sent or given up.
 
-A sender *claims* a batch, which commits; sends; then tells how it went. A sender that dies in between gives its
-claims back when their lease
-ends, and the notice is sent again: at least once, and recognised by its identity where the channel allows. A notice
-holds up the later
-ones to the same recipient until it is sent or given up.
+A sender *claims* a batch, which commits; sends; then tells how it went. A sender that dies in between gives its claims
+back when their lease ends, and the notice is sent again: at least once, and recognised by its identity where the
+channel allows. A notice holds up the later ones to the same recipient until it is sent or given up.
 
     waiting ──sent──► sent ──receipts──► delivered | undelivered
        └── given up ──► failed

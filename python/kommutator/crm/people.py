@@ -1,8 +1,7 @@
 """Employees, departments and service types: the projection of the active version.
 
-The version is what counts; these tables make it joinable. A person who left stays as a row that is not active, so
-that what he is
-responsible for keeps a name.
+The version is what counts; these tables make it joinable. A person who left stays as a row that is not active, so that
+what he is responsible for keeps a name.
 """
 
 from __future__ import annotations

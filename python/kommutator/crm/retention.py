@@ -8,6 +8,8 @@ from typing import Final
 
 from kommutator.crm.pool import Tx
 
+_CLOSED_DRAFTS: Final = timedelta(days=1)
+
 
 async def turns(tx: Tx, now: datetime, kept: timedelta, limit: int) -> int:
     """The turns of so many calls that ended longer ago; the calls with their legs and ends stay. How many calls."""
@@ -46,7 +48,13 @@ async def notices(tx: Tx, now: datetime, kept: timedelta, limit: int) -> int:
 
 
 async def drafts(tx: Tx, now: datetime, kept: timedelta, limit: int) -> int:
-    """What operators typed, never accepted, and did not touch since."""
+    """What operators typed, never accepted, and did not touch since; and of what they closed, what is older than a day."""
+    await tx.run(
+        """delete from closed_drafts where company_id = $1 and (call_id, user_id) in
+               (select call_id, user_id from closed_drafts where company_id = $1 and closed_at < $2 order by closed_at
+                limit $3)""",
+        now - _CLOSED_DRAFTS, limit,
+    )  # fmt: skip
     return await tx.run(
         """delete from drafts where company_id = $1 and id in
                (select id from drafts where company_id = $1 and updated_at < $2 order by updated_at limit $3)""",

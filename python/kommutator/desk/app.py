@@ -17,6 +17,7 @@ from kommutator.desk.calls import routes as calls
 from kommutator.desk.clients import routes as clients
 from kommutator.desk.drafts import routes as drafts
 from kommutator.desk.enquiries import routes as enquiries
+from kommutator.desk.events import routes as events
 from kommutator.desk.floor import routes as floor
 from kommutator.desk.forms import MAX_ID, MAX_NUMBER
 from kommutator.desk.health import routes as health
@@ -26,7 +27,9 @@ from kommutator.desk.interests import routes as interests
 from kommutator.desk.missed import routes as missed
 from kommutator.desk.notices import routes as notices
 from kommutator.desk.operations import Feature
+from kommutator.desk.orders import routes as orders
 from kommutator.desk.people import routes as people
+from kommutator.desk.phones import routes as phones
 from kommutator.desk.recordings import routes as recordings
 from kommutator.desk.services import Services
 from kommutator.desk.softphone import routes as softphone
@@ -51,6 +54,9 @@ FEATURES: Final[tuple[Feature, ...]] = tuple(
         notices,
         people,
         floor,
+        events,
+        orders,
+        phones,
         softphone,
         versions,
         users,
@@ -127,10 +133,22 @@ class _Number(IntegerConverter):
     regex = f"[1-9][0-9]{{0,{len(str(MAX_NUMBER)) - 1}}}"
 
 
+class _Endpoint(BaseConverter):
+    """A phone: an endpoint of a PBX, or an E.164 number."""
+
+    regex = r"(?:[A-Za-z0-9]{1,32}/)?[A-Za-z0-9_.+-]{1,64}"
+    part_isolating = False
+
+
 class _Word(BaseConverter):
     """An id that is a word, without control characters."""
 
     regex = r"[^/\x00-\x1f\x7f]{1,200}"
 
 
-_CONVERTERS: Final[Mapping[str, type[BaseConverter]]] = {"id": _Id, "number": _Number, "word": _Word}
+_CONVERTERS: Final[Mapping[str, type[BaseConverter]]] = {
+    "id": _Id,
+    "number": _Number,
+    "word": _Word,
+    "endpoint": _Endpoint,
+}

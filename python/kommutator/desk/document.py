@@ -21,6 +21,7 @@ _PLACE: Final = re.compile(r"<(\w+):(\w+)>")
 PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "id": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
     "number": {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER},
+    "endpoint": {"type": "string", "maxLength": 97, "examples": ["PJSIP/101"]},
     "word": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[^/\x00-\x1f\x7f]+$"},
 }
 """The schema of each converter of `app`."""

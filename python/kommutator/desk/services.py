@@ -10,6 +10,8 @@ from pathlib import Path
 from kommutator.crm.accounts import AccountSettings
 from kommutator.crm.pool import Database
 from kommutator.desk.background.topics import Topics
+from kommutator.desk.live.hub import Hub
+from kommutator.desk.phones.ports import Phones
 from kommutator.desk.softphone.servers import NO_SOFTPHONES, Softphones
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.nats.floor import DeskFloor
@@ -33,8 +35,10 @@ class Services:
     """Whether browsers come by https: then cookies go by https only."""
     versions_changed: Callable[[], Awaitable[None]]
     """To be called after another version was activated."""
-    calls: object | None = None
-    """The live calls, where the desk has them."""
+    live: Hub | None = None
+    """What pages are told as it happens; None where nothing is."""
+    phones: Phones | None = None
+    """Virtual phones; None where no PBX is simulated."""
     topics: Topics | None = None
     """What the database tells, for the pages to be live by."""
     sms_receipt: Callable[[Mapping[str, str]], Awaitable[bool]] | None = None

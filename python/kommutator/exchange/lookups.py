@@ -28,8 +28,10 @@ _MOST_CHANGES = 10_000
 
 
 class ExchangeLookups:
-    """The `Lookups` port over the exchange. `forget` makes the engine forget who owns a number (`Engine.forget_owner`).
-    The `Lookups` port over the exchange. `forget` makes the engine forget who owns a number (`Engine.forget_owner`)."""
+    """The `Lookups` port over the exchange.
+
+    `forget` makes the engine forget who owns a number (`Engine.forget_owner`).
+    """
 
     def __init__(self, bridge: Bridge, forget: Callable[[str], None]) -> None:
         self._bridge = bridge

@@ -17,6 +17,8 @@ from kommutator.exchange.messages import CALLS, CallBatch, calls_subject, decode
 from kommutator.exchange.outgoing import Outgoing, OutgoingSpool
 
 _PAUSES_S = (0.05, 2.0)
+_SETTLES_S = 5.0
+"""Of a router that has just begun, so long nobody is told that the exchange is not reached yet."""
 _LONGEST_ENTRY = 900 * 1024
 """NATS takes messages of at most 1 MiB."""
 
@@ -36,10 +38,12 @@ class Shipper:
     async def run(self) -> None:
         """Ship until cancelled."""
         pause_s, told = _PAUSES_S[0], False
+        begun, settled = trio.current_time(), False
         while True:
             try:
                 if self._last_sequence is None:
                     await self._ask_stream()
+                    settled = True
                 outgoing = self._spool.batch()
                 if outgoing is None:
                     await self._spool.more()
@@ -50,7 +54,8 @@ class Shipper:
                 pause_s, told = _PAUSES_S[0], False
             except ExchangeError as error:
                 self._last_sequence = None
-                if not told:
+                settled = settled or trio.current_time() - begun >= _SETTLES_S
+                if settled and not told:
                     waiting = self._spool.waiting_entries
                     self._log.error(
                         "calls cannot be told; they are kept", alarm="spool", reason=str(error), waiting=waiting

@@ -31,6 +31,8 @@ SIGNED_IN: Final = Right("operator")
 
 OVERSEES: Final = Right("supervisor", "tasks:read")
 """Who sees the tasks of others."""
+ENDS_ALL: Final = Right("supervisor")
+"""Who ends calls of others."""
 HEARS_ALL: Final = Right("manager", "calls:read")
 """Who hears recordings that are for others."""
 
@@ -56,6 +58,20 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "get_draft": SIGNED_IN,
     "keep_draft": SIGNED_IN,
     "discard_draft": SIGNED_IN,
+    # live; what may be done with a call depends on who has it
+    "follow_events": SIGNED_IN,
+    "give_order": SIGNED_IN,
+    "call_back": SIGNED_IN,
+    # virtual phones, where a PBX is simulated
+    "list_phones": SIGNED_IN,
+    "take_phone_in_hand": SIGNED_IN,
+    "answer_phone": SIGNED_IN,
+    "decline_phone": SIGNED_IN,
+    "put_phone_down": SIGNED_IN,
+    "press_hold_key": SIGNED_IN,
+    "place_call": SIGNED_IN,
+    "press_keys": SIGNED_IN,
+    "hang_up_call": SIGNED_IN,
     # clients
     "search_clients": Right("operator", "clients:read"),
     "get_client": Right("operator", "clients:read"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from kommutator.crm import audit, people
+from kommutator.crm import attendance, audit, people
+from kommutator.crm.pool import Tx
 from kommutator.desk import own
 from kommutator.desk.floor.forms import EmployeeFacts, Floor, PresenceForm
 from kommutator.desk.operations import Asked, Feature
@@ -33,7 +34,9 @@ async def get_floor(asked: Asked) -> Floor:
 @feature.put("/api/me/presence", body=PresenceForm, also=(409,))
 async def set_my_presence(asked: Asked, body: PresenceForm) -> None:
     """Tells whether one is at the workplace oneself."""
-    await _tell(asked, own.employee(asked.who), body)
+    employee = own.employee(asked.who)
+    async with asked.transaction() as tx:
+        await _tell(tx, asked, employee, body)
 
 
 @feature.put("/api/floor/<word:employee>/presence", body=PresenceForm)
@@ -42,10 +45,11 @@ async def set_presence(asked: Asked, employee: str, body: PresenceForm) -> None:
     async with asked.transaction() as tx:
         found = await people.get(tx, employee)
         await audit.record(tx, "presence.set", "employee", found.id, {"presence": body.presence})
-        await _tell(asked, found.id, body)
+        await _tell(tx, asked, found.id, body)
 
 
-async def _tell(asked: Asked, employee: str, body: PresenceForm) -> None:
+async def _tell(tx: Tx, asked: Asked, employee: str, body: PresenceForm) -> None:
+    await attendance.returned(tx, employee)  # what was said by hand stays
     await asked.services.floor.presence(employee, body.presence, round(asked.now.timestamp() * 1000))
 
 

@@ -316,8 +316,10 @@ class Exchange:
         """How often a connection was made."""
 
     def attach(self, name: str, work: Callable[[Connection], Awaitable[None]]) -> None:
-        """Have `work` run on every connection for as long as it lives. A failure of it is logged, and it begins again.
-        Have `work` run on every connection for as long as it lives. A failure of it is logged, and it begins again."""
+        """Have `work` run on every connection for as long as it lives.
+
+        A failure of it is logged, and it begins again.
+        """
         self._attached.append((name, work))
 
     @property

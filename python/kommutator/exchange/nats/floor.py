@@ -10,7 +10,7 @@ from typing import Literal
 import structlog
 
 from kommutator.errors import ExchangeError
-from kommutator.exchange.floor import presence_key
+from kommutator.exchange.floor import line_key, presence_key
 from kommutator.exchange.messages import FLOOR, Alive, Fact, alive_subject, decode, encode, name_of, token
 from kommutator.exchange.nats.client import Connection, Exchange
 
@@ -42,6 +42,7 @@ class DeskFloor:
         self._told: dict[str, Fact] = {}
         self._shown: dict[tuple[str, str], FloorFact] = {}
         self._alive: dict[str, float] = {}
+        self._routers: dict[str, str] = {}
         self._connected = False
         self._log = structlog.get_logger()
         exchange.attach("watching the floor", self._watch)
@@ -50,6 +51,12 @@ class DeskFloor:
     def facts(self) -> list[FloorFact]:
         """All that is known now."""
         return list(self._shown.values())
+
+    def router_of(self, employee: str) -> str | None:
+        """The router of the PBX where his phone is; None when nobody has told of it. A router that has not said yet that it
+        lives is taken to have its PBX's name."""
+        fact = self._told.get(line_key(employee))
+        return None if fact is None else self._routers.get(fact.pbx, fact.pbx)
 
     async def presence(self, employee: str, presence: str, at_ms: int) -> None:
         """Tell that an employee is `present`, `away` or `offline`. Raises `ExchangeError`."""
@@ -76,7 +83,9 @@ class DeskFloor:
 
     async def _hear(self, connection: Connection) -> None:
         async def alive(payload: bytes) -> bytes | None:
-            self._alive[decode(payload, Alive).pbx] = asyncio.get_running_loop().time()
+            told = decode(payload, Alive)
+            self._alive[told.pbx] = asyncio.get_running_loop().time()
+            self._routers[told.pbx] = told.router
             return None
 
         async with asyncio.TaskGroup() as tasks:

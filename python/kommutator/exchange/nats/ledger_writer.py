@@ -157,6 +157,18 @@ async def lag(connection: Connection) -> int:
     return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
 
+async def written(connection: Connection) -> int:
+    """The last message of the stream that is in the ledger with all before it; 0: none is. Raises `ExchangeError`."""
+    try:
+        async with asyncio.timeout(_POLL_S):
+            floor = (await connection.jetstream.consumer_info(CALLS, _DURABLE)).ack_floor
+    except nats.js.errors.NotFoundError:
+        return 0
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise ExchangeError(f"the ledger's place in the stream cannot be had: {error}") from error
+    return 0 if floor is None else floor.stream_seq
+
+
 async def purge_written(streams: JetStreamContext, keep: int) -> None:
     """Purge what the ledger writer has acknowledged, but for the last message of each router, by which it knows what it
     has told, and the last `keep` in all. A stream more than half full keeps only the former.

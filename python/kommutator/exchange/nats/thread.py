@@ -66,8 +66,10 @@ class ExchangeThread:
             self._thread.join(deadline_s)
 
     def begin(self, operation: Operation, done: Done) -> Order:
-        """Run an operation; `done` is called exactly once while the thread lives, unless the operation was cancelled.
-        Run an operation; `done` is called exactly once while the thread lives, unless the operation was cancelled."""
+        """Run an operation.
+
+        `done` is called exactly once while the thread lives, unless the operation was cancelled.
+        """
         loop = self._loop
         assert loop is not None
         order = Order(loop)

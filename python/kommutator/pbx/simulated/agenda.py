@@ -61,6 +61,10 @@ class Agenda:
             return self._start_ms
         return self._start_ms + round((trio.current_time() - self._began_s) * 1000)
 
+    def set(self, now_ms: int) -> None:
+        """Before it lives: it is this time now."""
+        self._start_ms = now_ms
+
     def at(self, at_ms: int, what: Callable[[], None]) -> Entry:
         """Let something happen at that time; at once when it is past."""
         self._serial += 1

@@ -6,11 +6,10 @@ the PBX itself, as the fallback of a dialplan does it: he leaves a message, whic
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket as sockets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from uuid import uuid4
 import structlog
 import trio
 
+from kommutator import processes
 from kommutator.errors import DataFolderBusy, PbxProtocolError, PbxRefused
 from kommutator.pbx.simulated import codec
 from kommutator.pbx.simulated.agenda import Agenda
@@ -46,9 +46,17 @@ _GREETING_S: Final = 5.0
 
 
 class PbxHost:
-    """The PBX and everybody connected to it. `seed` makes its people's whims."""
+    """The PBX and everybody connected to it. `callers` are numbers of those who come by themselves, `seed` makes its people's
+    whims."""
 
-    def __init__(self, name: str, socket: Path, calls_per_minute: float = 0, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        socket: Path,
+        calls_per_minute: float = 0,
+        callers: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> None:
         self.name = name
         self.instance = uuid4().hex
         self.calls: dict[str, SimulatedCall] = {}
@@ -66,7 +74,7 @@ class PbxHost:
         self._router_instance = ""
         self._whims = Random(seed)
         self._log = structlog.get_logger().bind(pbx=name)
-        self.agenda = Agenda(time.time_ns() // 1_000_000, trio.lowlevel.checkpoint)
+        self.agenda = Agenda(_machine_ms(), trio.lowlevel.checkpoint)
         self.world = World(
             self.agenda,
             self._seconds,
@@ -75,17 +83,21 @@ class PbxHost:
             unnamed=partial(likely_phone, self._whims),
             kept=KEPT,
         )
-        self.traffic = Traffic(self, calls_per_minute, self._whims)
+        self.traffic = Traffic(self, calls_per_minute, callers, self._whims)
 
     async def run(self, on_listening: Callable[[], None]) -> None:
         """Serve until cancelled; whoever is on the line is cut off then. Raises `DataFolderBusy` when another process
         serves this socket, and `OSError` when it cannot be made."""
         with _alone(self._socket), _listening(self._socket) as listener:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.agenda.live)
+                nursery.start_soon(self._live)
                 nursery.start_soon(self.traffic.run)
                 on_listening()
                 await trio.serve_listeners(self._serve, [listener])
+
+    async def _live(self) -> None:
+        self.agenda.set(_machine_ms())  # it was made a while ago
+        await self.agenda.live()
 
     # --- callers
 
@@ -246,6 +258,10 @@ class PbxHost:
             self._log.info("router disconnected")
 
 
+def _machine_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class _Seconds(dict[str, float]):
     """The prompts' lengths, as far as a router has told them."""
 
@@ -257,12 +273,10 @@ class _Seconds(dict[str, float]):
 def _alone(socket: Path) -> Iterator[None]:
     """Hold the socket's lock. Raises `DataFolderBusy`."""
     socket.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(socket.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = processes.hold(socket.with_suffix(".lock"))
+    if lock is None:
+        raise DataFolderBusy(f"{socket}: another simulated PBX is there")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataFolderBusy(f"{socket}: another simulated PBX is there") from error
         yield
     finally:
         os.close(lock)

@@ -80,10 +80,10 @@ class Traffic:
     """Callers who come independently of each other, so many a minute on average (a Poisson process), while a router is
     there that has told the company's numbers."""
 
-    def __init__(self, pbx: Placing, calls_per_minute: float, chance: Random) -> None:
+    def __init__(self, pbx: Placing, calls_per_minute: float, callers: Sequence[str], chance: Random) -> None:
         self._pbx = pbx
         self._chance = chance
-        self._callers: Sequence[str] = ()
+        self._callers = tuple(callers)
         self._moved = trio.Event()
         self.calls_per_minute = calls_per_minute
         self.left_out = 0

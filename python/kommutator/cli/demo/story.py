@@ -1,11 +1,9 @@
-"""`kommutator demo`: the product on a sample company, with no telephone needed."""
+"""The demo that is told: calls to each scheme of the sample company, in virtual time."""
 
 from __future__ import annotations
 
 import random
-import shlex
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -13,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import click
 from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
@@ -21,6 +18,7 @@ from rich.text import Text
 from ruamel.yaml import YAML
 
 from kommutator import sample
+from kommutator.cli.demo.guide import program
 from kommutator.cli.inputs import EXIT_INVALID, fail, instant_ms, now_ms, only_errors_logged, read_company
 from kommutator.cli.narration import GOOD, Cast, Narrated, Narrator
 from kommutator.company import LoadedCompany, check_loaded
@@ -67,25 +65,10 @@ def stories() -> list[Story]:
     ]
 
 
-@click.command("demo")
-@click.option("--calls", type=click.IntRange(min=0), help="Play only so many of the calls.")
-@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
-              help="How fast the calls are told. Where the output is no terminal, nothing waits.")  # fmt: skip
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path),
-              help="The folder for the ledger and a copy of the company. Default: a new temporary one.")  # fmt: skip
-@click.option("--language", type=click.Choice(["en", "ru"]), default="en", show_default=True, help="Of what is told.")
-def command(calls: int | None, speed: float, data: Path | None, language: str) -> None:
-    """Prove a sample company, and play calls to it through a simulated PBX.
-
-    Router and engine are those that serve real calls; the PBX, its phones and callers, and the time are simulated.
-
-    \b
-    Examples:
-      kommutator demo
-      kommutator demo --calls 3 --speed 2 --language ru
-
-    Exit code: 0; 1 a call went otherwise than told.
-    """
+def play(calls: int | None, speed: float, data: Path | None, language: str) -> None:
+    """Prove the sample company and play its calls, or so many of them. Router and engine are those that serve real
+    calls; the PBX, its phones and callers, and the time are simulated. A call that goes otherwise than told ends the
+    command with exit code 1."""
     console = Console(highlight=False, soft_wrap=True)
     told = _TOLD[language]
     folder = data or Path(tempfile.mkdtemp(prefix="kommutator-demo-"))
@@ -120,9 +103,7 @@ def command(calls: int | None, speed: float, data: Path | None, language: str) -
 
 def _copy_sample(target: Path) -> Path:
     """A copy that may be edited."""
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(sample.FOLDER / "lists", target / "lists", dirs_exist_ok=True)
-    return Path(shutil.copy(sample.COMPANY, target))
+    return Path(shutil.copytree(sample.COMPANY, target, dirs_exist_ok=True))
 
 
 def _prove(console: Console, company: LoadedCompany, told: dict[str, str]) -> None:
@@ -213,36 +194,16 @@ class _Tally:
 
 def _farewell(console: Console, folder: Path, company: Path, told: dict[str, str]) -> None:
     """Where to look, and what to try."""
-    program = _program()
-    document = shlex.quote(str(company))
-    broken = shlex.quote(str(company.with_name("broken.yaml")))
     console.print()
     console.print(Rule(f"[bold]{told['look']}[/]", align="left", style="dim"))
-    for what, where in (("ledger", str(folder / "ledger.jsonl")), ("company", str(company)), ("readme", "README.md")):
+    for what, where in (("ledger", str(folder / "ledger.jsonl")), ("company", str(company))):
         console.print(Text(f"  {told[what]}: ").append(where, style="cyan"))
-    console.print()
-    console.print(Rule(f"[bold]{told['try']}[/]", align="left", style="dim"))
-    tries = {
-        "try_trace": f"{program} trace {document} --did +74951112201 --caller 89161230099 --at 2026-11-18T12:00"
-        """ --floor '{"boris": {"line": "busy"}}' --event '{"type": "played"}'""",
-        "try_check": f"sed 's/no_answer: missed/no_answer: sorry/' {document} > {broken}; {program} check {broken}",
-        "try_call": f"{program} call +74951112201 --as 89161230099 --at 2026-11-18T12:00"
-        " --phone PJSIP/101=busy --phone PJSIP/102=answer:4:20",
-    }
-    for key, line in tries.items():
-        console.print(Text(f"# {told[key]}", style="dim"))
-        console.print(Text(line, style="cyan"))
-
-
-def _program() -> str:
-    """How this program can be called from here."""
-    beside = Path(sys.executable).with_name("kommutator")
-    if (found := shutil.which("kommutator")) is not None and Path(found).samefile(beside):
-        return "kommutator"
-    if not beside.exists():
-        return f"{shlex.quote(sys.executable)} -m kommutator"
-    here = Path.cwd()
-    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))
+    line = (
+        f"{program()} call +74951112201 --as 89161230099 --virtual --at 2026-11-18T12:00"
+        " --phone PJSIP/101=busy --phone PJSIP/102=answer:4:20"
+    )
+    console.print(Text(f"# {told['try_call']}", style="dim"))
+    console.print(Text(line, style="cyan"))
 
 
 _TOLD: Final[dict[str, dict[str, str]]] = {
@@ -257,10 +218,6 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "look": "Where to look",
         "ledger": "the ledger, one line a call",
         "company": "the company, a copy to edit",
-        "readme": "“A first real call”, and the reference of nodes and commands",
-        "try": "What to try",
-        "try_trace": "who would get this call, and why",
-        "try_check": "break a scheme, and see the shortest path on which a call is lost",
         "try_call": "play a call of your own",
     },
     "ru": {
@@ -274,10 +231,6 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "look": "Где посмотреть",
         "ledger": "журнал, строка на вызов",
         "company": "компания, копия для правки",
-        "readme": "«A first real call» и справочник узлов и команд",
-        "try": "Что попробовать",
-        "try_trace": "кому достанется вызов и почему",
-        "try_check": "испортить схему и увидеть кратчайший путь, на котором вызов теряется",
         "try_call": "сыграть свой вызов",
     },
 }

@@ -1,0 +1,1 @@
+"""Virtual phones, where a PBX is simulated."""
