@@ -224,6 +224,7 @@ def test_at_any_hour_most_numbers_ring_somebody(at: str) -> None:
     assert list(answers) == list(company.document["numbers"])
     ringing = {company.document["numbers"][number]["scheme"] for number, (what, _) in answers.items() if what == "ring"}
     assert {"by-region", "hold-and-repeat", "owner-first", "expanding"} <= ringing
+    assert answers["+74951112203"][0] == "menu"  # whose every choice rings somebody
     assert answers["+74951112201"] == (
         ("ring", ["Анна Смирнова", "Борис Орлов"]) if at.endswith("12:00") else ("record", [])
     )

@@ -50,7 +50,7 @@ async def settled(stack: Stack, router: str, calls: int, patience_s: float = PAT
         waits = "state = 'waiting' or (state = 'sent' and channel = 'sms')"
         return bool(await stack.value(f"select count(*) from outbox where {waits}") == 0)
 
-    await stack.until(nothing_waits, "the outbox is empty")
+    await stack.until(nothing_waits, "the outbox is empty", patience_s)
 
 
 async def agree(stack: Stack, router: str, calls: Collection[str]) -> dict[str, Line]:

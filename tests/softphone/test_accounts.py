@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from kommutator.app.desk import softphones
 from kommutator.cli import main
 from kommutator.company.editing import edited
 from kommutator.company.reader import load
@@ -19,7 +20,6 @@ from kommutator.crm import versions
 from kommutator.desk import app as desk
 from kommutator.desk.requests import GUARDS
 from kommutator.desk.softphone.servers import SoftphoneServer, user_of
-from kommutator.desk_process import softphones
 from tests.api.conftest import NOW, Browser, Stage, stage, staged
 from tests.crm.conftest import anyio_backend, db, dsn, server, server_folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from kommutator.app.desk import softphones
 from kommutator.cli.configured import config_options
 from kommutator.cli.inputs import EXIT_INVALID, fail
 from kommutator.cli.memory import with_database
@@ -11,7 +12,6 @@ from kommutator.crm import people
 from kommutator.crm.people import Employee
 from kommutator.crm.pool import Database
 from kommutator.desk.softphone.servers import SoftphoneServer, user_of
-from kommutator.desk_process import softphones
 from kommutator.settings import Settings
 
 

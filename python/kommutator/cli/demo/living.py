@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kommutator import readiness
+from kommutator.app.desk import exchange_settings
 from kommutator.cli.demo.filling import fill, tell_presence
 from kommutator.cli.demo.guide import Guide
 from kommutator.cli.demo.house import House, open_house
@@ -28,7 +29,6 @@ from kommutator.company import load
 from kommutator.crm import embedded
 from kommutator.crm.embedded import PostgresSettings
 from kommutator.crm.pool import DatabaseSettings
-from kommutator.desk_process import exchange_settings
 from kommutator.errors import ConfigurationInvalid, DataFolderBusy, ExchangeError, KommutatorError
 from kommutator.settings import FILE
 from kommutator.supervisor import State, Supervisor

@@ -46,8 +46,8 @@ _GREETING_S: Final = 5.0
 
 
 class PbxHost:
-    """The PBX and everybody connected to it. `callers` are numbers of those who come by themselves, `seed` makes its people's
-    whims."""
+    """The PBX and everybody connected to it. `callers` are numbers of those who come by themselves, `dials` those that they
+    call; `seed` makes its people's whims."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class PbxHost:
         socket: Path,
         calls_per_minute: float = 0,
         callers: Sequence[str] = (),
+        dials: Sequence[str] = (),
         seed: int | None = None,
     ) -> None:
         self.name = name
@@ -83,7 +84,7 @@ class PbxHost:
             unnamed=partial(likely_phone, self._whims),
             kept=KEPT,
         )
-        self.traffic = Traffic(self, calls_per_minute, callers, self._whims)
+        self.traffic = Traffic(self, calls_per_minute, callers, dials, self._whims)
 
     async def run(self, on_listening: Callable[[], None]) -> None:
         """Serve until cancelled; whoever is on the line is cut off then. Raises `DataFolderBusy` when another process

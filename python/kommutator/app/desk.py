@@ -25,6 +25,8 @@ from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 
 from kommutator import processes, readiness
+from kommutator.app.channels import channels, receipt_form, sender_of
+from kommutator.app.phones import virtual_phones
 from kommutator.configuration import Asterisk, Configuration
 from kommutator.crm import embedded
 from kommutator.crm.accounts import AccountSettings
@@ -44,8 +46,6 @@ from kommutator.desk.live.hub import Hub
 from kommutator.desk.metrics import DeskMetrics, MeasuredMemory
 from kommutator.desk.services import Services
 from kommutator.desk.softphone.servers import Softphones, SoftphoneServer
-from kommutator.desk_channels import channels, receipt_form, sender_of
-from kommutator.desk_phones import virtual_phones
 from kommutator.errors import DatabaseUnreachable, DataFolderBusy, ExchangeError
 from kommutator.exchange.embedded import read_address
 from kommutator.exchange.nats.client import Connection, Exchange
