@@ -105,6 +105,15 @@ class Exchange(Form):
     """How many servers of a cluster keep each stream."""
 
 
+class Softphones(Form):
+    """The PBX takes telephones of browsers: employees whose card says `softphone: true`."""
+
+    url: Annotated[str, _with_scheme("wss", "ws")]
+    """Its websocket as browsers reach it, such as `wss://pbx.example:8089/ws`; browsers refuse `ws` but for localhost."""
+    secret: Annotated[SecretStr, Field(min_length=16)]
+    """From it each softphone's password is made, by the desk and by `kommutator softphones`."""
+
+
 class Asterisk(Form):
     """An Asterisk, by its REST interface (ARI)."""
 
@@ -121,6 +130,8 @@ class Asterisk(Form):
     """How the PBX dials an E.164 number."""
     silence_s: int = Field(default=5, ge=1, le=60)
     """So much silence ends a recording."""
+    softphones: Softphones | None = None
+    """Without it, nobody's phone is the browser."""
 
 
 class Simulated(Form):

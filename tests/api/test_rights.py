@@ -28,6 +28,7 @@ PUT    /api/me                                       operator
 PUT    /api/me/password                              operator
 PUT    /api/me/presence                              operator
 GET    /api/me/interests                             operator
+GET    /api/me/softphone                             operator
 GET    /api/drafts                                   operator
 GET    /api/drafts/{draft_id}                        operator
 PUT    /api/drafts/{draft_id}                        operator

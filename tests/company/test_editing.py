@@ -57,6 +57,7 @@ def changed(changes: Changes, text: str = TEXT) -> list[str]:
             ],
         ),
         ({"employees": {"boris": {"rank": 3}}}, ["-     rank: 2", "+     rank: 3"]),
+        ({"employees": {"boris": {"softphone": True}}}, ["+     softphone: true"]),
         ({"employees": {"boris": {"rank": None}}}, ["-     rank: 2"]),
         ({"employees": {"boris": {"email": "b@x.test"}}}, ["+     email: b@x.test"]),
         (

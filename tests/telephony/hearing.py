@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import array
-import math
 import time
 
 from . import sound
@@ -22,7 +20,7 @@ def talk(one: Line, other: Line) -> None:
         speaker.speak(sound.murmur(0.4))
         listener.wait_sound(since=began, loudness=1000)
         heard = listener.heard(since=began + 0.1)
-        assert loudness_at(heard, VOICE_HZ) > 3 * loudness_at(heard, MUSIC_HZ)
+        assert sound.loudness_at(heard, VOICE_HZ) > 3 * sound.loudness_at(heard, MUSIC_HZ)
 
 
 def hears(line: Line, hertz: int, since: float) -> None:
@@ -32,15 +30,5 @@ def hears(line: Line, hertz: int, since: float) -> None:
     while len(heard := line.heard(since=since)) < _LISTENS_S * sound.RATE:
         assert time.monotonic() < deadline, f"only {len(heard)} samples came"
         time.sleep(0.02)
-    assert loudness_at(heard, hertz) > 100
-    assert loudness_at(heard, hertz) > 3 * loudness_at(heard, VOICE_HZ)
-
-
-def loudness_at(samples: array.array[int], hertz: int) -> float:
-    """How loud a frequency is among samples (Goertzel), in the scale of `sound.rms`."""
-    turn = 2 * math.cos(2 * math.pi * hertz / sound.RATE)
-    before, last = 0.0, 0.0
-    for sample in samples:
-        before, last = last, sample + turn * last - before
-    power = before * before + last * last - turn * before * last
-    return math.sqrt(2 * max(power, 0.0)) / max(len(samples), 1)
+    assert sound.loudness_at(heard, hertz) > 100
+    assert sound.loudness_at(heard, hertz) > 3 * sound.loudness_at(heard, VOICE_HZ)

@@ -43,6 +43,16 @@ def rms(samples: array.array[int]) -> float:
     return math.sqrt(sum(sample * sample for sample in samples) / len(samples)) if samples else 0.0
 
 
+def loudness_at(samples: array.array[int], hertz: int) -> float:
+    """How loud a frequency is among samples (Goertzel), in the scale of `rms`."""
+    turn = 2 * math.cos(2 * math.pi * hertz / RATE)
+    before, last = 0.0, 0.0
+    for sample in samples:
+        before, last = last, sample + turn * last - before
+    power = before * before + last * last - turn * before * last
+    return math.sqrt(2 * max(power, 0.0)) / max(len(samples), 1)
+
+
 def from_alaw(data: bytes) -> array.array[int]:
     """Decodes raw A-law to samples."""
     return array.array("h", (_ALAW_SAMPLES[byte] for byte in data))

@@ -28,6 +28,7 @@ from kommutator.crm.pool import Database, DatabaseSettings
 from kommutator.crm.versions import read_draft
 from kommutator.desk import app as desk
 from kommutator.desk.services import Services
+from kommutator.desk.softphone.servers import NO_SOFTPHONES, Softphones
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.nats.floor import DeskFloor
@@ -86,7 +87,7 @@ def quiet() -> None:
 
 
 @contextmanager
-def staged(dsn: str, folder: Path) -> Iterator[Stage]:
+def staged(dsn: str, folder: Path, softphones: Softphones = NO_SOFTPHONES) -> Iterator[Stage]:
     """A desk on this database, filled with the sample company, some clients and what they want."""
     ready: Future[Stage] = Future()
     ending: list[Callable[[], object]] = []
@@ -101,7 +102,7 @@ def staged(dsn: str, folder: Path) -> Iterator[Stage]:
         connecting = asyncio.create_task(exchange.run())
         await exchange.ready()
         async with Database.opened(DatabaseSettings(dsn, connections=4)) as database:
-            services = _services(database, exchange, folder)
+            services = _services(database, exchange, folder, softphones)
             await _fill(services)
             app: Quart = desk.create(services)
             live = Live(services)
@@ -132,7 +133,7 @@ def staged(dsn: str, folder: Path) -> Iterator[Stage]:
         thread.join(_START_S)
 
 
-def _services(database: Database, exchange: Exchange, folder: Path) -> Services:
+def _services(database: Database, exchange: Exchange, folder: Path, softphones: Softphones) -> Services:
     async def changed() -> None:
         return None
 
@@ -148,6 +149,7 @@ def _services(database: Database, exchange: Exchange, folder: Path) -> Services:
         checks={},
         secure=False,
         versions_changed=changed,
+        softphones=softphones,
     )
 
 

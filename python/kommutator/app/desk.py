@@ -27,7 +27,7 @@ from hypercorn.typing import ASGIFramework
 from kommutator import processes, readiness
 from kommutator.app.channels import channels, receipt_form, sender_of
 from kommutator.app.phones import virtual_phones
-from kommutator.configuration import Configuration
+from kommutator.configuration import Asterisk, Configuration
 from kommutator.crm import embedded
 from kommutator.crm.accounts import AccountSettings
 from kommutator.crm.answers import Answers
@@ -45,6 +45,7 @@ from kommutator.desk.background.topics import Topics
 from kommutator.desk.live.hub import Hub
 from kommutator.desk.metrics import DeskMetrics, MeasuredMemory
 from kommutator.desk.services import Services
+from kommutator.desk.softphone.servers import Softphones, SoftphoneServer
 from kommutator.errors import DatabaseUnreachable, DataFolderBusy, ExchangeError
 from kommutator.exchange.embedded import read_address
 from kommutator.exchange.nats.client import Connection, Exchange
@@ -138,6 +139,7 @@ class _Desk:
             live=self._live,
             phones=virtual_phones(configuration),
             sms_receipt=None if form is None else HttpReceipts(self._outbox, form, SystemClock()).http_receipt,
+            softphones=softphones(configuration),
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -262,6 +264,16 @@ def exchange_settings(configuration: Configuration) -> ExchangeSettings | None:
     if address is None:
         return None
     return ExchangeSettings((address.url,), address.user, address.password)
+
+
+def softphones(configuration: Configuration) -> Softphones:
+    """The PBXs that take telephones of browsers."""
+    servers = {
+        name: SoftphoneServer(given.url, given.secret.get_secret_value())
+        for name, router in configuration.routers.items()
+        if isinstance(router.pbx, Asterisk) and (given := router.pbx.softphones) is not None
+    }
+    return Softphones(servers, next(iter(configuration.routers), None))
 
 
 def _dsn(configuration: Configuration) -> str:

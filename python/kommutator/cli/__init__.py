@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, str]] = {
     "clients": "kommutator.cli.clients",
     "nats": "kommutator.cli.nats",
     "pbx": "kommutator.cli.pbx",
+    "softphones": "kommutator.cli.softphones",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""

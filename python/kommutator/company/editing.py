@@ -22,7 +22,7 @@ from kommutator.errors import CompanyUnreadable, Refused
 
 Section = Literal["employees", "departments", "service_types"]
 Card = Mapping[str, Any]
-"""The fields to be set, texts, whole numbers or lists of texts; None takes a field out."""
+"""The fields to be set, texts, whole numbers, true or false, or lists of texts; None takes a field out."""
 Changes = Mapping[Section, Mapping[str, Card | None]]
 """By section and id; None takes the whole card out, an unknown id is a new card."""
 Entry = tuple[Node, Node]
@@ -181,6 +181,8 @@ def _flow(card: Card) -> str:
 def _written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_written(each) for each in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return str(value) if isinstance(value, int) else _scalar(value)
 
 
@@ -225,4 +227,4 @@ def _mapping(value: Value) -> dict[str, Value]:
 def _read_again(value: Any) -> Value:
     if isinstance(value, list | tuple):
         return [_read_again(each) for each in value]
-    return Numeral(str(value), value) if isinstance(value, int) else value
+    return Numeral(str(value), value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -80,6 +80,14 @@ class Employee(Model):
     email: Id | None = None
     pbx: Id | None = None
     """The router at whose PBX the phone is registered, by its name in the configuration; any name passes the check."""
+    softphone: bool | None = None
+    """His phone is the browser, registered as his endpoint."""
+
+    @model_validator(mode="after")
+    def _something_to_register(self) -> Employee:
+        if self.softphone and self.endpoint is None:
+            raise PydanticCustomError("missing_key", "`softphone` needs an `endpoint`, as which the browser registers")
+        return self
 
 
 class Department(Model):

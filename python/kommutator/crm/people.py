@@ -25,6 +25,10 @@ class Employee:
     endpoint: str | None
     mobile: str | None
     email: str | None
+    pbx: str | None
+    """The router where the phone is registered; None: the first."""
+    softphone: bool
+    """His phone is the browser."""
     active: bool
 
 
@@ -64,7 +68,8 @@ async def employees(tx: Tx, *, service_type: str | None = None, everybody: bool 
     `everybody`: those who have left too. One query over all of them: hundreds, not millions.
     """
     rows = await tx.fetch(
-        """select e.id, e.name, e.department, e.rank, e.endpoint, e.mobile, e.email, e.active from employees e
+        """select e.id, e.name, e.department, e.rank, e.endpoint, e.mobile, e.email, e.pbx, e.softphone, e.active
+           from employees e
            where e.company_id = $1 and (e.active or $3)
              and ($2::text is null or exists (select 1 from department_services s where s.company_id = e.company_id
                   and s.service_type = $2 and s.department = e.department))
@@ -77,7 +82,7 @@ async def employees(tx: Tx, *, service_type: str | None = None, everybody: bool 
 async def get(tx: Tx, employee: str) -> Employee:
     """One employee, one who has left too. One row by key. Raises `NotFound`."""
     row = await tx.one(
-        """select id, name, department, rank, endpoint, mobile, email, active from employees
+        """select id, name, department, rank, endpoint, mobile, email, pbx, softphone, active from employees
            where company_id = $1 and id = $2""",
         employee,
     )
@@ -134,14 +139,16 @@ async def project(tx: Tx, document: Mapping[str, Any]) -> None:
     given = document["employees"]
     columns = [[item.get(key) for item in given.values()] for key in _COLUMNS]
     await tx.run(
-        """insert into employees (company_id, id, name, department, rank, endpoint, mobile, email, position)
+        """insert into employees (company_id, id, name, department, rank, endpoint, mobile, email, pbx, softphone,
+                                  position)
            select $1, given.*
-           from unnest($2::text[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::text[], $8::text[])
-               with ordinality as given (id, name, department, rank, endpoint, mobile, email, position)
+           from unnest($2::text[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::text[],
+                       $10::boolean[])
+               with ordinality as given (id, name, department, rank, endpoint, mobile, email, pbx, softphone, position)
            on conflict (company_id, id) do update set name = excluded.name, department = excluded.department,
                rank = excluded.rank, endpoint = excluded.endpoint, mobile = excluded.mobile, email = excluded.email,
-               position = excluded.position, active = true""",
-        list(given), *columns,
+               pbx = excluded.pbx, softphone = excluded.softphone, position = excluded.position, active = true""",
+        list(given), *columns, [bool(item.get("softphone")) for item in given.values()],
     )  # fmt: skip
     for table in ("employees", "departments", "service_types"):
         await tx.run(
@@ -161,4 +168,4 @@ async def project(tx: Tx, document: Mapping[str, Any]) -> None:
     )  # fmt: skip
 
 
-_COLUMNS = ("name", "department", "rank", "endpoint", "mobile", "email")
+_COLUMNS = ("name", "department", "rank", "endpoint", "mobile", "email", "pbx")

@@ -32,6 +32,7 @@ from kommutator.desk.people import routes as people
 from kommutator.desk.phones import routes as phones
 from kommutator.desk.recordings import routes as recordings
 from kommutator.desk.services import Services
+from kommutator.desk.softphone import routes as softphone
 from kommutator.desk.tasks import routes as tasks
 from kommutator.desk.tokens import routes as tokens
 from kommutator.desk.users import routes as users
@@ -56,6 +57,7 @@ FEATURES: Final[tuple[Feature, ...]] = tuple(
         events,
         orders,
         phones,
+        softphone,
         versions,
         users,
         tokens,
@@ -74,7 +76,7 @@ def create(services: Services) -> Quart:
     for name, converter in _CONVERTERS.items():
         app.url_map.converters[name] = converter
     problems.install(app)
-    requests.install(app, services.secure)
+    requests.install(app, services.secure, sorted({each.origin for each in services.softphones.servers.values()}))
     told = orjson.dumps(openapi())
 
     async def openapi_document() -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -31,8 +32,13 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 _HTTPS_ONLY: Final = "max-age=31536000"
 
 
-def install(app: Quart, secure: bool) -> None:
-    """Puts these around all requests of the application."""
+def install(app: Quart, secure: bool, connect: Sequence[str] = ()) -> None:
+    """Puts these around all requests of the application. `connect`: the origins besides ours that pages may connect to."""
+    policy = "Content-Security-Policy"
+    guards = {
+        **GUARDS,
+        policy: GUARDS[policy].replace("connect-src 'self'", " ".join(("connect-src 'self'", *connect))),
+    }
 
     async def before() -> None:
         given = request.headers.get("X-Request-ID", "")
@@ -42,7 +48,7 @@ def install(app: Quart, secure: bool) -> None:
         structlog.contextvars.bind_contextvars(request=g.request_id)
 
     async def after(response: Response) -> Response:
-        for name, value in GUARDS.items():
+        for name, value in guards.items():
             response.headers.setdefault(name, value)
         if secure:
             response.headers.setdefault("Strict-Transport-Security", _HTTPS_ONLY)

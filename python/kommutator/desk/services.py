@@ -12,6 +12,7 @@ from kommutator.crm.pool import Database
 from kommutator.desk.background.topics import Topics
 from kommutator.desk.live.hub import Hub
 from kommutator.desk.phones.ports import Phones
+from kommutator.desk.softphone.servers import NO_SOFTPHONES, Softphones
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.nats.floor import DeskFloor
 
@@ -42,3 +43,5 @@ class Services:
     """What the database tells, for the pages to be live by."""
     sms_receipt: Callable[[Mapping[str, str]], Awaitable[bool]] | None = None
     """Takes what an SMS gateway tells by HTTP of a message; False when it is not to be believed. None: no such gateway."""
+    softphones: Softphones = NO_SOFTPHONES
+    """The PBXs that take telephones of browsers."""

@@ -53,6 +53,7 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "change_my_password": SIGNED_IN,
     "set_my_presence": SIGNED_IN,
     "my_interests": SIGNED_IN,
+    "get_my_softphone": SIGNED_IN,
     "list_drafts": SIGNED_IN,
     "get_draft": SIGNED_IN,
     "keep_draft": SIGNED_IN,

@@ -36,6 +36,8 @@ class Employee(View):
     endpoint: str | None
     mobile: str | None
     email: str | None
+    softphone: bool
+    """His phone is the browser."""
     active: bool
 
 

@@ -39,6 +39,8 @@ class EmployeeCard(Form):
     email: Name | None = None
     pbx: Name | None = None
     """The PBX of his phone, where there are several."""
+    softphone: bool | None = None
+    """His phone is the browser; it needs an endpoint."""
 
 
 class DepartmentCard(Form):

@@ -84,6 +84,9 @@ pub struct Employee {
     /// The PBX where the desk phone is registered: routers read it, the engine does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pbx: Option<String>,
+    /// His phone is the browser: desks read it, the engine does not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub softphone: bool,
     /// True for a hole: the reader refused this entry's shape.
     pub broken: bool,
 }

@@ -25,4 +25,5 @@ export type MissedCall = Schemas["MissedCall"];
 export type Task = Schemas["Task"];
 export type ClientCard = Schemas["ClientCard"];
 export type CallStory = Schemas["CallStory"];
+export type SoftphoneAccount = Schemas["SoftphoneAccount"];
 export type Token = Schemas["Token"];

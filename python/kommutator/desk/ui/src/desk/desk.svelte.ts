@@ -53,6 +53,8 @@ class Desk {
   presence = $state<Presence | null>(null);
   /** The field that the wizard on the screen is to give the focus; `n` tells one wish from the next. */
   focus = $state<{ field: keyof Fields; n: number }>({ field: "service_type", n: 0 });
+  /** Picks up the telephone in this page when it rings with this caller; false when it does not. */
+  pickUp: ((caller: string | null) => boolean) | null = null;
   /** What a screen reader is told at once. */
   spoken = $state("");
 
@@ -315,6 +317,10 @@ class Desk {
   }
 
   private async order(wizard: Wizard, { order, kind, employee }: Extract<Effect, { do: "order" }>): Promise<void> {
+    if (kind === "answer" && this.pickUp?.(wizard.card?.caller ?? null)) {
+      this.act(wizard.id, { kind: "order_done", order, done: true, reason: null });
+      return;
+    }
     const path = `/api/calls/${encodeURIComponent(wizard.callId ?? "")}/orders`;
     const body = employee === null ? { order, kind } : { order, kind, employee };
     // Whoever the call goes to is told what was typed at the moment when it does.

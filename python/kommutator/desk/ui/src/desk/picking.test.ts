@@ -12,6 +12,7 @@ const person = (id: string, name: string, department: string | null, rank: numbe
   endpoint: "PJSIP/1",
   mobile: null,
   email: null,
+  softphone: false,
   active: true,
 });
 const DEPARTMENTS: Department[] = [

@@ -1,0 +1,1 @@
+"""Telephones in the browser: where they register, and as whom."""
