@@ -20,6 +20,8 @@ from kommutator.crm.accounts import AccountSettings, Role
 from kommutator.crm.pool import Database
 from kommutator.crm.versions import read_draft
 from kommutator.desk import app as desk
+from kommutator.desk.background.topics import Topics
+from kommutator.desk.live.hub import Hub
 from kommutator.desk.services import Services
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.exchange.nats.client import Exchange
@@ -140,6 +142,7 @@ def staged(tmp_path: Path) -> Callable[..., Stage]:
 
     def make(database: Database, exchange: Exchange | None = None, *, secure: bool = False) -> Stage:
         clock, changes = Clock(), list[str]()
+        hub = None if exchange is None else Hub(database, exchange, Topics(database), clock, SETTINGS)
         exchange = exchange or Exchange(ExchangeSettings(("nats://127.0.0.1:9",)), "test")
 
         async def changed() -> None:
@@ -150,7 +153,8 @@ def staged(tmp_path: Path) -> Callable[..., Stage]:
         services = Services(
             database=database,
             exchange=exchange,
-            floor=DeskFloor(exchange, lambda _: None),
+            floor=DeskFloor(exchange, lambda _: None) if hub is None else hub.floor,
+            live=hub,
             clock=clock,
             accounts=SETTINGS,
             recordings=recordings,
@@ -176,11 +180,13 @@ async def live(db: Database, staged: Callable[..., Stage], tmp_path: Path) -> As
     address = await asyncio.to_thread(nats.start)
     exchange = Exchange(ExchangeSettings((address.url,), address.user, address.password), "test")
     made = staged(db, exchange)
-    running = asyncio.create_task(exchange.run())
+    assert made.services.live is not None
+    running = [asyncio.create_task(work()) for work in (exchange.run, made.services.live.run)]
     await exchange.ready()
     yield made
-    running.cancel()
-    await asyncio.wait([running])
+    for task in running:
+        task.cancel()
+    await asyncio.wait(running)
     await asyncio.to_thread(nats.stop)
 
 

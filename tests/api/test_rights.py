@@ -69,6 +69,18 @@ GET    /api/departments                              operator       employees:re
 GET    /api/service-types                            operator       employees:read
 GET    /api/floor                                    operator       presence:read
 PUT    /api/floor/{employee}/presence                supervisor     presence:write
+GET    /api/events                                   operator
+POST   /api/calls/{call_id}/orders                   operator
+POST   /api/call-backs                               operator
+GET    /api/phones                                   operator
+PUT    /api/phones/{endpoint}/hand                   operator
+POST   /api/phones/{endpoint}/answer                 operator
+POST   /api/phones/{endpoint}/decline                operator
+POST   /api/phones/{endpoint}/hang_up                operator
+POST   /api/phones/{endpoint}/hold                   operator
+POST   /api/phones/calls                             operator
+POST   /api/phones/calls/{call_id}/keys              operator
+POST   /api/phones/calls/{call_id}/hang_up           operator
 GET    /api/versions                                 supervisor     versions:read
 POST   /api/versions                                 administrator  versions:write
 POST   /api/versions/check                           supervisor     versions:read

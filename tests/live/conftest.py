@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from kommutator.crm import accounts, versions
-from kommutator.crm.accounts import AccountSettings, Role
+from kommutator.crm.accounts import Role
 from kommutator.crm.pool import Database
 from kommutator.desk_process import now
 from kommutator.exchange.embedded import EmbeddedNats
@@ -128,13 +128,19 @@ class Stack:
         self.socket = desk.data / "pbx" / "main.sock"
         self.pages: list[Page] = []
         self._children: list[Child] = []
+        self._named: dict[str, Child] = {}
 
     def run(self, *arguments: str) -> Child:
         """Run a command on the house's configuration."""
         log = self.desk.data.parent / f"{arguments[0]}.log"
         child = Child(log, "kommutator", *arguments, "--config", str(self.desk.config), "--data", str(self.desk.data))
         self._children.append(child)
+        self._named[arguments[0]] = child
         return child
+
+    def kill(self, command: str) -> None:
+        """Kill what was run last by this command."""
+        self._named[command].end()
 
     async def routes(self) -> None:
         """Wait until the router has the PBX."""
@@ -211,7 +217,7 @@ class Stack:
 
 
 @asynccontextmanager
-async def standing(configure: Configure, dsn: str, db: Database) -> AsyncIterator[Stack]:  # noqa: F811
+async def standing(configure: Configure, dsn: str, db: Database) -> AsyncIterator[Stack]:
     """The whole house, with nobody in it but the company's people."""
     desk = configure(**{"postgres": {"dsn": dsn}, "routers.main.pbx": {"kind": "simulated"}})
     draft = await asyncio.to_thread(versions.read_draft, COMPANY, round(time.time() * 1000))
@@ -232,16 +238,12 @@ async def standing(configure: Configure, dsn: str, db: Database) -> AsyncIterato
 
 
 @pytest.fixture
-async def stack(configure: Configure, dsn: str, db: Database, nats: EmbeddedNats) -> AsyncIterator[Stack]:  # noqa: F811
+async def stack(configure: Configure, dsn: str, db: Database, nats: EmbeddedNats) -> AsyncIterator[Stack]:
     """The whole house: a desk, a router, a PBX, with accounts of everybody."""
+    assert nats.address
     async with standing(configure, dsn, db) as made:
         for login in ("anna", "olga"):
             await made.user(login)
         for login in ("boris", "vera"):
             await made.user(login, "manager")
         yield made
-
-
-def settings() -> AccountSettings:
-    """Of accounts, for tests."""
-    return SETTINGS

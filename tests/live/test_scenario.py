@@ -12,6 +12,7 @@ import pytest
 from kommutator.crm import clients, drafts
 from kommutator.desk_process import now
 from kommutator.pbx.simulated import codec
+from kommutator.pbx.simulated.behaviour import PhoneAct
 from tests.live.conftest import DID, Stack
 
 pytestmark = [pytest.mark.anyio, pytest.mark.services]
@@ -81,7 +82,7 @@ async def test_a_manager_who_does_not_take_the_client_leaves_him_with_the_operat
     await stack.picks_up("anna")
     await anna.card("talking", call_id)
     if acts == "busy":
-        await stack.pbx(codec.Behave("PJSIP/103", (codec.PhoneAct("busy"),)))
+        await stack.pbx(codec.Behave("PJSIP/103", (PhoneAct("busy"),)))
     await anna.order(call_id, "consult", employee="boris")
     if acts == "declines":
         await boris.card("offered", call_id)

@@ -53,7 +53,7 @@ class Live:
         self.floor["viktor"] = {"employee": "viktor", "presence": "offline", "presence_at": now(), "line": "idle"}
 
     def install(self, app: Quart) -> None:
-        """Adds the live operations."""
+        """Takes the place of the live operations."""
 
         async def events() -> Response:
             if self.cut:
@@ -71,9 +71,8 @@ class Live:
             self.call_backs.append(await request.get_json())
             return _json({"done": True})
 
-        app.add_url_rule("/api/events", "events", events, methods=["GET"])
-        app.add_url_rule("/api/calls/<word:call_id>/orders", "orders", order, methods=["POST"])
-        app.add_url_rule("/api/call-backs", "call_backs", call_back, methods=["POST"])
+        views: dict[str, Any] = {"follow_events": events, "give_order": order, "call_back": call_back}
+        app.view_functions.update(views)
 
     def close(self) -> None:
         """Ends all streams."""

@@ -134,7 +134,7 @@ class _Number(IntegerConverter):
 class _Endpoint(BaseConverter):
     """A phone: an endpoint of a PBX, or an E.164 number."""
 
-    regex = r"\+[0-9]{3,15}|[A-Za-z0-9]{1,32}/[A-Za-z0-9_.+-]{1,64}"
+    regex = r"(?:[A-Za-z0-9]{1,32}/)?[A-Za-z0-9_.+-]{1,64}"
     part_isolating = False
 
 

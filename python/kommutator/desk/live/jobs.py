@@ -19,11 +19,15 @@ class Jobs:
     """The jobs of one process. At most four work at a time, and 10,000 wait; what comes beyond is left out with an alarm."""
 
     def __init__(self) -> None:
+        self._ended = False
         self._queue: asyncio.Queue[tuple[str, Coroutine[Any, Any, None]]] = asyncio.Queue(_WAITING)
         self._log = structlog.get_logger()
 
     def begin(self, name: str, work: Coroutine[Any, Any, None]) -> bool:
-        """Have it done; False when it is left out."""
+        """Have it done; False when it is left out, as it is once these have ended."""
+        if self._ended:
+            work.close()
+            return False
         try:
             self._queue.put_nowait((name, work))
         except asyncio.QueueFull:
@@ -34,11 +38,13 @@ class Jobs:
 
     async def run(self) -> None:
         """Do them until cancelled."""
+        self._ended = False
         try:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(_AT_ONCE):
                     workers.create_task(self._work())
         finally:
+            self._ended = True
             while not self._queue.empty():
                 self._queue.get_nowait()[1].close()
 
