@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.services]
 async def test_one_person_plays_everybody(stack: Stack) -> None:
     anna = await stack.listening("anna")
     there = await anna.ask("GET", "/api/phones")
-    assert there["numbers"] == [DID]
+    assert (there["numbers"], there["schemes"]) == ([DID], {DID: "front"})
     phones = {phone["endpoint"]: phone for phone in there["phones"]}
     assert (phones["PJSIP/101"]["name"], phones["PJSIP/101"]["line"]) == ("Анна Смирнова", "idle")
     await anna.ask("PUT", "/api/phones/PJSIP/101/hand", {"by_hand": True}, 204)
