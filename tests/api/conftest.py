@@ -39,7 +39,7 @@ SETTINGS = AccountSettings(
     throttle_s=300,
     hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
 )
-COMPANY = Path(kommutator.__file__).parent / "sample" / "company.yaml"
+COMPANY = Path(kommutator.__file__).parent / "sample" / "company" / "company.yaml"
 
 
 @dataclass

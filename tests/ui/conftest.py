@@ -23,9 +23,9 @@ __all__ = ["server", "server_folder"]
 _names = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, driven by Playwright."""
+    """Debian's Chromium, driven by Playwright, which keeps a loop in this thread until these tests are over."""
     found = browser()
     with sync_playwright() as playwright:
         environment = {**os.environ, **found.environment}

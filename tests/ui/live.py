@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ from kommutator.desk.numbers import national
 from kommutator.desk.services import Services
 
 Json = dict[str, Any]
+_ORDERS = re.compile(r"/api/calls/([^/]+)/orders")
 PRESENT = {"boris": "idle", "anna": "busy", "vera": "ringing", "pyotr": "idle", "rita": "idle", "lev": "wrap_up"}
 
 
@@ -53,26 +55,29 @@ class Live:
         self.floor["viktor"] = {"employee": "viktor", "presence": "offline", "presence_at": now(), "line": "idle"}
 
     def install(self, app: Quart) -> None:
-        """Takes the place of the live operations."""
+        """Answers the live operations in the place of the application's own."""
 
-        async def events() -> Response:
+        async def answer() -> Response | None:
+            path, method = request.path, request.method
+            call = _ORDERS.fullmatch(path)
+            if path != "/api/events" and path != "/api/call-backs" and call is None:
+                return None
             if self.cut:
                 return Response(b"", 503)
-            response = Response(self._stream(), content_type="text/event-stream", headers={"Cache-Control": "no-store"})
-            response.timeout = None
-            return response
-
-        async def order(call_id: str) -> Response:
-            if self.cut:
-                return Response(b"", 503)
-            return _json(self._order(call_id, await request.get_json()))
-
-        async def call_back() -> Response:
-            self.call_backs.append(await request.get_json())
+            if path == "/api/events":
+                response = Response(
+                    self._stream(), content_type="text/event-stream", headers={"Cache-Control": "no-store"}
+                )
+                response.timeout = None
+                return response
+            assert method == "POST"
+            told = await request.get_json()
+            if call is not None:
+                return _json(self._order(call[1], told))
+            self.call_backs.append(told)
             return _json({"done": True})
 
-        views: dict[str, Any] = {"follow_events": events, "give_order": order, "call_back": call_back}
-        app.view_functions.update(views)
+        app.before_request(answer)
 
     def close(self) -> None:
         """Ends all streams."""

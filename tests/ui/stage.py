@@ -39,7 +39,7 @@ from tests.ui.live import Live
 T = TypeVar("T")
 
 PASSWORD = "correct horse"
-COMPANY = Path(kommutator.__file__).parent / "sample" / "company.yaml"
+COMPANY = Path(kommutator.__file__).parent / "sample" / "company" / "company.yaml"
 USERS: tuple[tuple[str, str, Role, str | None], ...] = (
     ("olga", "Ольга Зимина", "operator", "rita"),
     ("boris", "Борис Орлов", "manager", "boris"),

@@ -212,7 +212,11 @@ class Desk {
 
   private closedElsewhere(id: string): void {
     const wizard = this.wizards.find((each) => each.id === id);
-    if (wizard === undefined || wizard.acceptance === "sending") return;
+    if (wizard === undefined || wizard.acceptance === "sending" || wizard.accepted) return;
+    if (wizard.phase === "talking" || wizard.phase === "consulting") {
+      this.act(id, { kind: "accepted" });
+      return;
+    }
     this.wizards = this.wizards.filter((each) => each !== wizard);
     if (this.selectedId === id) this.selectedId = this.wizards[0]?.id ?? null;
   }
@@ -313,8 +317,8 @@ class Desk {
     const body = employee === null ? { order, kind } : { order, kind, employee };
     try {
       const told = await persistently(() => send<OrderDone>("POST", path, body), ORDER_MS);
+      if (told.card) this.card(told.card);
       this.act(wizard.id, { kind: "order_done", order, done: told.done, reason: told.reason ?? null });
-      if (told.card) this.act(wizard.id, { kind: "card", card: told.card });
     } catch (error) {
       if (passing(error)) this.act(wizard.id, { kind: "order_unsent", order });
       else this.act(wizard.id, { kind: "order_done", order, done: false, reason: codeOf(error) });

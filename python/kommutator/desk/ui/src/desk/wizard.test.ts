@@ -283,6 +283,25 @@ describe("nothing is lost and nothing doubled", () => {
     expect(after(wizard, press({ press: "hang_up" }, "o2")).effects).toEqual([]);
   });
 
+  test("a command pressed while an order is on its way is given after it", () => {
+    const swapping = after(asking("agreed"), press({ press: "swap" }, "o1"), press({ press: "back" }, "o2"));
+    expect(swapping.effects).toEqual([]);
+    const done = after(swapping.wizard, { kind: "order_done", order: "o1", done: true, reason: null });
+    expect(done.effects).toEqual([{ do: "order", order: "o2", kind: "cancel_consult", employee: null }]);
+    const refused = after(swapping.wizard, { kind: "order_done", order: "o1", done: false, reason: "failed" });
+    expect(refused.wizard.queued).toBe(null);
+  });
+
+  test("cancelled before the telephone has said that the call is over, it is not asked again", () => {
+    const cancelled = after(talking(), press({ press: "hang_up" }), press({ press: "cancel" }));
+    const over = after(
+      cancelled.wizard,
+      { kind: "order_done", order: "o1", done: true, reason: null },
+      told({ state: "over", over_by: "us" }),
+    );
+    expect(over.wizard).toMatchObject({ phase: "over", asking: false });
+  });
+
   test("each keystroke is a new revision", () => {
     const wizard = after(talking(), typed("topic", "К"), typed("topic", "Ко")).wizard;
     expect(wizard.revision).toBe(2);

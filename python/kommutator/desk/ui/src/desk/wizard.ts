@@ -78,7 +78,11 @@ export interface Wizard {
   readonly revision: number;
   /** «Принять обращение?» is asked. */
   readonly asking: boolean;
+  /** It was asked by the button already: the telephone's word that the call is over asks no second time. */
+  readonly asked: boolean;
   readonly pending: Pending | null;
+  /** A command pressed while an order was on its way: given when that is done. */
+  readonly queued: { command: Command; order: string } | null;
   readonly acceptance: Acceptance;
   /** Accepted while the call still goes on: only the call is left to be ended. */
   readonly accepted: boolean;
@@ -151,7 +155,9 @@ export function blank(id: string): Wizard {
     touched: [],
     revision: 0,
     asking: false,
+    asked: false,
     pending: null,
+    queued: null,
     acceptance: "idle",
     accepted: false,
     errors: {},
@@ -284,16 +290,18 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
       return commanded(wizard, happened.command, happened.order, departments);
     case "order_done":
       if (wizard.pending?.order !== happened.order) return just(wizard);
-      if (happened.done) return confirmed(wizard, wizard.pending);
+      if (happened.done) return next(confirmed(wizard, wizard.pending), departments);
       return just({
         ...wizard,
         pending: null,
+        queued: null,
+        asked: false,
         asking: wizard.pending.kind === "hang_up" ? false : wizard.asking,
         notice: { code: "order_refused", about: happened.reason ?? "" },
       });
     case "order_unsent":
       if (wizard.pending?.order !== happened.order) return just(wizard);
-      return just({ ...wizard, pending: null, notice: { code: "order_unsent", about: "" } });
+      return just({ ...wizard, pending: null, queued: null, notice: { code: "order_unsent", about: "" } });
     case "accepted": {
       const accepted: Wizard = { ...wizard, acceptance: "idle", accepted: true, notice: null };
       const live = wizard.phase === "talking" || wizard.phase === "consulting";
@@ -322,7 +330,7 @@ function arrived(wizard: Wizard, card: Card): Step {
   const consultation = card.consultation;
   const news = consultation?.state !== wizard.card?.consultation?.state || before === "none";
   if (next.phase === "over" && before !== "over") {
-    next = { ...next, pending: null };
+    next = { ...next, pending: null, queued: null };
     if (wizard.accepted) return just({ ...next, ending: card.over_by ?? "us", closed: "accepted" });
     const agreed = wizard.card?.consultation?.state === "agreed" || consultation?.state === "agreed";
     if (card.over_by === "client") {
@@ -330,7 +338,7 @@ function arrived(wizard: Wizard, card: Card): Step {
     } else if (agreed && card.over_by === "us" && before === "consulting") {
       return passed(next);
     } else {
-      next = { ...next, ending: "us", asking: next.acceptance === "idle" };
+      next = { ...next, ending: "us", asking: next.asked ? next.asking : next.acceptance === "idle" };
     }
   } else if (consultation !== null && FAILED.includes(consultation.state) && news) {
     const about = consultation.employee ?? consultation.endpoint ?? "";
@@ -450,7 +458,20 @@ function continued(wizard: Wizard, interest: Interest | null): Wizard {
   return { ...wizard, chosen: interest.client_id, continues: interest.id, fields, revision: wizard.revision + 1 };
 }
 
+/** The command that waited for the order before it. */
+function next(done: Step, departments: boolean): Step {
+  const waited = done.wizard.queued;
+  if (waited === null || done.wizard.closed !== null) return done;
+  const given = commanded({ ...done.wizard, queued: null }, waited.command, waited.order, departments);
+  return { wizard: given.wizard, effects: [...done.effects, ...given.effects] };
+}
+
+const ORDERS: readonly string[] = ["answer", "hang_up", "hold", "back", "swap", "consult", "transfer"];
+
 function commanded(wizard: Wizard, command: Command, order: string, departments: boolean): Step {
+  if (wizard.pending !== null && ORDERS.includes(command.press)) {
+    return just({ ...wizard, queued: { command, order } });
+  }
   const can = commands(wizard);
   const give = (kind: OrderKind, employee: string | null = null, change: Partial<Wizard> = {}): Step => ({
     wizard: { ...wizard, notice: null, ...change, pending: { order, kind, employee } },
@@ -472,7 +493,7 @@ function commanded(wizard: Wizard, command: Command, order: string, departments:
     case "hang_up":
       if (!can.hang_up) return just(wizard);
       if (can.completes) return give("complete");
-      return give("hang_up", null, { asking: wizard.card?.role !== "guest" && !wizard.accepted });
+      return give("hang_up", null, { asked: true, asking: wizard.card?.role !== "guest" && !wizard.accepted });
     case "cancel":
       return just({ ...wizard, asking: false });
     case "yes":
