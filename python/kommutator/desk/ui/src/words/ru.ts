@@ -492,7 +492,7 @@ export const ru = {
   "phones.hears.music": "Слышит музыку",
   "phones.hears.nothing": "На линии, {whom} на удержании",
   "phones.hold": "Удержать",
-  "phones.put_down": "Положить трубку",
+  "phones.put_down": "Отбой",
   "phones.decline": "Отклонить",
   "caller.title": "Клиент",
   "caller.from": "Кто звонит",
