@@ -40,6 +40,8 @@ def caller_hears(channel: Channel, now_ms: int) -> CallerHears:
     """What the caller hears."""
     if channel.gone_ms is not None:
         return "gone"
+    if channel.held_by_phone:
+        return "music"  # the phone's own doing: no arrangement tells it
     if channel.audio is not None:
         return "somebody" if channel.audio.client == "operator" else channel.audio.client
     if any(leg.up for leg in channel.legs.values()):
@@ -64,6 +66,8 @@ def phone_hears(leg: Leg) -> PhoneHears | None:
     if not leg.up:
         return None
     channel = leg.channel
+    if channel.held_by_phone:
+        return "nothing"
     arrangement, audio = channel.arrangement, channel.audio
     if arrangement is None or audio is None:
         return "client"
