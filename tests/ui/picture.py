@@ -48,7 +48,7 @@ def play(demo: Demo, chromium: Browser) -> Page:
     page.get_by_label("Topic").fill("Насосы для второго цеха")
     page.get_by_label("What to do").fill("Подобрать замену, прислать цены до пятницы")
     page.get_by_text("Котёл для цеха").first.wait_for()
-    page.get_by_text("Draft saved").first.wait_for()
+    page.get_by_text("Draft saved", exact=True).wait_for()
     return page
 
 
