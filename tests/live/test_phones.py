@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.conftest import Stage
+from tests.api.conftest import Stage, staged
 from tests.api.conftest import stage as stage_without_pbx
-from tests.api.conftest import staged
 from tests.desk_services.conftest import until
 from tests.live.conftest import DID, Stack
 
