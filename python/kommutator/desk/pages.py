@@ -19,7 +19,7 @@ _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _ASK_AGAIN: Final = "no-cache"
 _ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))
 """The better one first."""
-PAGES: Final = ("work", "clients", "calls", "notices", "company", "versions", "users", "profile")
+PAGES: Final = ("work", "clients", "calls", "notices", "company", "versions", "users", "profile", "phones")
 """First parts of addresses that the page itself finds its way by."""
 _NOT_BUILT: Final = "The pages are not built: run `make ui`.\n"
 

@@ -79,6 +79,7 @@ class Guide:
         metrics = [f"{desk}metrics", *([f"http://{router.metrics}/metrics"] if router and router.metrics else [])]
         places = {
             "desk": desk,
+            "phones": f"{desk}phones",
             "logins": ", ".join(login for login, *_ in USERS),
             "password": PASSWORD,
             "sent": f"{folder / 'desk' / 'sent'}/",
@@ -209,6 +210,7 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "comment": "the sample company",
         "alive": "All is running, and callers come by themselves, about four a minute.",
         "look": "Where to look",
+        "phones": "play client, operator and manager",
         "logins": "sign in as",
         "pages": "the desk's pages",
         "make_ui": "are not built: make ui; its API serves",
@@ -248,6 +250,7 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "comment": "образцовая компания",
         "alive": "Всё работает, звонки идут сами, около четырёх в минуту.",
         "look": "Где посмотреть",
+        "phones": "сыграть клиента, оператора, менеджера",
         "logins": "войти как",
         "pages": "страницы",
         "make_ui": "не собраны: make ui; API работает",

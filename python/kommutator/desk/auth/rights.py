@@ -68,6 +68,8 @@ RIGHTS: Final[Mapping[str, Right]] = {
     "answer_phone": SIGNED_IN,
     "decline_phone": SIGNED_IN,
     "put_phone_down": SIGNED_IN,
+    "get_virtual_call": SIGNED_IN,
+    "speak_message": SIGNED_IN,
     "press_hold_key": SIGNED_IN,
     "place_call": SIGNED_IN,
     "press_keys": SIGNED_IN,

@@ -24,6 +24,8 @@ class Company(View):
     """In which times are shown."""
     language: str
     active_version: int | None
+    virtual_phones: bool = False
+    """Whether a PBX is simulated here, whose phones `/api/phones` has."""
 
 
 class Employee(View):

@@ -24,7 +24,8 @@ feature = Feature(
 async def get_company(asked: Asked) -> Company:
     """The company's own card, with its zone and language."""
     async with asked.transaction() as tx:
-        return Company.model_validate(await people.company(tx))
+        card = Company.model_validate(await people.company(tx))
+    return card.model_copy(update={"virtual_phones": asked.services.phones is not None})
 
 
 @feature.get("/api/employees", query=EmployeesQuery, returns=Employees)

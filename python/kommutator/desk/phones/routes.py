@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kommutator.desk.operations import Asked, Feature, Reply
-from kommutator.desk.phones.forms import Caller, Hand, HoldKey, Keys, Phone, Placed, VirtualCall, VirtualPhones
+from kommutator.desk.phones.forms import (
+    Caller,
+    CallerStory,
+    Hand,
+    HoldKey,
+    Keys,
+    Phone,
+    Placed,
+    Speech,
+    VirtualCall,
+    VirtualPhones,
+)
 from kommutator.desk.phones.ports import Phones
 from kommutator.desk.problems import Problem
 from kommutator.errors import CallGone, PbxError, PbxUnreachable
@@ -19,10 +30,12 @@ async def list_phones(asked: Asked) -> VirtualPhones:
     """All virtual phones, who calls, and the numbers that can be called."""
     phones = _phones(asked)
     with _said():
+        schemes = await phones.numbers()
         return VirtualPhones(
             phones=[Phone.model_validate(each) for each in await phones.phones()],
             callers=[Caller.model_validate(each) for each in await phones.callers()],
-            numbers=await phones.numbers(),
+            numbers=sorted(schemes),
+            schemes=schemes,
         )
 
 
@@ -67,6 +80,20 @@ async def place_call(asked: Asked, body: VirtualCall) -> Reply:
     with _said():
         call_id = await _phones(asked).call(body.did, body.caller)
     return Reply(Placed(call_id=call_id), 201)
+
+
+@feature.get("/api/phones/calls/<word:call_id>", returns=CallerStory, also=(404, 503))
+async def get_virtual_call(asked: Asked, call_id: str) -> CallerStory:
+    """What a caller hears now, and what has happened to him. 404 for one whom no PBX remembers."""
+    with _said():
+        return CallerStory.model_validate(await _phones(asked).story(call_id))
+
+
+@feature.post("/api/phones/calls/<word:call_id>/speech", body=Speech, also=(404, 409, 503))
+async def speak_message(asked: Asked, call_id: str, body: Speech) -> None:
+    """The caller speaks into the message. 409 when nothing is being recorded."""
+    with _said():
+        await _phones(asked).speak(call_id, body.seconds)
 
 
 @feature.post("/api/phones/calls/<word:call_id>/keys", body=Keys, also=(404, 409, 503))

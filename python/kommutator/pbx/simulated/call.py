@@ -124,7 +124,7 @@ class SimulatedCall:
         action = turn.action
         if not isinstance(action, Ring | Transfer):
             self._world.cancel(self._channel)
-        first = self._world.begin(self._channel, turn.sequence, turn.kind)
+        first = self._world.begin(self._channel, turn.sequence, turn.kind, getattr(action, "music", None))
         match action:
             case Play():
                 await self._play(action.prompt, first)

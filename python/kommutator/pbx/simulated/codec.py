@@ -79,6 +79,8 @@ class Sounds(Message, frozen=True, tag="sounds"):
     """Whose phones the endpoints are."""
     numbers: tuple[str, ...] = ()
     """The company's own: callers that come by themselves dial them."""
+    schemes: Mapping[str, str] = {}
+    """Of each of these numbers, the scheme that it begins with."""
     timezone: str = "UTC"
 
 
@@ -225,6 +227,13 @@ class Phones(Message, frozen=True, tag="phones"):
     """What are the phones doing? The answer is a list of `PhoneThere`: every phone that the PBX has heard of."""
 
 
+class Story(Message, frozen=True, tag="story"):
+    """What does a caller hear, and what has happened to him? The answer is a `CallStory`, also of those who have gone, as long
+    as the PBX remembers them."""
+
+    call_id: str
+
+
 class Behave(Message, frozen=True, tag="behave"):
     """What a phone does from now on when it is rung: `acts` in turn (the last one stays), nothing by itself when they are
     empty, and what phones do by default when they are None."""
@@ -284,7 +293,8 @@ RouterOperation = (
     | Epitaph | Recordings | Fetch | Fetched
 )  # fmt: skip
 ControlOperation = (
-    Place | Press | Speak | HangUp | Callers | Phones | Behave | PickUp | Decline | PutDown | HoldKey | Watch | Traffic | About
+    Place | Press | Speak | HangUp | Callers | Phones | Story | Behave | PickUp | Decline | PutDown | HoldKey | Watch | Traffic
+    | About
 )  # fmt: skip
 Operation = RouterOperation | ControlOperation
 
@@ -329,6 +339,12 @@ class Piece(msgspec.Struct, frozen=True):
     """Bytes of the whole."""
 
 
+CallerHears = Literal["nothing", "prompt", "menu", "music", "ringing", "beep", "somebody", "gone"]
+"""`menu`: the prompt is over, and keys are waited for; `beep`: he is being recorded; `gone`: he is not on the line."""
+PhoneHears = Literal["client", "guest", "operator", "ringing", "music", "nothing"]
+"""The parties are those of `routing.conversation`."""
+
+
 class CallerThere(msgspec.Struct, frozen=True):
     """A caller on the line."""
 
@@ -353,6 +369,10 @@ class PhoneThere(msgspec.Struct, frozen=True):
     since_ms: int | None
     by_hand: bool
     """Whether it does nothing by itself."""
+    hears: PhoneHears | None = None
+    """Of a phone on which somebody talks."""
+    held: bool = False
+    """Whether its hold key is pressed."""
 
 
 class Glance(msgspec.Struct, frozen=True):
@@ -441,6 +461,22 @@ ToPbx = Hello | Ask | Drop
 FromPbx = (
     Welcome | Refused | Answer | Failure | Came | AllFound | CallBackIs | LineIs | Happened | Decided | Over | Missed
 )  # fmt: skip
+
+
+class CallStory(msgspec.Struct, frozen=True):
+    """A caller, whether he is still there or not."""
+
+    call_id: str
+    did: str
+    caller: str | None
+    came_ms: int
+    gone_ms: int | None
+    hears: CallerHears
+    talks_with: str | None
+    happened: tuple[Happened, ...]
+    """From his coming on, as far as the PBX remembers."""
+
+
 Told = Happened | Decided | Over | Missed
 """What a watcher is told."""
 

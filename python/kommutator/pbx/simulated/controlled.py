@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from kommutator.errors import CallGone, PbxError, PbxRefused
-from kommutator.pbx.simulated import codec
+from kommutator.pbx.simulated import codec, hearing
 from kommutator.pbx.simulated.behaviour import CallerScript, PhoneScript
 from kommutator.pbx.simulated.peer import Peer
 from kommutator.pbx.simulated.world import Channel
@@ -79,6 +79,8 @@ class ControlSession:
                 return [self._caller(channel) for channel in world.channels.values()]
             case codec.Phones():
                 return [self._phone(endpoint) for endpoint in world.endpoints()]
+            case codec.Story(call_id=call_id):
+                return hearing.story(world, call_id)
             case codec.Behave(endpoint=endpoint, acts=acts):
                 world.behave(endpoint, None if acts is None else PhoneScript(acts))
             case codec.PickUp(endpoint=endpoint, call_id=call_of):
@@ -131,6 +133,8 @@ class ControlSession:
             leg.channel.caller if leg else None,
             (leg.answered_ms or leg.began_ms) if leg else None,
             script is not None and script.by_hand,
+            hearing.phone_hears(leg) if leg else None,
+            leg is not None and leg.up and leg.channel.held_by_phone,
         )
 
     def _standing(self) -> codec.Glance:

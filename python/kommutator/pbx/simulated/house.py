@@ -17,10 +17,12 @@ def sounds_of(document: Mapping[str, Any], prompts: Mapping[str, PromptSource]) 
         for key in ("endpoint", "mobile")
         if card.get(key)
     }
+    numbers = {number: card for number, card in document["numbers"].items() if number.startswith("+")}
     return Sounds(
         seconds={prompt: float(card["seconds"]) for prompt, card in document["prompts"].items()},
         says={prompt: source.say for prompt, source in prompts.items() if source.say},
         names=names,
-        numbers=tuple(number for number in document["numbers"] if number.startswith("+")),
+        numbers=tuple(numbers),
+        schemes={number: str(card["scheme"]) for number, card in numbers.items()},
         timezone=str(document["company"]["timezone"]),
     )

@@ -91,6 +91,10 @@ class Channel:
     """What phones do when this call rings them, whatever they do otherwise."""
     begun: int = -1
     """The sequence of the last turn whose action was begun."""
+    doing: str = ""
+    """The kind of that action."""
+    music: str | None = None
+    """What that action lets him hear while he waits, if not the ringing."""
     act: CallerAct | None = None
     """What the caller does during that action."""
     hears_until_ms: int = 0
@@ -185,12 +189,12 @@ class World:
         self.note(call_id, "came")
         return channel
 
-    def begin(self, channel: Channel, sequence: int, action: str) -> bool:
+    def begin(self, channel: Channel, sequence: int, action: str, music: str | None = None) -> bool:
         """The action of a turn begins, and the caller does what he does then. False when it had been begun before."""
         if channel.begun == sequence:
             return False
         self._forget_intentions(channel)
-        channel.begun = sequence
+        channel.begun, channel.doing, channel.music = sequence, action, music
         channel.ended.clear()
         channel.message = None
         channel.hears_until_ms = self.agenda.now_ms()

@@ -12,6 +12,8 @@ class Session {
   company = $state("");
   /** The two letters of the company's country. */
   country = $state("RU");
+  /** Whether virtual phones are there to be played with. */
+  phones = $state(false);
   /** `unknown` until the desk has been asked; `unreachable` when it does not answer. */
   state = $state<"unknown" | "signed_out" | "signed_in" | "unreachable">("unknown");
 
@@ -53,6 +55,7 @@ class Session {
     inZone(company.timezone);
     this.company = company.name;
     this.country = company.country;
+    this.phones = company.virtual_phones;
   }
 
   /** Whether the user may what this role may. */
