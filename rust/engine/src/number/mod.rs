@@ -241,8 +241,9 @@ fn after_trunk(digits: &[u8], plan: &Plan) -> Option<Number> {
 fn international_prefix(digits: &[u8]) -> Option<Prefix> {
     if let Some((plan, rest)) = Plan::of_calling_code(digits) {
         let trunk_left_in = !rest.is_empty() && !plan.may_begin(rest);
-        let rest =
-            plan.trunks.iter().find_map(|trunk| rest.strip_prefix(*trunk).filter(|_| trunk_left_in)).unwrap_or(rest);
+        let begins = |left: &&[u8]| trunk_left_in && (left.is_empty() || plan.may_begin(left));
+        let mut lefts = plan.trunks.iter().filter_map(|trunk| rest.strip_prefix(*trunk));
+        let rest = lefts.find(begins).unwrap_or(rest);
         return (rest.len() <= plan.longest()).then(|| Prefix(joined(plan, rest).0));
     }
     (digits.len() <= E164_DIGITS && digits.first().is_some_and(|&first| first != b'0')).then(|| Prefix(value(digits)))
@@ -395,6 +396,14 @@ mod tests {
     fn numbers_are_written_to_json_as_displayed() {
         let number = Number::parse("8 (495) 123-45-67", Country::Ru).unwrap();
         assert_eq!(serde_json::to_string(&number).unwrap(), "\"+74951234567\"");
+    }
+
+    #[test]
+    fn a_trunk_prefix_is_left_out_only_where_an_area_code_can_follow() {
+        let parse = |raw| Prefix::parse(raw, Country::Ru).unwrap().to_string();
+        assert_eq!(parse("+1 1 212"), "+1212");
+        assert_eq!(parse("+111"), "+111");
+        assert_eq!(parse("+11"), "+1");
     }
 
     fn any_country() -> impl Strategy<Value = Country> {

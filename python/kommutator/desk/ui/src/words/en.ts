@@ -453,7 +453,6 @@ export const en: Record<keyof typeof ru, string> = {
   "profile.password.change": "Change the password",
   "profile.password.changed": "The password is changed. Other devices have to sign in again.",
 
-<<<<<<< HEAD
   // the telephone in the browser
   "softphone.title": "Telephone in the browser",
   "softphone.state.not_configured":
@@ -486,7 +485,7 @@ export const en: Record<keyof typeof ru, string> = {
   "softphone.silenced": "The browser is silent until you click the page",
   "softphone.no_sound": "No sound passes between the browser and the PBX",
   "softphone.no_microphone": "The browser gives no microphone. Allow it in the settings of this site.",
-=======
+
   // virtual phones of a simulated PBX
   "nav.phones": "Phones",
   "phones.about":
@@ -546,5 +545,4 @@ export const en: Record<keyof typeof ru, string> = {
   "happened.phone_hung_up": "{phone} hangs up",
   "happened.hung_up": "The client hangs up",
   "happened.hung_up_on": "The line is closed",
->>>>>>> refs/heads/phones
 };

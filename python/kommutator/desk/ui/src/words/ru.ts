@@ -472,7 +472,6 @@ export const ru = {
   "profile.password.change": "Сменить пароль",
   "profile.password.changed": "Пароль сменён. На других устройствах нужно войти снова.",
 
-<<<<<<< HEAD
   // the telephone in the browser
   "softphone.title": "Телефон в браузере",
   "softphone.state.not_configured":
@@ -505,7 +504,7 @@ export const ru = {
   "softphone.silenced": "Браузер молчит, пока вы не нажмёте на страницу",
   "softphone.no_sound": "Звук не проходит между браузером и АТС",
   "softphone.no_microphone": "Браузер не даёт микрофон. Разрешите его в настройках сайта.",
-=======
+
   // virtual phones of a simulated PBX
   "nav.phones": "Телефоны",
   "phones.about":
@@ -565,5 +564,4 @@ export const ru = {
   "happened.phone_hung_up": "{phone}: трубка положена",
   "happened.hung_up": "Клиент положил трубку",
   "happened.hung_up_on": "Соединение завершено",
->>>>>>> refs/heads/phones
 };
