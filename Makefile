@@ -85,7 +85,7 @@ asterisk: build ## fetches a real Asterisk and SIPp into the cache
 	$(BIN)/python -m tests.telephony.packages
 
 telephony: build asterisk ## real calls through a real Asterisk
-	$(BIN)/pytest -q -n 3 --dist loadfile -m telephony tests tests/telephony
+	$(BIN)/pytest -q -n 2 --dist loadfile -m telephony tests tests/telephony
 
 package: build ## a wheel, installed and run where nothing else is
 	rm -rf dist $(KOMMUTATOR_CACHE)/package
@@ -106,6 +106,7 @@ $(VENV)/.bench: $(VENV)/.installed
 bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.run $(BENCH)
 	$(BIN)/python -m bench.clients $(BENCH)
+	$(BIN)/python -m bench.desk $(BENCH)
 	$(BIN)/python -m bench.ui $(BENCH)
 
 picture: build ## the README's picture of the desk, from a demo that runs

@@ -131,6 +131,8 @@ class Simulated(Form):
     """Callers that come by themselves."""
     callers: Annotated[tuple[str, ...], BeforeValidator(_parts)] = ()
     """The numbers that half of them have; the others' are made up."""
+    dials: Annotated[tuple[str, ...], BeforeValidator(_parts)] = ()
+    """The numbers that they call, each as often as it is written; none: all of the company's alike."""
 
 
 class Router(Form):

@@ -143,7 +143,7 @@ class PromptNotMade(KommutatorError):
 
 
 class DataFolderBusy(KommutatorError):
-    """Another router works in this data folder."""
+    """Another process works in this data folder already."""
 
     code = "data_folder_busy"
 

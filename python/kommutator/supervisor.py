@@ -10,7 +10,6 @@ The children's table is a value, and so is what shows their lives: the `Screen`.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -26,6 +25,7 @@ from typing import Literal, Protocol
 
 import trio
 
+from kommutator import processes
 from kommutator.errors import DataFolderBusy
 from kommutator.lifeline import LIFELINE
 
@@ -302,17 +302,15 @@ class Supervisor:
         """Hold the folder. A folder that takes no file at all does not keep the children from being kept."""
         try:
             self._data.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self._data / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = processes.hold(self._data / _LOCK)
         except OSError as error:
             self._screen.told(f"{self._data} cannot be written: {error.strerror}", loud=True)
             yield
             return
+        if lock is None:
+            pid = (self._data / _LOCK).read_text(errors="replace").strip() or "unknown"
+            raise DataFolderBusy(f"`up` runs already on {self._data}, as process {pid}")
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                pid = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
-                raise DataFolderBusy(f"`up` runs already on {self._data}, as process {pid}") from error
             with suppress(OSError):  # a full disk: only the pid is not told
                 os.ftruncate(lock, 0)
                 os.write(lock, f"{os.getpid()}\n".encode())
@@ -322,7 +320,7 @@ class Supervisor:
 
     def _record(self) -> None:
         """Write down who lives, for the next supervisor."""
-        living = {kept.child.name: [kept.pid, _started(kept.pid)] for kept in self._kept.values() if kept.pid}
+        living = {kept.child.name: [kept.pid, processes.started(kept.pid)] for kept in self._kept.values() if kept.pid}
         part = self._data / f"{_RECORD}.new"
         try:
             part.write_text(json.dumps(living))
@@ -351,7 +349,9 @@ class Supervisor:
     async def _see_out(self) -> None:
         try:
             living = json.loads((self._data / _RECORD).read_text())
-            there = {name: pid for name, (pid, started) in living.items() if started and _started(pid) == started}
+            there = {
+                name: pid for name, (pid, started) in living.items() if started and processes.started(pid) == started
+            }
         except (OSError, ValueError, TypeError, AttributeError):
             return
         if there:
@@ -360,7 +360,7 @@ class Supervisor:
             for pid in there.values():
                 await _gone(pid)
         for name, pid in there.items():
-            if _started(pid) == living[name][1]:
+            if processes.started(pid) == living[name][1]:
                 self._screen.told(f"{name}, process {pid} of a killed `up`, is killed", loud=True)
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
@@ -394,22 +394,8 @@ def _user(ancillary: list[tuple[int, int, bytes]]) -> int | None:
     return None
 
 
-def _started(pid: int) -> int:
-    """When the process started, in clock ticks since boot (proc(5), the 22nd field of stat); 0 when there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] == "Z" else int(fields[19])
-
-
 async def _gone(pid: int) -> None:
     """Wait for the end of a process that is not our child."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        await trio.lowlevel.wait_readable(handle)
-    finally:
-        os.close(handle)
+    with processes.end_of(pid) as descriptor:
+        if descriptor is not None:
+            await trio.lowlevel.wait_readable(descriptor)

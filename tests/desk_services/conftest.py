@@ -173,7 +173,7 @@ def configure(data: Path) -> Iterator[Configure]:
 
 async def activate(db: Database, path: Path = COMPANY) -> int:  # noqa: F811
     """Import a company and make it the active one; its number."""
-    from kommutator.desk_process import now
+    from kommutator.app.desk import now
 
     draft = await asyncio.to_thread(versions.read_draft, path, round(time.time() * 1000))
     async with db.transaction("test") as tx:

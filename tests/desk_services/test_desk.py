@@ -14,10 +14,10 @@ import httpx
 import msgspec
 import pytest
 
+from kommutator.app.desk import now
 from kommutator.crm import clients, embedded, outbox, people
 from kommutator.crm.embedded import PostgresSettings
 from kommutator.crm.pool import Database, DatabaseSettings
-from kommutator.desk_process import now
 from kommutator.exchange.bundle import unpack
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.exchange.messages import (

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from kommutator import desk_channels
+from kommutator.app import channels
+from kommutator.app.desk import SystemClock, now
 from kommutator.configuration import Notices
 from kommutator.crm import calls, drafts, effects, outbox, recordings
 from kommutator.crm.ledger import Ledger
 from kommutator.crm.pool import Database
 from kommutator.desk.background.purge import Kept, Purge
-from kommutator.desk_process import SystemClock, now
 from kommutator.engine import Engine
 from kommutator.errors import SettingsInvalid
 from kommutator.notices import CrmOutbox, HttpReceipts, ReceiptForm
@@ -74,15 +74,15 @@ def test_gateways_are_configured_as_written(tmp_path: Path) -> None:
         async def wav(self, name: str) -> bytes | None:
             return None
 
-    made = desk_channels.channels(notices, tmp_path, lambda: Letterhead("a@b.test", ""), Nothing())
+    made = channels.channels(notices, tmp_path, lambda: Letterhead("a@b.test", ""), Nothing())
     assert isinstance(made["sms"], HttpSms)
     assert set(made) == {"sms"}
-    form = desk_channels.receipt_form(notices)
+    form = channels.receipt_form(notices)
     assert form is not None and form.delivered == {"D"}
-    assert desk_channels.receipt_form(Notices.model_validate({"sms": table})) is None
+    assert channels.receipt_form(Notices.model_validate({"sms": table})) is None
     without = Notices.model_validate({"sms": {**table, "receipts": receipts, "provider_id": None}})
     with pytest.raises(SettingsInvalid, match="provider_id"):
-        desk_channels.channels(without, tmp_path, lambda: Letterhead("a@b.test", ""), Nothing())
+        channels.channels(without, tmp_path, lambda: Letterhead("a@b.test", ""), Nothing())
 
 
 async def test_what_is_kept_no_longer_goes_and_nothing_else(db: Database, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kommutator.app.desk import now
 from kommutator.crm import calls, clients, doings, effects, missed, recordings, tasks
 from kommutator.crm.ledger import Ledger
 from kommutator.crm.pool import Database
-from kommutator.desk_process import now
 from kommutator.engine import Engine
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.exchange.messages import CallBatch, encode

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterable
+from itertools import combinations, count
+from typing import NamedTuple
 
 import trio
 
@@ -13,6 +14,28 @@ from kommutator.pbx.simulated.codec import Happened, Place
 from kommutator.pbx.simulated.control import PbxControl
 
 _LOOK_S = 0.1
+
+
+class Leg(NamedTuple):
+    """When a phone rang or was held, and by which call."""
+
+    endpoint: str
+    call_id: str
+    since_ms: int
+    until_ms: int
+
+
+def overlapping(legs: Iterable[Leg]) -> list[tuple[Leg, Leg]]:
+    """Legs of two calls at one phone at once, whichever PBX rang it."""
+    by_phone: dict[str, list[Leg]] = defaultdict(list)
+    for leg in legs:
+        by_phone[leg.endpoint].append(leg)
+    return [
+        (one, other)
+        for of_phone in by_phone.values()
+        for one, other in combinations(of_phone, 2)
+        if one.call_id != other.call_id and one.since_ms < other.until_ms and other.since_ms < one.until_ms
+    ]
 
 
 class Watched:
@@ -42,6 +65,20 @@ class Watched:
         """The calls that were a router's: those that came, without those that the PBX took itself."""
         came = [call_id for call_id in self.happened if self.saw(call_id, "came")]
         return {call_id for call_id in came if not self.saw(call_id, "fallback")}
+
+    def legs(self) -> list[Leg]:
+        """Every ringing of a phone that is over, with the conversation that came of it."""
+        found = []
+        for call_id, happenings in self.happened.items():
+            rings: dict[str, int] = {}
+            for each in happenings:
+                if each.endpoint is None:
+                    continue
+                if each.what == "rings":
+                    rings[each.endpoint] = each.at_ms
+                elif each.what != "answered" and each.endpoint in rings:
+                    found.append(Leg(each.endpoint, call_id, rings.pop(each.endpoint), each.at_ms))
+        return found
 
     def going_on(self) -> set[str]:
         """The calls whose callers are on the line."""

@@ -1,5 +1,6 @@
 """Claims on employees of another PBX: held while they are renewed, given up before they lapse, given back."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,12 @@ import trio
 
 from kommutator import Engine
 from kommutator.exchange.bridge import Bridge
-from kommutator.exchange.claims import ClaimOwner, Claims
+from kommutator.exchange.claims import ClaimingCall, ClaimOwner, Claims
+from kommutator.pbx.simulated.agenda import Agenda
+from kommutator.pbx.simulated.behaviour import CallerScript
+from kommutator.pbx.simulated.call import SimulatedCall
+from kommutator.pbx.simulated.world import World
+from kommutator.routing.turn import Event, Turn
 
 from .conftest import Nats, TestClock, until
 from .test_two_pbxs import COMPANY, HOMES
@@ -69,6 +75,51 @@ async def test_an_employee_given_back_can_be_claimed_at_once(nats: Nats, engine:
         assert engine.reserve("boris", "own call", clock.now_ms())
         assert not await claims.add("call-3", "boris")
         assert await claims.add("call-3", "anna"), "who is at our own PBX is the engine's own to claim"
+        nursery.cancel_scope.cancel()
+
+
+class FarCall(SimulatedCall):
+    """A call at a PBX that takes a moment for each order."""
+
+    async def perform(self, turn: Turn) -> Event:
+        await trio.sleep(0.1)
+        return await super().perform(turn)
+
+    async def stop_ringing(self, keep: Sequence[str]) -> None:
+        await trio.sleep(0.1)
+        await super().stop_ringing(keep)
+
+
+async def test_an_employee_is_given_back_when_his_phone_rings_no_more(nats: Nats, tmp_path: Path) -> None:
+    (tmp_path / "brief.yaml").write_text(COMPANY.replace("seconds: 5, exits: {no", "seconds: 1, exits: {no"))
+    east, west = Engine.load(tmp_path / "brief.yaml"), Engine.load(tmp_path / "brief.yaml")
+    clock = TestClock()
+    agenda = Agenda(clock.now_ms(), trio.lowlevel.checkpoint)
+    world = World(agenda, {"leave-message": 1.0}, {})
+    freed: list[bool] = []
+
+    def rings() -> bool:
+        return any(leg.endpoint == "PJSIP/102" and leg.ended_ms is None for leg in world.legs)
+
+    owner = Bridge(nats.settings, "router of east")
+    asking = Bridge(nats.settings, "router of west")
+    ClaimOwner(owner, "east", east, clock, lambda _employee: freed.append(rings()))
+    claims = Claims(asking, "west", lambda: HOMES)
+    async with trio.open_nursery() as nursery:
+        for part in (owner.run, asking.run, claims.run, agenda.live):
+            nursery.start_soon(part)
+        await until_served(claims, east, clock)
+        await until(lambda: freed == [False])
+        channel = world.come("call-1", "+74951112233", None, CallerScript())
+        call = ClaimingCall(FarCall(world, channel), claims)
+        ring = Turn.of(west.arrive("call-1", "+74951112233", None, clock.now_ms()))
+        event = await call.perform(ring)
+        assert event["type"] == "no_answer"
+        record = Turn.of(west.handle(ring.state, event, clock.now_ms()))
+        assert record.kind == "record"
+        nursery.start_soon(call.perform, record)
+        await until(lambda: len(freed) == 2)
+        assert freed[1] is False, "it was given back while it rang"
         nursery.cancel_scope.cancel()
 
 

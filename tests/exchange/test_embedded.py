@@ -1,5 +1,6 @@
 """The embedded server: started, found again, started again, stopped."""
 
+import asyncio
 import os
 import signal
 import stat
@@ -12,6 +13,7 @@ from kommutator.errors import DataFolderBusy, ExchangeUnreachable, ServerNotStar
 from kommutator.exchange.embedded import EmbeddedNats, read_address
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.settings import ExchangeSettings
+from tests.router.disk import Disk
 
 from .conftest import Child, Desk, Nats, gone
 
@@ -83,7 +85,6 @@ def test_the_server_lets_nobody_in_without_its_password(nats: Nats, tmp_path: Pa
 
 
 async def _after_a_try(exchange: Exchange) -> object:
-    import asyncio
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.0):
@@ -99,3 +100,18 @@ def test_a_program_that_is_no_server_is_told_by_its_last_words(tmp_path: Path) -
     with pytest.raises(ServerNotStarted, match="no such option"):
         server.start()
     server.leave()
+
+
+def test_a_disk_with_little_room_takes_the_streams(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "nats", "64m")
+    server = EmbeddedNats(tmp_path / "nats")
+    try:
+        address = server.start()
+        desk = Desk(ExchangeSettings((address.url,), address.user, address.password))
+        try:
+            desk.start()
+        finally:
+            desk.stop()
+    finally:
+        server.stop()
+        disk.away()

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from kommutator.app.desk import now
 from kommutator.crm import accounts, versions
 from kommutator.crm.accounts import Role
 from kommutator.crm.pool import Database
-from kommutator.desk_process import now
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.pbx.simulated import codec
 from kommutator.pbx.simulated.control_asyncio import control_of

@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
+from kommutator.app.desk import now
 from kommutator.crm import accounts, attendance
 from kommutator.crm.pool import Database
 from kommutator.desk.background.topics import Topics
 from kommutator.desk.live.hub import Hub
-from kommutator.desk_process import now
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.settings import ExchangeSettings

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from kommutator.app.desk import now
 from kommutator.crm import clients, drafts
-from kommutator.desk_process import now
 from kommutator.pbx.simulated import codec
 from kommutator.pbx.simulated.behaviour import PhoneAct
 from tests.live.conftest import DID, Stack

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pbx.router_process import RouterProcess
 from tests.telephony.asterisk import Asterisk
+from tests.telephony.router import RouterProcess
 
 COMPANY = Path(__file__).with_name("company.yaml")
 
@@ -45,6 +45,5 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def router(asterisk: Asterisk, company: Path, tmp_path: Path) -> Iterator[RouterProcess]:
     """A router that runs."""
-    process = RouterProcess(asterisk.ari_url, asterisk.ari_user, asterisk.ari_password, company, tmp_path / "data")
-    with process:
+    with RouterProcess.of_command(asterisk, company, tmp_path / "data") as process:
         yield process

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.pbx.cable import Cable
-from tests.pbx.router_process import RouterProcess
 from tests.telephony.asterisk import Asterisk
+from tests.telephony.cable import Cable
 from tests.telephony.dialogs import Behaviour
+from tests.telephony.router import RouterProcess
 from tests.telephony.sipp import Caller, Phone
 from tests.telephony.sound import murmur
 
@@ -27,23 +27,22 @@ def cable(asterisk: Asterisk) -> Iterator[Cable]:
 
 @pytest.fixture
 def router(asterisk: Asterisk, cable: Cable, company: Path, tmp_path: Path) -> Iterator[RouterProcess]:
-    url = f"http://127.0.0.1:{cable.port}/ari"
-    with RouterProcess(url, asterisk.ari_user, asterisk.ari_password, company, tmp_path / "data") as process:
+    url = f"http://127.0.0.1:{cable.port}"
+    with RouterProcess.of_command(asterisk, company, tmp_path / "data", ari=url) as process:
         yield process
 
 
 def cut(router: RouterProcess, cable: Cable) -> float:
+    seen = len(router.log())
     cable.cut()
-    router.wait_log(lambda line: line.get("event") == "pbx connection lost")
+    router.wait("pbx connection lost", skip=seen)
     return time.time()
 
 
 def mend(router: RouterProcess, cable: Cable) -> float:
-    before = sum(line.get("event") == "pbx connected" for line in router.log_lines())
+    seen = len(router.log())
     cable.mend()
-    router.wait_log(
-        lambda _: sum(line.get("event") == "pbx connected" for line in router.log_lines()) > before, seconds=30
-    )
+    router.wait("pbx connected", skip=seen, seconds=30)
     return time.time()
 
 
@@ -61,7 +60,7 @@ def test_a_phone_goes_on_ringing_and_is_connected(asterisk: Asterisk, cable: Cab
         mended = mend(router, cable)
         for party in (silent, answering, caller):
             assert not [e for e in party.events if e.name in ("BYE", "CANCEL") and lost <= e.at < mended]
-        router.wait_action("talk")
+        router.wait("turn", action="talk")
         assert [len(phone.rung()) for phone in (silent, answering)] == [1, 1]
         silent.wait_for("CANCEL")
         heard = time.time()
@@ -104,7 +103,7 @@ def test_a_caller_who_left_meanwhile_is_noticed(asterisk: Asterisk, cable: Cable
         caller.call()
         other.call()
         phone.wait_for("180")
-        router.wait_action("play")
+        router.wait("turn", action="play")
         cut(router, cable)
         caller.hang_up()
         other.hang_up()
@@ -118,7 +117,7 @@ def test_a_caller_who_left_meanwhile_is_noticed(asterisk: Asterisk, cable: Cable
 def test_what_was_recorded_meanwhile_is_kept(asterisk: Asterisk, cable: Cable, router: RouterProcess) -> None:
     with Caller(asterisk, MAILBOX, NUMBER) as caller:
         caller.call()
-        router.wait_action("record")
+        router.wait("turn", action="record")
         caller.wait_for("200", of="INVITE")
         time.sleep(2)  # the prompt and the beep
         caller.speak(murmur(1.5))
@@ -143,7 +142,7 @@ def test_a_call_that_comes_meanwhile_goes_the_fallback_and_the_next_to_the_route
         mend(router, cable)
         with Caller(asterisk, MENU, NUMBER) as caller:
             caller.call()
-            router.wait_action("play")
+            router.wait("turn", action="play")
             caller.hang_up()
             (line,) = router.wait_ledger()
     assert line["disposition"] == "abandoned"

@@ -7,17 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.pbx.router_process import RouterProcess
 from tests.telephony.asterisk import Asterisk
+from tests.telephony.router import RouterProcess
 
 
-def route(company: Path, asterisk: Asterisk, data: Path, *more: str, password: str | None = None) -> tuple[int, str]:
+def route(company: Path, asterisk: Asterisk, data: Path, *more: str) -> tuple[int, str]:
     done = subprocess.run(
         [
             sys.executable, "-c", "from kommutator.cli import main; main()", "route", str(company),
             "--ari", asterisk.ari_url, "--user", asterisk.ari_user, "--data", str(data), *more,
         ],
-        env={**os.environ, "KOMMUTATOR_ARI_PASSWORD": password or asterisk.ari_password},
+        env={**os.environ, "KOMMUTATOR_ARI_PASSWORD": asterisk.ari_password},
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     return done.returncode, done.stderr
@@ -48,7 +48,7 @@ def test_a_prompt_that_cannot_be_spoken(asterisk: Asterisk, company: Path, tmp_p
 
 
 def test_a_wrong_password(asterisk: Asterisk, company: Path, tmp_path: Path) -> None:
-    code, said = route(company, asterisk, tmp_path / "data", password="wrong")
+    code, said = route(company, asterisk, tmp_path / "data", "--password", "wrong")
     assert code == 4
     assert "password" in said
 

@@ -5,7 +5,6 @@ The router's folder is a small file system of its own, which takes the right to 
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,44 +14,10 @@ import trio
 from kommutator.pbx.simulated.behaviour import PhoneAct
 from kommutator.pbx.simulated.codec import Place
 
+from .disk import Disk
 from .house import COMPANY, DID, House, Router
 
 pytestmark = [pytest.mark.trio, pytest.mark.services]
-
-
-class Disk:
-    """A file system of 512 KiB in memory."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True)
-        made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=512k", "kommutator-test", str(folder)], capture_output=True, text=True
-        )
-        if made.returncode:
-            pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
-
-    def fill(self) -> None:
-        """Leave no byte."""
-        with (self._folder / "ballast").open("wb", buffering=0) as ballast:
-            for size in (4096, 1):
-                try:
-                    while ballast.write(b"\0" * size):
-                        pass
-                except OSError:
-                    continue
-
-    def empty(self) -> None:
-        """Make room again."""
-        (self._folder / "ballast").unlink()
-
-    def remount(self, how: str) -> None:
-        """`ro` or `rw`; busy for as long as somebody has a file open for writing."""
-        subprocess.run(["mount", "-o", f"remount,{how}", str(self._folder)], check=True, capture_output=True)
-
-    def away(self) -> None:
-        """End it."""
-        subprocess.run(["umount", "-l", str(self._folder)], check=False, capture_output=True)
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ async def test_it_tells_its_supervisor_what_it_waits_for_and_when_it_serves_and_
             router.start()
             await router.says("call resumed", call="call-1")
             await hand.pick_up("PJSIP/101")
+            await router.turned("call-1", "talk")
             await hand.hang_up("call-1")
             assert (await router.ended("call-1"))["disposition"] == "answered"
 

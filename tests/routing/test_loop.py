@@ -131,6 +131,9 @@ class ScriptedCall:
         assert answer == {"type": "conversation_ended"}
         return Standing("gone")
 
+    async def stop_ringing(self, keep: Sequence[str]) -> None:
+        raise AssertionError(keep)
+
     def interrupt(self) -> None:
         raise AssertionError
 

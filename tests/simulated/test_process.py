@@ -9,6 +9,7 @@ import socket
 import stat
 import time
 import wave
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -249,7 +250,8 @@ def test_what_a_watcher_does_not_take_is_counted_and_nobody_waits_for_it(pbx: Pb
                 await watched.happened(call_id, "fallback")
             assert (await watched.control.about()).came == 400
             for there in await watched.control.callers():
-                await watched.control.hang_up(there.call_id)
+                with suppress(CallGone):  # he may have had enough of the fallback meanwhile
+                    await watched.control.hang_up(there.call_id)
             slow.close()
 
     played(call, pbx)

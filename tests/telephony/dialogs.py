@@ -2,9 +2,9 @@
 
 A caller waits in a loop for what Asterisk sends, and for orders from the test: a MESSAGE within its own call hangs
 up, a PUBLISH sends a key as SIP INFO. Such orders are datagrams to the caller's SIP port with its Call-ID; the log
-parser leaves them out. A phone has a plan for each time it is rung, counted in a global variable of SIPp; once it has
-answered, a MESSAGE hangs up, a PUBLISH presses its hold key, a SUBSCRIBE takes the call back, and a REFER presses its
-transfer key and dials the order's body.
+parser leaves them out. A phone has a plan for each time it is rung, counted in a global variable of SIPp. While it
+rings, a MESSAGE lets it do at once what it will do; once it has answered, a MESSAGE hangs up, a PUBLISH presses its
+hold key, a SUBSCRIBE takes the call back, and a REFER presses its transfer key and dials the order's body.
 """
 
 from __future__ import annotations
@@ -199,7 +199,11 @@ def _behaviour(behaviour: Behaviour, label: int, sdp: str) -> str:
     ringing = start + _send(_invite_reply("180 Ringing"))
     if behaviour.does == "silent":
         return ringing + _recv(request="CANCEL", next=81)
-    ringing += _recv(request="CANCEL", next=81, timeout_ms=max(wait_ms, 1), on_timeout=label + 1) + _label(label + 1)
+    ringing += (
+        _recv(request="MESSAGE", optional=True, next=label + 1, timeout_ms=max(wait_ms, 1), on_timeout=label + 1)
+        + _recv(request="CANCEL", next=81)
+        + _label(label + 1)
+    )
     if behaviour.does in ("busy", "decline"):
         status = "486 Busy Here" if behaviour.does == "busy" else "603 Decline"
         refuse = _send(_invite_reply(status), retrans=True, next=80)

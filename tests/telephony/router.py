@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,8 +35,9 @@ class RouterProcess:
     Use as a context manager: it is started and connected inside, and killed at the end.
     """
 
-    def __init__(self, command: Sequence[str], data: Path) -> None:
+    def __init__(self, command: Sequence[str], data: Path, environment: Mapping[str, str] | None = None) -> None:
         self._command = list(command)
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self.data = data
         data.mkdir(parents=True, exist_ok=True)
         self.log_file = data / "router.log"
@@ -52,9 +53,9 @@ class RouterProcess:
             "--ari",
             f"{ari or asterisk.ari_url}/ari",
         ]
-        command += ["--user", asterisk.ari_user, "--password", asterisk.ari_password, "--data", str(data)]
+        command += ["--user", asterisk.ari_user, "--data", str(data)]
         command += ["--silence", str(silence_s), "--log", "json", "--tts", _tts(asterisk)]
-        return cls(command, data)
+        return cls(command, data, {"KOMMUTATOR_ARI_PASSWORD": asterisk.ari_password})
 
     @classmethod
     def of_world(cls, world: World) -> Self:
@@ -77,7 +78,7 @@ class RouterProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=self._environment,
                 start_new_session=True,
             )
         self.wait("pbx connected", skip=seen, seconds=_START_S)
@@ -131,6 +132,11 @@ class RouterProcess:
             return all(line.get(key) == value for key, value in wanted.items())
 
         return list(self.follow(skip=skip, seconds=seconds, until=is_wanted))[-1]
+
+    def wait_idle(self, *employees: str) -> None:
+        """Waits until the router has seen the phone of each of them, there and free."""
+        for employee in employees:
+            self.wait("line", employee=employee, line="idle")
 
     def ledger(self) -> list[dict[str, Any]]:
         """The lines of the ledger so far."""

@@ -247,6 +247,10 @@ class Phones(Party):
         """The INVITEs received so far, those to `number` only when it is given."""
         return [e for e in self.events if e.name == "INVITE" and (number is None or e.number == number)]
 
+    def act(self) -> None:
+        """Lets the phone do to the newest call, which must ring, what its behaviour would do `after` some time."""
+        self.order("MESSAGE", self.rung()[-1].call_id)
+
     def hang_up(self) -> None:
         """Hangs up the newest call, which must have been answered."""
         self.order("MESSAGE", self.rung()[-1].call_id)

@@ -1,20 +1,16 @@
-"""The router's connection breaks while Asterisk does not notice: what came and went meanwhile is seen when it is back."""
+"""A router that Asterisk believes to be there, and one that was told to stop: what comes and goes meanwhile is not lost."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 
 from . import messages, sound
 from .asterisk import Asterisk
+from .cable import Cable
 from .conftest import StartAsterisk
 from .dialogs import Behaviour
 from .router import RouterProcess
@@ -25,80 +21,19 @@ pytestmark = pytest.mark.telephony
 _PATIENCE_S = 30.0
 
 
-class Relay:
-    """Relays a port of 127.0.0.1 to another there. `lose_router` breaks the router's side alone, and keeps it out.
-
-    Asterisk goes on believing that its application is there, and tells the events to nobody.
-    """
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._lost = False
-        self._sides: list[tuple[socket.socket, socket.socket]] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def lose_router(self) -> None:
-        """From now on nothing of the router's reaches Asterisk, and nothing of Asterisk's the router."""
-        self._lost = True
-        for router, _ in self._sides:
-            with contextlib.suppress(OSError):
-                router.shutdown(socket.SHUT_RDWR)
-
-    def restore(self) -> None:
-        """The router can connect again."""
-        self._lost = False
-
-    def close(self) -> None:
-        """Ends everything."""
-        self._listener.close()
-        for side in self._sides:
-            for each in side:
-                each.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                router, _ = self._listener.accept()
-            except OSError:
-                return
-            if self._lost:
-                router.close()
-                continue
-            asterisk = socket.create_connection(("127.0.0.1", self._target))
-            self._sides.append((router, asterisk))
-            for parts in ((router, asterisk), (asterisk, router)):
-                threading.Thread(target=self._relay, args=parts, daemon=True).start()
-
-    def _relay(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while part := source.recv(65536):
-                with contextlib.suppress(OSError):
-                    sink.sendall(part)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 @pytest.fixture
-def relay(asterisk: Asterisk) -> Iterator[Relay]:
+def cable(asterisk: Asterisk) -> Iterator[Cable]:
     """Between the router and Asterisk."""
-    with Relay(asterisk.ports.http) as relay:
-        yield relay
+    with Cable(asterisk.ports.http) as cable:
+        yield cable
 
 
 @pytest.fixture
-def router(asterisk: Asterisk, relay: Relay, tmp_path: Path) -> Iterator[RouterProcess]:
-    """`kommutator route`, connected through the relay."""
+def router(asterisk: Asterisk, cable: Cable, tmp_path: Path) -> Iterator[RouterProcess]:
+    """`kommutator route`, connected through the cable."""
     document = _company(tmp_path)
     with RouterProcess.of_command(
-        asterisk, document, tmp_path / "data", ari=f"http://127.0.0.1:{relay.port}"
+        asterisk, document, tmp_path / "data", ari=f"http://127.0.0.1:{cable.port}"
     ) as router:
         yield router
 
@@ -109,7 +44,7 @@ def asterisk(start_asterisk: StartAsterisk) -> Asterisk:
     return start_asterisk()
 
 
-def test_what_came_and_went_unseen_is_reconciled(asterisk: Asterisk, relay: Relay, router: RouterProcess) -> None:
+def test_what_came_and_went_unseen_is_reconciled(asterisk: Asterisk, cable: Cable, router: RouterProcess) -> None:
     with (
         Phone(asterisk, "101", Behaviour("silent")) as first,
         Phone(asterisk, "102", Behaviour("answer", after=0.3)) as second,
@@ -124,14 +59,14 @@ def test_what_came_and_went_unseen_is_reconciled(asterisk: Asterisk, relay: Rela
         second.wait_for("ACK")
         router.wait("turn", action="talk")
         seen = len(router.log())
-        relay.lose_router()
+        cable.cut_unnoticed()
         router.wait("pbx connection lost", skip=seen)
         leaving.hang_up()
         leaving.wait_end()
         coming.call()
         coming.wait_for("100")
         assert first.wait_for("180").at and messages.first(first.events, "CANCEL") is None
-        relay.restore()
+        cable.mend()
         router.wait("pbx connected", skip=seen, seconds=_PATIENCE_S)
         first.wait_for("CANCEL")
         third.wait_for("ACK", seconds=_PATIENCE_S)
@@ -149,6 +84,25 @@ def test_what_came_and_went_unseen_is_reconciled(asterisk: Asterisk, relay: Rela
     assert asterisk.wait_idle() == []
 
 
+def test_a_router_told_to_stop_leaves_its_calls(asterisk: Asterisk, router: RouterProcess) -> None:
+    with (
+        Phone(asterisk, "101", Behaviour("silent")) as phone,
+        Caller(asterisk, "+74950000001", "89160000004") as caller,
+    ):
+        router.wait_idle("first")
+        caller.call()
+        phone.wait_for("180")
+        assert router.stop() == 0
+        router.start()
+        for party in (caller, phone):
+            assert [event for event in party.events if event.name in ("BYE", "CANCEL")] == []
+        caller.hang_up()
+        phone.wait_for("CANCEL")
+        (line,) = router.wait_ledger()
+    assert line["disposition"] == "abandoned"
+    assert asterisk.wait_idle() == []
+
+
 def _company(folder: Path) -> Path:
     """Three numbers, each of which rings a phone."""
     sound.tone(folder / "leave.wav", hertz=400, seconds=1)
@@ -162,7 +116,7 @@ def _company(folder: Path) -> Path:
         for name in names
     }
     company = {
-        "company": {"name": "Relay", "timezone": "Europe/Moscow", "country": "RU", "language": "en"},
+        "company": {"name": "Cable", "timezone": "Europe/Moscow", "country": "RU", "language": "en"},
         "departments": {"house": {"name": "House"}},
         "employees": {
             name: {"name": name, "department": "house", "endpoint": f"PJSIP/{phone}"} for name, phone in names.items()

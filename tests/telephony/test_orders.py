@@ -5,9 +5,7 @@ Every test has its own number, operator and managers, so that one Asterisk and o
 
 from __future__ import annotations
 
-import array
 import json
-import math
 import socket
 import sys
 import time
@@ -25,7 +23,7 @@ from . import sound
 from .asterisk import Asterisk
 from .conftest import StartAsterisk
 from .dialogs import Behaviour
-from .media import Line
+from .hearing import MUSIC_HZ, RINGBACK_HZ, hears, talk
 from .ordered_main import SOCKET
 from .router import RouterProcess
 from .sipp import Caller, Mobiles, Phone, media_address
@@ -33,13 +31,10 @@ from .sipp import Caller, Mobiles, Phone, media_address
 pytestmark = pytest.mark.telephony
 
 RINGS_S = 2.0
-_LISTENS_S = 0.3
-"""So much of what is heard is looked at."""
 PLACES = [
     "complete", "declined", "busy", "noanswer", "gone", "swap", "blind", "returns", "hold", "phone", "leaves", "killed",
     "mleaves", "answer", "back", "instant", "hkey", "tkey",
 ]  # fmt: skip
-MUSIC_HZ, RINGBACK_HZ, VOICE_HZ = 440, 425, 220
 BACK = "+79165550001"
 MISSED = "+79165550002"
 ANSWERS = Behaviour("answer", after=0.1)
@@ -121,25 +116,6 @@ class Scene:
         """Wait until desks are told."""
         return self.router.wait("doing", call=self.call, kind="passed_on", state=state)
 
-    def talk(self, one: Line, other: Line) -> None:
-        """Both hear each other, and no music."""
-        for speaker, listener in ((one, other), (other, one)):
-            began = time.time()
-            speaker.speak(sound.murmur(0.4))
-            listener.wait_sound(since=began, loudness=1000)
-            heard = listener.heard(since=began + 0.1)
-            assert loudness_at(heard, VOICE_HZ) > 3 * loudness_at(heard, MUSIC_HZ)
-
-    def hears(self, line: Line, hertz: int, since: float) -> None:
-        """Somebody hears a tone of the PBX, and nobody's voice."""
-        line.wait_sound(since=since)
-        deadline = time.monotonic() + 5
-        while len(heard := line.heard(since=since)) < _LISTENS_S * sound.RATE:
-            assert time.monotonic() < deadline, f"only {len(heard)} samples came"
-            time.sleep(0.02)
-        assert loudness_at(heard, hertz) > 100
-        assert loudness_at(heard, hertz) > 3 * loudness_at(heard, VOICE_HZ)
-
     def ends(self) -> dict[str, Any]:
         """The client hangs up if he is still there; everybody is free then, and the ledger has one line."""
         self.client.hang_up()
@@ -188,21 +164,21 @@ def on(place: str, manager: Behaviour, *operator: Behaviour) -> pytest.MarkDecor
 @on("complete", Behaviour("answer", after=1.0))
 def test_a_consultation_completed_by_the_desk(scene: Scene) -> None:
     scene.begin()
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     began = time.time()
     scene.consult("ringing")
     invite = scene.managers_phone.wait_for("INVITE")
     assert scene.client.number is not None
     assert scene.client.number in (invite.header("From") or "")
-    scene.hears(scene.client.line, MUSIC_HZ, began + 0.1)
-    scene.hears(scene.operators_phone.line, RINGBACK_HZ, began + 0.1)
+    hears(scene.client.line, MUSIC_HZ, began + 0.1)
+    hears(scene.operators_phone.line, RINGBACK_HZ, began + 0.1)
     scene.consulted("agreed")
     agreed = time.time()
-    scene.talk(scene.operators_phone.line, scene.managers_phone.line)
-    scene.hears(scene.client.line, MUSIC_HZ, agreed)
+    talk(scene.operators_phone.line, scene.managers_phone.line)
+    hears(scene.client.line, MUSIC_HZ, agreed)
     scene.does("complete")
     scene.operators_phone.wait_for("BYE")
-    scene.talk(scene.client.line, scene.managers_phone.line)
+    talk(scene.client.line, scene.managers_phone.line)
     assert scene.desk.order("hang_up", scene.call, scene.operator).reason == "not_yours"
     scene.does("hang_up", by=scene.manager)
     scene.client.wait_end()
@@ -222,7 +198,7 @@ def test_a_consultation_completed_by_the_desk(scene: Scene) -> None:
 def test_a_manager_who_does_not_take_it_gives_the_client_back(scene: Scene, told: str) -> None:
     scene.begin()
     scene.consult(told)
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     if told == "no_answer":
         scene.managers_phone.wait_for("CANCEL")
     scene.ends()
@@ -245,13 +221,13 @@ def test_the_operator_talks_with_both_by_turns(scene: Scene) -> None:
     scene.consult()
     scene.does("swap")
     began = time.time()
-    scene.talk(scene.client.line, scene.operators_phone.line)
-    scene.hears(scene.managers_phone.line, MUSIC_HZ, began)
+    talk(scene.client.line, scene.operators_phone.line)
+    hears(scene.managers_phone.line, MUSIC_HZ, began)
     scene.does("swap")
-    scene.talk(scene.managers_phone.line, scene.operators_phone.line)
+    talk(scene.managers_phone.line, scene.operators_phone.line)
     scene.does("cancel_consult")
     scene.managers_phone.wait_for("BYE")
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     scene.ends()
 
 
@@ -260,7 +236,7 @@ def test_the_manager_hangs_up_and_the_operator_has_the_client_again(scene: Scene
     scene.begin()
     scene.consult()
     scene.consulted("gone")
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     scene.ends()
 
 
@@ -270,10 +246,10 @@ def test_a_blind_transfer(scene: Scene) -> None:
     began = time.time()
     scene.does("transfer", employee=scene.manager)
     scene.operators_phone.wait_for("BYE")
-    scene.hears(scene.client.line, RINGBACK_HZ, began + 0.1)
+    hears(scene.client.line, RINGBACK_HZ, began + 0.1)
     scene.passed("passed")
     scene.router.wait("turn", call=scene.call, action="talk", sequence=2)
-    scene.talk(scene.client.line, scene.managers_phone.line)
+    talk(scene.client.line, scene.managers_phone.line)
     scene.ends()
 
 
@@ -285,7 +261,7 @@ def test_a_blind_transfer_that_nobody_takes_returns(scene: Scene) -> None:
     scene.operators_phone.wait_for("ACK", count=2)
     scene.passed("returned")
     scene.operators_phone.line.disconnect()
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     scene.ends()
 
 
@@ -295,9 +271,9 @@ def test_hold(scene: Scene) -> None:
     scene.does("hold")
     began = time.time()
     scene.operators_phone.line.speak(sound.murmur(0.3))
-    scene.hears(scene.client.line, MUSIC_HZ, began)
+    hears(scene.client.line, MUSIC_HZ, began)
     scene.does("unhold")
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     scene.does("hang_up")
     scene.client.wait_end()
     scene.ends()
@@ -306,22 +282,22 @@ def test_hold(scene: Scene) -> None:
 @on("hkey", ANSWERS)
 def test_hold_by_the_phones_own_key(scene: Scene) -> None:
     scene.begin()
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     began = time.time()
     scene.operators_phone.press_hold(True)
     scene.router.wait("doing", call=scene.call, kind="held", held=True, by_phone=True)
-    scene.hears(scene.client.line, MUSIC_HZ, began)
+    hears(scene.client.line, MUSIC_HZ, began)
     assert scene.desk.order("unhold", scene.call, scene.operator).reason == "held_by_phone"
     scene.operators_phone.press_hold(False)
     scene.router.wait("doing", call=scene.call, kind="held", held=False, by_phone=True)
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     scene.operators_phone.press_hold(True)
     scene.router.wait("doing", skip=len(scene.router.log()), call=scene.call, kind="held", held=True)
     scene.consult()
-    scene.hears(scene.client.line, MUSIC_HZ, time.time())
+    hears(scene.client.line, MUSIC_HZ, time.time())
     scene.does("complete")
     scene.router.wait("turn", call=scene.call, action="talk", sequence=2)
-    scene.talk(scene.client.line, scene.managers_phone.line)
+    talk(scene.client.line, scene.managers_phone.line)
     scene.ends()
 
 
@@ -330,13 +306,13 @@ def test_transfer_by_the_phones_own_key(scene: Scene) -> None:
     scene.begin()
     scene.operators_phone.press_transfer("nobody-here")
     scene.operators_phone.wait_for("NOTIFY")
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     scene.operators_phone.press_transfer(scene.manager)
     scene.passed("ringing")
     scene.operators_phone.wait_for("BYE")
     scene.passed("passed")
     scene.router.wait("turn", call=scene.call, action="talk", sequence=2)
-    scene.talk(scene.client.line, scene.managers_phone.line)
+    talk(scene.client.line, scene.managers_phone.line)
     assert scene.ends()["disposition"] == "answered"
 
 
@@ -347,7 +323,7 @@ def test_the_operators_phone_completes_by_hanging_up(scene: Scene) -> None:
     scene.operators_phone.hang_up()
     scene.passed("passed")
     scene.router.wait("turn", call=scene.call, action="talk", sequence=2)
-    scene.talk(scene.client.line, scene.managers_phone.line)
+    talk(scene.client.line, scene.managers_phone.line)
     scene.ends()
 
 
@@ -358,7 +334,7 @@ def test_the_operators_phone_hangs_up_while_the_manager_rings(scene: Scene) -> N
     scene.operators_phone.hang_up()
     scene.passed("passed")
     scene.router.wait("turn", call=scene.call, action="talk", sequence=2)
-    scene.talk(scene.client.line, scene.managers_phone.line)
+    talk(scene.client.line, scene.managers_phone.line)
     scene.ends()
 
 
@@ -372,7 +348,7 @@ def test_an_order_picks_up_a_phone_that_honours_it(scene: Scene) -> None:
     assert (second.header("Call-Info") or "").endswith(";answer-after=0")
     assert "info=alert-autoanswer" in (second.header("Alert-Info") or "")
     scene.hear_client()
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     scene.ends()
 
 
@@ -384,7 +360,7 @@ def test_a_call_back(scene: Scene, asterisk: Asterisk) -> None:
         invite = scene.operators_phone.wait_for("INVITE")
         assert BACK in (invite.header("From") or "")
         scene.router.wait("doing", kind="called_back", number=BACK, state="talking")
-        scene.talk(scene.operators_phone.line, mobiles.line)
+        talk(scene.operators_phone.line, mobiles.line)
         mobiles.hang_up()
         scene.router.wait("doing", kind="called_back", number=BACK, state="over")
         scene.operators_phone.wait_for("BYE")
@@ -430,19 +406,19 @@ def test_the_router_is_killed_in_a_consultation_and_another_goes_on(scene: Scene
     scene.consult()
     scene.router.kill()
     died = time.time()
-    scene.talk(scene.operators_phone.line, scene.managers_phone.line)
-    scene.hears(scene.client.line, MUSIC_HZ, died)
+    talk(scene.operators_phone.line, scene.managers_phone.line)
+    hears(scene.client.line, MUSIC_HZ, died)
     skip = len(scene.router.log())
     scene.router.start()
     scene.router.wait("conversation resumed", skip=skip, call=scene.call, stage="private")
     scene.does("swap")
-    scene.talk(scene.client.line, scene.operators_phone.line)
+    talk(scene.client.line, scene.operators_phone.line)
     scene.does("swap")
-    scene.talk(scene.managers_phone.line, scene.operators_phone.line)
+    talk(scene.managers_phone.line, scene.operators_phone.line)
     scene.operators_phone.hang_up()
     scene.passed("passed")
     scene.router.wait("turn", skip=skip, call=scene.call, action="talk", sequence=2)
-    scene.talk(scene.client.line, scene.managers_phone.line)
+    talk(scene.client.line, scene.managers_phone.line)
     for party in (scene.operators_phone, scene.managers_phone):
         assert len(party.rung()) == 1
     assert scene.ends()["disposition"] == "answered"
@@ -501,13 +477,3 @@ def write_company(folder: Path) -> Path:
     document = folder / "company.yaml"
     document.write_text(json.dumps(company, indent=1), encoding="utf-8")
     return document
-
-
-def loudness_at(samples: array.array[int], hertz: int) -> float:
-    """How loud a frequency is among samples (Goertzel), in the scale of `sound.rms`."""
-    turn = 2 * math.cos(2 * math.pi * hertz / sound.RATE)
-    before, last = 0.0, 0.0
-    for sample in samples:
-        before, last = last, sample + turn * last - before
-    power = before * before + last * last - turn * before * last
-    return math.sqrt(2 * max(power, 0.0)) / max(len(samples), 1)

@@ -1,7 +1,8 @@
 """A router that is killed with calls in every stage, and started again, goes on with each as if nothing had been.
 
-One router has a call in each stage of `_STAGES`, twice: one caller stays while the router is away, the other hangs up.
-The same calls are played a second time with nobody killed, and must come to the same.
+One router has a call in each stage of `_STAGES`: one caller stays while the router is away, another hangs up, and a third's
+message or conversation ends by itself. The same calls are played a second time with nobody killed, and must come to the
+same.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -34,17 +36,28 @@ _STAGES = {
     "hunt": "ring",
     "message": "record",
     "conversation": "talk",
+    "keyed": "menu",
     "over": "play",
     "answered": "ring",
 }
-"""Where a call is when the router dies, and its action. `over`: the prompt ends while the router is away; `answered`:
-the phone is picked up meanwhile."""
-_LEAVING = ("prompt", "menu", "hunt", "message", "conversation")
-_CALLS = [(stage, False) for stage in _STAGES] + [(stage, True) for stage in _LEAVING]
+"""Where a call is when the router dies, and its action. `keyed`: a menu whose prompt lasts until a key is pressed; `over`:
+the prompt ends while the router is away; `answered`: one of two phones is picked up meanwhile."""
+_Fate = Literal["stays", "leaves", "ends"]
+"""What becomes of a call while the router is away. `ends`: its caller presses # after his message, or the employee hangs
+up."""
+_Which = tuple[str, _Fate]
+_CALLS: list[_Which] = [
+    *((stage, "stays") for stage in _STAGES),
+    *((stage, "leaves") for stage in ("prompt", "menu", "hunt", "message", "conversation")),
+    *((stage, "ends") for stage in ("message", "conversation")),
+]
+_LATE: tuple[_Which, ...] = (("answered", "stays"), ("over", "stays"))
+"""They call when the others are in their stages: what happens to them must not happen too early."""
 _AFTER_TICK: dict[str, dict[str, Any]] = {"play": {"sequence": 1}}
 """Every call begins with a tick, so that to begin again would be heard."""
 _TICK_S = 0.3
 _PROMPT_S = 12.0
+_LONGEST_PROMPT_S = 60.0
 _SHORT_S = 1.5
 _FIRST_ROUND_S = 1.5
 _SPEECH_S, _LAST_WORDS_S = 12.0, 4.0
@@ -56,25 +69,27 @@ _END_S = 60.0
 class Run:
     """What came of all calls, with or without a router that was killed."""
 
-    callers: dict[tuple[str, bool], list[SipEvent]] = field(default_factory=dict)
+    callers: dict[_Which, list[SipEvent]] = field(default_factory=dict)
     phones: dict[str, list[SipEvent]] = field(default_factory=dict)
     """By the phone's name: `hunt-stays-1`."""
-    lines: dict[tuple[str, bool], list[dict[str, Any]]] = field(default_factory=dict)
+    lines: dict[_Which, list[dict[str, Any]]] = field(default_factory=dict)
     """Lines of the ledger."""
     all_lines: int = 0
     gap: tuple[float, float] = (0.0, 0.0)
     """When the router died, and when the next one was started."""
     back: float = 0.0
     """When the next router had found its calls."""
+    keyed: float = 0.0
+    """When the key was pressed during the menu's prompt."""
     menu_again: float = 0.0
     """How loud the menu was for its caller between then and the phone's ringing."""
-    recordings: dict[tuple[str, bool], Path] = field(default_factory=dict)
+    recordings: dict[_Which, Path] = field(default_factory=dict)
     left: str = ""
     """What the console says of channels and bridges at the end."""
 
-    def of_phones(self, stage: str, leaves: bool) -> list[list[SipEvent]]:
+    def of_phones(self, stage: str, fate: _Fate) -> list[list[SipEvent]]:
         """The events of each phone of a call."""
-        return [self.phones[name] for name in _phones(stage, leaves)]
+        return [self.phones[name] for name in _phones(stage, fate)]
 
 
 @pytest.fixture(scope="module")
@@ -89,23 +104,24 @@ def broken(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFacto
     return _run(_asterisk(start_asterisk), tmp_path_factory.mktemp("broken"), broken=True)
 
 
-@pytest.mark.parametrize(("stage", "leaves"), _CALLS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("stage", "fate"), _CALLS, ids=lambda value: str(value))
 def test_call_comes_to_the_same_as_if_nobody_had_been_killed(
-    broken: Run, unbroken: Run, stage: str, leaves: bool
+    broken: Run, unbroken: Run, stage: str, fate: _Fate
 ) -> None:
-    (line,), (expected,) = broken.lines[stage, leaves], unbroken.lines[stage, leaves]
+    (line,), (expected,) = broken.lines[stage, fate], unbroken.lines[stage, fate]
     assert _essence(line) == _essence(expected)
-    for events, others in zip(broken.of_phones(stage, leaves), unbroken.of_phones(stage, leaves), strict=True):
+    for events, others in zip(broken.of_phones(stage, fate), unbroken.of_phones(stage, fate), strict=True):
         assert messages.summary(events) == messages.summary(others)
-    assert _heard(broken.callers[stage, leaves]) == _heard(unbroken.callers[stage, leaves])
+    assert _heard(broken.callers[stage, fate]) == _heard(unbroken.callers[stage, fate])
 
 
 def test_nobody_is_hung_up_or_cancelled_while_the_router_is_away(broken: Run) -> None:
     died, back = broken.gap
-    stayed = [events for (_, leaves), events in broken.callers.items() if not leaves]
+    stayed = [events for (_, fate), events in broken.callers.items() if fate != "leaves"]
     rung = [events for name, events in broken.phones.items() if name != _FALLBACK]
     for events in [*stayed, *rung]:
-        ended = [event for event in events if event.name in ("BYE", "CANCEL") and died <= event.at <= back]
+        told = [event for event in events if event.received and died <= event.at <= back]
+        ended = [event for event in told if event.name in ("BYE", "CANCEL")]
         assert ended == [], messages.summary(events)
 
 
@@ -114,25 +130,41 @@ def test_every_call_has_one_line_in_the_ledger(broken: Run) -> None:
 
 
 def test_phones_of_the_expanding_hunt_have_one_invite_each(broken: Run) -> None:
-    for events in broken.of_phones("hunt", False):
-        assert [event.name for event in events].count("INVITE") == 1
+    phones = broken.of_phones("hunt", "stays")
+    assert [[event.name for event in events].count("INVITE") for events in phones] == [1, 1, 0]
+    cancel = messages.first(phones[0], "CANCEL")
+    assert cancel is not None
+    assert "Call completed elsewhere" in (cancel.header("Reason") or "")
+
+
+def test_other_phone_is_cancelled_once_the_router_learns_who_answered(broken: Run) -> None:
+    answering, silent = broken.of_phones("answered", "stays")
+    answered, cancel = messages.first(answering, "ACK"), messages.first(silent, "CANCEL")
+    assert answered is not None
+    assert cancel is not None
+    assert answered.at < broken.gap[1] < cancel.at
+
+
+def test_key_ends_the_prompt_of_a_menu_that_was_taken_over(broken: Run) -> None:
+    (phone,) = broken.of_phones("keyed", "stays")
+    assert phone[0].at - broken.keyed < 2.0
 
 
 def test_nothing_is_said_to_a_caller_twice(broken: Run) -> None:
     assert broken.menu_again < 100
-    (long,), (over,) = broken.of_phones("prompt", False), broken.of_phones("over", False)
-    heard = messages.first(broken.callers["prompt", False], "200", of="INVITE")
+    (long,), (over,) = broken.of_phones("prompt", "stays"), broken.of_phones("over", "stays")
+    heard = messages.first(broken.callers["prompt", "stays"], "200", of="INVITE")
     assert heard is not None
     assert _PROMPT_S - 1 < long[0].at - heard.at - _TICK_S < _PROMPT_S + 1.5
     assert over[0].at - broken.back < 1.0
 
 
-@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
-def test_message_keeps_what_was_said_while_the_router_was_away(broken: Run, leaves: bool) -> None:
-    file = broken.recordings["message", leaves]
+@pytest.mark.parametrize("fate", ["stays", "leaves", "ends"])
+def test_message_keeps_what_was_said_while_the_router_was_away(broken: Run, fate: _Fate) -> None:
+    file = broken.recordings["message", fate]
     assert sound.loudness(file) > 500
-    assert sound.seconds(file) > (_LAST_WORDS_S if leaves else _SPEECH_S) - 1
-    (line,) = broken.lines["message", leaves]
+    assert sound.seconds(file) > _speech_s(fate) - 1
+    (line,) = broken.lines["message", fate]
     (effect,) = [effect for effect in line["effects"] if effect["type"] == "voicemail"]
     assert abs(effect["seconds"] - sound.seconds(file)) < 0.1
 
@@ -164,7 +196,7 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
             call: stack.enter_context(Caller(asterisk, _did(*call), f"8916{7000000 + number}"))
             for number, call in enumerate(_CALLS)
         }
-        pool = stack.enter_context(ThreadPoolExecutor(2))
+        pool = stack.enter_context(ThreadPoolExecutor(3))
         ids, speeches = _bring_to_their_stages(router, callers, phones, pool)
         if broken:
             router.kill()
@@ -172,17 +204,23 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
             assert messages.first(phones["answered-stays-1"].events, "200", of="INVITE") is None, (
                 "it answered too early"
             )
-        speeches["message", True].result()
+        for fate in ("leaves", "ends"):
+            speeches["message", fate].result()
+        callers["message", "ends"].press("#")
+        phones["conversation-ends-1"].hang_up()
         _leave(callers)
         if broken:
             _pass_the_gap(stack, asterisk, callers, phones)
             run.gap = (died, time.time())
             router.start()
             run.back = time.time()
-        callers["menu", False].press("1")
+        callers["menu", "stays"].press("1")
+        callers["keyed", "stays"].line.wait_sound(since=time.time())
+        run.keyed = time.time()
+        callers["keyed", "stays"].press("1")
         phones["conversation-stays-1"].hang_up()
-        speeches["message", False].result()
-        callers["message", False].press("#")
+        speeches["message", "stays"].result()
+        callers["message", "stays"].press("#")
         lines = router.wait_ledger(len(_CALLS), seconds=_END_S)
         for caller in callers.values():
             caller.wait_end()
@@ -197,72 +235,74 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
             if file is not None:
                 run.recordings[call] = file
         rung = phones["menu-stays-1"].wait_for("INVITE")
-        run.menu_again = sound.rms(callers["menu", False].line.heard(since=run.gap[1], until=rung.at))
+        run.menu_again = sound.rms(callers["menu", "stays"].line.heard(since=run.gap[1], until=rung.at))
         run.phones = {name: [e for e in phone.events if e.of != "OPTIONS"] for name, phone in phones.items()}
     return run
 
 
 def _bring_to_their_stages(
     router: RouterProcess,
-    callers: Mapping[tuple[str, bool], Caller],
+    callers: Mapping[_Which, Caller],
     phones: Mapping[str, Phone],
     pool: ThreadPoolExecutor,
-) -> tuple[dict[tuple[str, bool], str], dict[tuple[str, bool], Future[None]]]:
+) -> tuple[dict[_Which, str], dict[_Which, Future[None]]]:
     """Has everybody call; returns, when each is where the router shall die, the calls' ids and what is being said."""
-    ids: dict[tuple[str, bool], str] = {}
-    speeches: dict[tuple[str, bool], Future[None]] = {}
+    ids: dict[_Which, str] = {}
+    speeches: dict[_Which, Future[None]] = {}
 
-    def ring(call: tuple[str, bool]) -> None:
+    def ring(call: _Which) -> None:
         callers[call].call()
         ids[call] = router.wait("call began", caller=callers[call].number)["call"]
 
-    early = [call for call in _CALLS if call[0] not in ("over", "answered")]
+    def in_its_stage(call: _Which) -> float:
+        action = _STAGES[call[0]]
+        turn = router.wait("turn", call=ids[call], action=action, **_AFTER_TICK.get(action, {}))
+        return datetime.fromisoformat(turn["timestamp"]).timestamp()
+
+    early = [call for call in _CALLS if call not in _LATE]
     for call in early:
         ring(call)
-    for call in early:
-        router.wait("turn", call=ids[call], action=_STAGES[call[0]], **_AFTER_TICK.get(_STAGES[call[0]], {}))
-    there = time.time()
-    for stage, leaves in early:
+    there = {call: in_its_stage(call) for call in early}
+    for stage, fate in early:
         if stage == "hunt":
-            phones[_phones(stage, leaves)[1]].wait_for("180")
+            phones[_phones(stage, fate)[1]].wait_for("180")
         elif stage == "conversation":
-            phones[_phones(stage, leaves)[0]].wait_for("ACK")
+            phones[_phones(stage, fate)[0]].wait_for("ACK")
         elif stage == "message":
-            callers[stage, leaves].line.wait_quiet(since=there, seconds=0.3, limit=10)
-            speech = sound.murmur(_LAST_WORDS_S if leaves else _SPEECH_S)
-            speeches[stage, leaves] = pool.submit(callers[stage, leaves].speak, speech)
+            callers[stage, fate].line.wait_quiet(since=there[stage, fate], seconds=0.3, limit=10)
+            speech = sound.murmur(_speech_s(fate))
+            speeches[stage, fate] = pool.submit(callers[stage, fate].speak, speech)
         else:
-            callers[stage, leaves].line.wait_sound(since=there)
-    for call in (("answered", False), ("over", False)):
+            callers[stage, fate].line.wait_sound(since=there[stage, fate])
+    for call in _LATE:
         ring(call)
-    router.wait("turn", call=ids["over", False], action="play", sequence=1)
-    there = time.time()
+    over = in_its_stage(("over", "stays"))
     phones["answered-stays-1"].wait_for("180")
-    callers["over", False].line.wait_sound(since=there)
+    callers["over", "stays"].line.wait_sound(since=over)
     return ids, speeches
 
 
-def _leave(callers: Mapping[tuple[str, bool], Caller]) -> None:
+def _leave(callers: Mapping[_Which, Caller]) -> None:
     """Half of the callers hang up, each in his stage."""
-    for (_, leaves), caller in callers.items():
-        if leaves:
+    for (_, fate), caller in callers.items():
+        if fate == "leaves":
             caller.hang_up()
-    for (_, leaves), caller in callers.items():
-        if leaves:
+    for (_, fate), caller in callers.items():
+        if fate == "leaves":
             caller.wait_end()
 
 
 def _pass_the_gap(
-    stack: ExitStack, asterisk: Asterisk, callers: Mapping[tuple[str, bool], Caller], phones: Mapping[str, Phone]
+    stack: ExitStack, asterisk: Asterisk, callers: Mapping[_Which, Caller], phones: Mapping[str, Phone]
 ) -> None:
     """What happens while there is no router: a prompt ends, a phone is picked up, people talk, somebody new calls."""
     began = time.time()
-    callers["over", False].line.wait_quiet(since=0.0, seconds=0.3, limit=10)
+    callers["over", "stays"].line.wait_quiet(since=0.0, seconds=0.3, limit=10)
     phones["answered-stays-1"].wait_for("ACK")
     phone = phones["conversation-stays-1"]
-    callers["conversation", False].speak(sound.murmur(0.3))
+    callers["conversation", "stays"].speak(sound.murmur(0.3))
     phone.line.wait_sound(since=began)
-    newcomer = stack.enter_context(Caller(asterisk, _did("prompt", False), "89169999999"))
+    newcomer = stack.enter_context(Caller(asterisk, _did("prompt", "stays"), "89169999999"))
     newcomer.call()
     phones[_FALLBACK].wait_for("180")
     newcomer.hang_up()
@@ -278,55 +318,65 @@ def _behaviour(name: str) -> Behaviour:
         return Behaviour("answer", after=3.0, talks=9.0)
     if name.startswith("conversation"):
         return Behaviour("answer", after=0.1)
-    if name.startswith("hunt"):
+    if name.startswith("hunt") or name == "answered-stays-2":
         return Behaviour("answer", after=14.0, talks=0.5) if name == "hunt-stays-2" else Behaviour("silent")
     return Behaviour("silent") if name == _FALLBACK else Behaviour("answer", after=0.3, talks=0.5)
 
 
-def _phones(stage: str, leaves: bool) -> list[str]:
+def _phones(stage: str, fate: _Fate) -> list[str]:
     """The phones that a call may ring."""
-    count = {"hunt": 2, "message": 0}.get(stage, 1)
-    return [f"{stage}-{'leaves' if leaves else 'stays'}-{number}" for number in range(1, count + 1)]
+    count = {"hunt": 3, "message": 0, "answered": 2}.get(stage, 1)
+    return [f"{stage}-{fate}-{number}" for number in range(1, count + 1)]
+
+
+def _speech_s(fate: _Fate) -> float:
+    """How long the caller speaks who leaves a message."""
+    return _SPEECH_S if fate == "stays" else _LAST_WORDS_S
 
 
 def _all_phones() -> list[str]:
     return [name for call in _CALLS for name in _phones(*call)]
 
 
-def _did(stage: str, leaves: bool) -> str:
-    return f"+7495111{_CALLS.index((stage, leaves)):04}"
+def _did(stage: str, fate: _Fate) -> str:
+    return f"+7495111{_CALLS.index((stage, fate)):04}"
 
 
 def _company(folder: Path) -> Path:
     """A company with a scheme for each call; nothing in it depends on the hour."""
     sound.tone(folder / "tick.wav", hertz=500, seconds=_TICK_S)
     sound.tone(folder / "long.wav", hertz=300, seconds=_PROMPT_S)
+    sound.tone(folder / "longest.wav", hertz=350, seconds=_LONGEST_PROMPT_S)
     sound.tone(folder / "short.wav", hertz=400, seconds=_SHORT_S)
     schemes = {}
-    for stage, leaves in _CALLS:
-        ring = [[{"employee": name}] for name in _phones(stage, leaves)]
+    for stage, fate in _CALLS:
+        ring = [[{"employee": name}] for name in _phones(stage, fate)]
         nodes: dict[str, Any] = {
             "message": {"kind": "voicemail", "prompt": "speak", "seconds": 60, "exits": {"done": "bye"}},
             "bye": {"kind": "hangup"},
         }
         nodes["ring"] = {"kind": "ring", "seconds": 20, "exits": {"no_answer": "message"}}
         if stage == "hunt":
-            steps = [{"ring": ring[0], "seconds": _FIRST_ROUND_S}, {"ring": ring[1], "seconds": 25}]
+            seconds = (_FIRST_ROUND_S, 25, 5)
+            steps = [{"ring": who, "seconds": limit} for who, limit in zip(ring, seconds, strict=True)]
             nodes["ring"] |= {"strategy": "expanding", "steps": steps}
             del nodes["ring"]["seconds"]
         elif ring:
-            nodes["ring"]["ring"] = ring[0]
+            nodes["ring"] |= {"strategy": "all", "ring": [who for (who,) in ring]}
         else:
             del nodes["ring"]
-        first = {"prompt": "hello", "over": "hello", "menu": "menu", "message": "message"}.get(stage, "ring")
+        first = {"prompt": "hello", "over": "hello", "menu": "menu", "keyed": "menu", "message": "message"}.get(
+            stage, "ring"
+        )
         if first == "hello":
             prompt = "long" if stage == "prompt" else "short"
             nodes["hello"] = {"kind": "play", "prompt": prompt, "exits": {"done": "ring"}}
         if first == "menu":
             exits = {"one": "ring", "no_input": "message", "invalid": "message"}
-            nodes["menu"] = {"kind": "menu", "prompt": "short", "options": {"1": "one"}, "seconds": 30, "exits": exits}
+            prompt = "short" if stage == "menu" else "longest"
+            nodes["menu"] = {"kind": "menu", "prompt": prompt, "options": {"1": "one"}, "seconds": 30, "exits": exits}
         nodes["tick"] = {"kind": "play", "prompt": "tick", "exits": {"done": first}}
-        schemes[f"{stage}-{'leaves' if leaves else 'stays'}"] = {
+        schemes[f"{stage}-{fate}"] = {
             "start": "tick",
             "responsible": "house",
             "nodes": nodes,
@@ -339,6 +389,7 @@ def _company(folder: Path) -> Path:
         },
         "prompts": {
             "long": {"file": "long.wav"},
+            "longest": {"file": "longest.wav"},
             "tick": {"file": "tick.wav"},
             "short": {"file": "short.wav"},
             "speak": {"say": "Please speak.", "language": "en"},

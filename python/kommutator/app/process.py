@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import signal
 import time
@@ -14,6 +12,7 @@ from pathlib import Path
 import structlog
 import trio
 
+from kommutator import processes
 from kommutator.errors import DataFolderBusy, KommutatorError
 
 
@@ -30,13 +29,8 @@ def the_only_router(folder: Path) -> Iterator[None]:
     """Hold the data folder. Raises `DataFolderBusy`; a folder whose disk takes nothing is held as far as it can be."""
     lock = _open_lock(folder)
     try:
-        if lock is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                    raise
-                raise DataFolderBusy(f"{folder}: another router works here") from error
+        if lock is not None and not processes.take(lock):
+            raise DataFolderBusy(f"{folder}: another router works here")
         yield
     finally:
         if lock is not None:

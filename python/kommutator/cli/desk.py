@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from kommutator import desk_process
+from kommutator.app import desk
 from kommutator.cli.configured import config_options
 from kommutator.cli.inputs import EXIT_UNREADABLE, fail
 from kommutator.cli.memory import EXIT_DATABASE
@@ -33,7 +33,7 @@ def command(settings: Settings) -> None:
     database is newer than this program.
     """
     try:
-        asyncio.run(desk_process.run(settings.configuration))
+        asyncio.run(desk.run(settings.configuration))
     except SettingsInvalid as error:
         fail(str(error), EXIT_UNREADABLE)
     except DataFolderBusy as error:

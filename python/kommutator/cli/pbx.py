@@ -50,7 +50,9 @@ def command(name: str, settings: Settings) -> None:
         fail(f'`{name}`: {known}; say `[routers.{name}.pbx] kind = "simulated"`', EXIT_UNREADABLE)
     socket = configuration.pbx_socket(name)
     try:
-        trio.run(_serve, PbxHost(name, socket, router.pbx.calls_per_minute, router.pbx.callers), socket)
+        trio.run(
+            _serve, PbxHost(name, socket, router.pbx.calls_per_minute, router.pbx.callers, router.pbx.dials), socket
+        )
     except DataFolderBusy as error:
         fail(str(error), EXIT_BUSY)
     except OSError as error:

@@ -9,11 +9,9 @@ Everything here blocks, at most as long as the deadlines say: an event loop call
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import pwd
-import select
 import shutil
 import signal
 import stat
@@ -27,6 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from kommutator import processes
 from kommutator.crm import binaries
 from kommutator.crm.binaries import Binaries
 from kommutator.errors import PostgresBusy, PostgresFailed
@@ -88,11 +87,17 @@ class Server:
 
     def alive(self) -> bool:
         """Whether the server still runs; one that ended is reaped."""
-        return _alive(self.pid, self._child)
+        return not self.wait(0)
 
     def wait(self, seconds: float) -> bool:
         """Wait for the server's end, at most so long; whether it has ended."""
-        return _wait(self.pid, self._child, seconds)
+        if self._child is None:
+            return processes.wait_for_end(self.pid, seconds)
+        try:
+            self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def stop(self) -> None:
         """Stop the server and let go of the folder. Open transactions are rolled back. Blocks until the process is
@@ -103,7 +108,7 @@ class Server:
         try:
             for number in (signal.SIGINT, signal.SIGQUIT):
                 if self.alive():
-                    os.kill(self.pid, number)
+                    processes.send(self.pid, number)
                     self.wait(self._cluster.settings.stop_deadline_s)
             if self.alive():
                 raise PostgresFailed(f"the server {self.pid} does not stop; its log is {self.log}")
@@ -296,7 +301,7 @@ class _Cluster:
             pid = int((self._files / "postmaster.pid").read_text().split("\n", 1)[0])
         except (OSError, ValueError):
             return None
-        if pid <= 1 or not _alive(pid, None):
+        if pid <= 1 or processes.wait_for_end(pid, 0):
             return None
         try:
             here = Path(f"/proc/{pid}/cwd").readlink() == self._files
@@ -379,12 +384,9 @@ class _Cluster:
 
 
 def _hold(folder: Path) -> int:
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise PostgresBusy(f"{folder}: another launcher holds the database here") from error
+    lock = processes.hold(folder / "lock")
+    if lock is None:
+        raise PostgresBusy(f"{folder}: another launcher holds the database here")
     return lock
 
 
@@ -410,27 +412,3 @@ def _socket_folder(data: Path) -> Path:
     if len(os.fsencode(inside)) <= _LONGEST_SOCKET_FOLDER:
         return inside
     return Path(tempfile.gettempdir()) / f"kommutator-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
-
-
-def _alive(pid: int, child: subprocess.Popen[bytes] | None) -> bool:
-    return not _wait(pid, child, 0)
-
-
-def _wait(pid: int, child: subprocess.Popen[bytes] | None, seconds: float) -> bool:
-    """Wait for the end of a process. One that is not our child may have nobody who reaps it: a zombie has ended too."""
-    if child is not None:
-        try:
-            child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        poll = select.poll()
-        poll.register(handle, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
-    finally:
-        os.close(handle)

@@ -10,7 +10,7 @@ could not be is given up before it lapses, so that nobody is rung twice, whateve
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
@@ -23,7 +23,7 @@ from kommutator.exchange.homes import Homes
 from kommutator.exchange.messages import ClaimAnswer, ClaimAsked, claims_subject, decode, encode
 from kommutator.routing.conversation import Arrangement, Standing
 from kommutator.routing.ports import Call, Clock, FloorSink, Pbx
-from kommutator.routing.turn import Event, Ring, Turn
+from kommutator.routing.turn import Event, Ring, Transfer, Turn
 
 HOLDS_S = 60.0
 """How long the engine keeps a reservation."""
@@ -156,6 +156,11 @@ class Claims:
         held = self._held.get(call_id)
         if held is not None:
             self.keep_only(call_id, frozenset(held.until.keys() - {employee}))
+
+    def holds_beyond(self, call_id: str, wanted: frozenset[str]) -> bool:
+        """Whether the call holds anybody else."""
+        held = self._held.get(call_id)
+        return held is not None and not held.until.keys() <= wanted
 
     def keep_only(self, call_id: str, wanted: frozenset[str]) -> None:
         """Give back what the call holds beyond these."""
@@ -301,10 +306,7 @@ class ClaimingPbx:
 
 
 class ClaimingCall:
-    """A `Call` that claims employees of other PBXs before they ring.
-
-    It gives them back when it has no use for them.
-    """
+    """A `Call` that claims employees of other PBXs before they ring, and gives them back when it has no use for them."""
 
     def __init__(self, inner: Call, claims: Claims) -> None:
         self._inner = inner
@@ -342,6 +344,7 @@ class ClaimingCall:
             case Ring(endpoints=endpoints):
                 self._phones.update({each.endpoint: each.employee for each in endpoints if each.employee is not None})
                 wanted = self._claims.foreign(each.employee for each in endpoints)
+                await self._let_go(wanted, [each.endpoint for each in endpoints])
                 refused = await self._claims.claim(self.call_id, wanted)
                 if refused:
                     return _taken(refused)
@@ -350,9 +353,18 @@ class ClaimingCall:
                 with trio.CancelScope() as ringing, self._claims.guarding(self.call_id, ringing) as lost:
                     return await self._inner.perform(turn)
                 return _taken(lost)
+            case Transfer(to=endpoint):
+                await self._let_go(frozenset(), [endpoint])
             case _:
-                self._claims.keep_only(self.call_id, frozenset())
+                await self._let_go(frozenset(), [])
         return await self._inner.perform(turn)
+
+    async def _let_go(self, wanted: frozenset[str], endpoints: Sequence[str]) -> None:
+        """Give back whom the call holds beyond these. Their phones ring no more then, for their owners may have them rung
+        for other calls at once."""
+        if self._claims.holds_beyond(self.call_id, wanted):
+            await self._inner.stop_ringing(endpoints)
+            self._claims.keep_only(self.call_id, wanted)
 
     def pick_up(self, endpoint: str) -> None:
         """Have a ringing phone answer by itself."""
@@ -372,6 +384,10 @@ class ClaimingCall:
         known.add(arrangement.operator.employee)
         self._claims.keep_only(self.call_id, frozenset(employee for employee in known if employee is not None))
         return await self._inner.converse(arrangement, seen, seconds)
+
+    async def stop_ringing(self, keep: Sequence[str]) -> None:
+        """Cancel the legs at other endpoints."""
+        await self._inner.stop_ringing(keep)
 
     def interrupt(self) -> None:
         """Let `converse` return."""

@@ -7,11 +7,9 @@ has a session of its own: it outlives a supervisor that is killed, and the next 
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import os
 import secrets
-import select
 import shutil
 import signal
 import socket
@@ -21,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from kommutator import processes
 from kommutator.errors import DataFolderBusy, ServerNotStarted
 
 _HOST = "127.0.0.1"
@@ -44,6 +43,11 @@ class _Kept(msgspec.Struct):
     pid: int = 0
     started: int = 0
     """The process's start in clock ticks since boot: with the pid, its identity."""
+
+
+_MOST_STORED = 1024**4
+"""Bytes: more than all streams together may take. By default the server takes three quarters of what is free at its start,
+and refuses the streams when their bounds are beyond that: on a disk that is filling, a restart would be the end."""
 
 
 class EmbeddedNats:
@@ -99,7 +103,7 @@ class EmbeddedNats:
         if self._child is not None:
             return self._child.poll() is None
         kept = self._kept
-        return kept.pid > 0 and _started(kept.pid) == kept.started and _runs(kept.pid, self._folder)
+        return kept.pid > 0 and processes.started(kept.pid) == kept.started and _runs(kept.pid, self._folder)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Block until the server has ended; False when it still lives after the time."""
@@ -108,15 +112,7 @@ class EmbeddedNats:
             left = None if until is None else until - time.monotonic()
             if left is not None and left <= 0:
                 return False
-            try:
-                process = os.pidfd_open(self._kept.pid)
-            except ProcessLookupError:
-                continue
-            try:
-                # A child that nobody has waited for is readable here too.
-                select.select([process], [], [], left)
-            finally:
-                os.close(process)
+            processes.wait_for_end(self._kept.pid, left)
         return True
 
     def stop(self, deadline_s: float = 10.0) -> None:
@@ -124,7 +120,7 @@ class EmbeddedNats:
         try:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 if self.alive():
-                    _send(self._kept.pid, number)
+                    processes.send(self._kept.pid, number)
                     if self.wait(deadline_s):
                         break
         finally:
@@ -142,20 +138,16 @@ class EmbeddedNats:
         if self._lock is not None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            raise DataFolderBusy(f"{self._folder}: another supervisor of nats-server works here") from error
-        self._lock = lock
+        self._lock = processes.hold(self._folder / "lock")
+        if self._lock is None:
+            raise DataFolderBusy(f"{self._folder}: another supervisor of nats-server works here")
 
     def _end_other(self, kept: _Kept | None) -> None:
         """A server that was to have another port."""
         if kept is not None:
             self._kept = kept
             if self.alive():
-                _send(kept.pid, signal.SIGTERM)
+                processes.send(kept.pid, signal.SIGTERM)
                 self.wait(10.0)
 
     def _spawn(self) -> None:
@@ -174,7 +166,7 @@ class EmbeddedNats:
 
     def _remember(self, pid: int) -> None:
         self._kept.pid = pid
-        self._kept.started = _started(pid)
+        self._kept.started = processes.started(pid)
         _write_private(self._folder / "server.json", msgspec.json.encode(self._kept))
 
     def _configuration(self) -> bytes:
@@ -183,7 +175,11 @@ class EmbeddedNats:
 listen: "{_HOST}:{kept.port}"
 server_name: "kommutator"
 authorization {{ user: "{kept.user}", password: "{kept.password}" }}
-jetstream {{ store_dir: {msgspec.json.encode(str(self._folder / "store")).decode()}, sync_interval: always }}
+jetstream {{
+  store_dir: {msgspec.json.encode(str(self._folder / "store")).decode()}
+  sync_interval: always
+  max_file_store: {_MOST_STORED}
+}}
 ping_interval: "10s"
 log_file: {msgspec.json.encode(str(self._folder / "nats.log")).decode()}
 logfile_size_limit: 10MB
@@ -258,15 +254,6 @@ def _free_port() -> int:
         return port
 
 
-def _started(pid: int) -> int:
-    """When the process started, in clock ticks since boot (proc(5), the 22nd field of stat); 0 when there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] == "Z" else int(fields[19])
-
-
 def _runs(pid: int, folder: Path) -> bool:
     """Whether the process is a server of this folder: a pid of before a reboot may be anybody's."""
     try:
@@ -285,10 +272,3 @@ def _find(folder: Path) -> int:
         if entry.name.isdigit() and _runs(int(entry.name), folder):
             return int(entry.name)
     return 0
-
-
-def _send(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return

@@ -14,43 +14,14 @@ import msgspec
 import structlog
 import trio
 
+from kommutator.errors import BadEntry
 from kommutator.routing.doings import Doing
+from kommutator.routing.entries import Began, Ended, Kept, SpoolEntry, Turned, read
 from kommutator.routing.record import CallRecord
 from kommutator.routing.spool import LineFile
 from kommutator.routing.turn import Event, Turn
 
 _COMPACT_AT = 32 * 1024 * 1024
-
-
-class _Began(msgspec.Struct, tag="began", tag_field="kind"):
-    call: str
-    did: str
-    caller: str | None
-    at: int
-
-
-class _Turned(msgspec.Struct, tag="turned", tag_field="kind"):
-    call: str
-    at: int
-    event: dict[str, Any] | None
-    turn: Turn
-
-
-class _Ended(msgspec.Struct, tag="ended", tag_field="kind"):
-    call: str
-    at: int
-    disposition: str
-    fault: str
-
-
-class _Kept(msgspec.Struct, tag="kept", tag_field="kind"):
-    """A call that goes on, in a compacted spool."""
-
-    record: CallRecord
-
-
-_Entry = _Began | _Turned | _Ended | _Kept
-_decoder = msgspec.json.Decoder(_Entry)
 _encoder = msgspec.json.Encoder()
 
 
@@ -165,17 +136,17 @@ class FileJournal:
     def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> None:
         """A call arrived."""
         if self._records.began(call_id, did, caller, at_ms):
-            self._put(_Began(call_id, did, caller, at_ms))
+            self._put(Began(call_id, did, caller, at_ms))
 
     def turned(self, call_id: str, at_ms: int, event: Event | None, turn: Turn, /) -> None:
         """A turn was decided."""
-        self._put(_Turned(call_id, at_ms, dict(event) if event is not None else None, turn))
+        self._put(Turned(call_id, at_ms, dict(event) if event is not None else None, turn))
         self._records.turned(call_id, event, turn)
 
     def ended(self, call_id: str, at_ms: int, disposition: str, fault: str) -> None:
         """The call is over."""
         if call_id in self._records.live:
-            self._put(_Ended(call_id, at_ms, disposition, fault))
+            self._put(Ended(call_id, at_ms, disposition, fault))
             self._records.ended(call_id, at_ms, disposition, fault)
             self._compact_when_due()
 
@@ -188,7 +159,7 @@ class FileJournal:
 
     # --- inside
 
-    def _put(self, entry: _Entry) -> None:
+    def _put(self, entry: SpoolEntry) -> None:
         self._spool.append(_encoder.encode(entry))
 
     def _write_line(self, line: dict[str, Any]) -> None:
@@ -209,18 +180,18 @@ class FileJournal:
                 self._log.error("a line of the ledger cannot be read", line=raw[:120].decode(errors="replace"))
         for raw in lines:
             try:
-                entry = _decoder.decode(raw)
-            except msgspec.DecodeError as error:
+                entry = read(raw)
+            except BadEntry as error:
                 self._log.error("a line of the spool cannot be read", reason=str(error))
                 continue
             match entry:
-                case _Began(call, did, caller, at):
+                case Began(call, did, caller, at):
                     self._records.began(call, did, caller, at)
-                case _Turned(call, _, event, turn):
+                case Turned(call, _, event, turn):
                     self._records.turned(call, event, turn)
-                case _Ended(call, at, disposition, fault):
+                case Ended(call, at, disposition, fault):
                     self._records.ended(call, at, disposition, fault)
-                case _Kept(record):
+                case Kept(record):
                     self._records.live[record.call_id] = record
         for call_id in self._in_ledger & self._records.live.keys():
             del self._records.live[call_id]
@@ -239,7 +210,7 @@ class FileJournal:
             return
         try:
             self._ledger.sync()
-            self._spool.replace([_encoder.encode(_Kept(record)) for record in self._records.live.values()])
+            self._spool.replace([_encoder.encode(Kept(record)) for record in self._records.live.values()])
         except OSError as error:
             self._log.critical("the spool cannot be compacted; calls go on", alarm="spool", reason=str(error))
         self._compact_next = max(self._compact_at, 2 * self._spool.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from kommutator.routing.conversation import Arrangement, Standing
@@ -72,6 +72,11 @@ class Call(Protocol):
 
         Phones of other endpoints are hung up. Raises `CallGone` when the client has hung up, `PbxError`.
         """
+        ...
+
+    async def stop_ringing(self, keep: Sequence[str]) -> None:
+        """Cancel the legs at all endpoints but these, and return when they ring no more. The caller hears nothing of it.
+        What cannot be cancelled now is by the next action; never raises."""
         ...
 
     def interrupt(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +15,10 @@ from kommutator.crm import accounts, clients, interactions, interests, versions
 from kommutator.crm.accounts import AccountSettings, Role
 from kommutator.crm.pool import Database, DatabaseSettings, Tx
 from kommutator.crm.versions import read_draft
+from kommutator.errors import ExchangeTimeout
+from kommutator.exchange.nats.client import Exchange
+from kommutator.exchange.nats.floor import DeskFloor
+from kommutator.exchange.settings import ExchangeSettings
 
 PASSWORD: Final = "romashka"
 USERS: Final[tuple[tuple[str, str, Role, str | None], ...]] = (
@@ -22,7 +28,9 @@ USERS: Final[tuple[tuple[str, str, Role, str | None], ...]] = (
     ("admin", "Администратор", "administrator", None),
 )
 """Login, name, role, and the employee whose phone it is."""
+_NOT_PRESENT: Final = {"rita": "away", "lev": "offline"}
 _ACTOR: Final = "demo"
+_EXCHANGE_S: Final = 10.0
 
 
 def sample_clients() -> list[dict[str, Any]]:
@@ -52,6 +60,24 @@ async def fill(settings: DatabaseSettings, company: Path, comment: str) -> bool:
             for place, entry in enumerate(sample_clients()):
                 await _client(tx, entry, f"sample:{place}", now)
     return True
+
+
+async def tell_presence(settings: ExchangeSettings, employees: Iterable[str]) -> None:
+    """Let everybody be at the workplace, but for a few. Raises `ExchangeError`."""
+    exchange = Exchange(settings, "demo")
+    floor = DeskFloor(exchange, lambda _fact: None)
+    connecting = asyncio.create_task(exchange.run())
+    try:
+        async with asyncio.timeout(_EXCHANGE_S):
+            await exchange.ready()
+        at_ms = round(datetime.now(UTC).timestamp() * 1000)
+        for employee in employees:
+            await floor.presence(employee, _NOT_PRESENT.get(employee, "present"), at_ms)
+    except TimeoutError as error:
+        raise ExchangeTimeout(f"no connection within {_EXCHANGE_S:g} s") from error
+    finally:
+        connecting.cancel()
+        await asyncio.wait([connecting])
 
 
 async def _client(tx: Tx, entry: dict[str, Any], key: str, now: datetime) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.rule import Rule
 from rich.text import Text
 
 from kommutator.cli.demo.filling import PASSWORD, USERS
@@ -18,6 +17,7 @@ from kommutator.cli.demo.house import ROUTER, House
 from kommutator.cli.inputs import now_ms, zone_of
 from kommutator.cli.up import desk_address
 from kommutator.company import LoadedCompany, load
+from kommutator.desk.pages import BUILT
 from kommutator.engine import Engine
 from kommutator.errors import KommutatorError
 
@@ -88,6 +88,8 @@ class Guide:
             "logs": str(self._house.log),
             "company": f"{self._house.company}/",
         }
+        if not (BUILT / "index.html").exists():
+            places["pages"] = self._told["make_ui"]
         width = max(len(self._told[what]) for what in places)
         for what, where in places.items():
             self._console.print(Text(f"  {self._told[what]:<{width}}  ").append(where, style="cyan"))
@@ -121,8 +123,7 @@ class Guide:
             self._say(line, "cyan")
 
     def _head(self, key: str, **values: str) -> None:
-        self._console.print()
-        self._console.print(Rule(f"[bold]{self._told[key].format(**values)}[/]", align="left", style="dim"))
+        self._say("\n" + self._told[key].format(**values), "bold")
 
     def _done(self, text: str) -> None:
         self._console.print(Text.assemble(("  ✓ ", "green"), text))
@@ -144,7 +145,7 @@ def tries(folder: Path) -> list[tuple[str, str]]:
         ),
         (
             "try_check",
-            f"cp -r {company}/. {broken} && sed -i 's/no_answer: missed/no_answer: sorry/' {broken}/company.yaml"
+            f"cp -r {company}/. {broken} && sed -i '/delivery:.*ring/s/missed/sorry/' {broken}/company.yaml"
             f" && {name} check {broken}",
         ),
     ]
@@ -211,13 +212,15 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "look": "Where to look",
         "phones": "play client, operator and manager",
         "logins": "sign in as",
+        "pages": "the desk's pages",
+        "make_ui": "are not built: make ui; its API serves",
         "password": "with the password",
         "sent": "SMS and e-mail that were sent",
         "ledger": "the router's ledger, one line a call",
         "figures": "figures",
         "logs": "what the processes say",
         "company": "the company, to edit and import",
-        "numbers": "Its numbers: who answers {caller} now, on {day}, {time}, when all are free",
+        "numbers": "Its numbers, and who gets a call from {caller} now, on {day} at {time}, while all are free",
         "days": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
         "ring": "rings {names}",
         "menu": "a menu",
@@ -249,13 +252,15 @@ _TOLD: Final[dict[str, dict[str, str]]] = {
         "look": "Где посмотреть",
         "phones": "сыграть клиента, оператора, менеджера",
         "logins": "войти как",
+        "pages": "страницы",
+        "make_ui": "не собраны: make ui; API работает",
         "password": "с паролем",
         "sent": "отправленные SMS и письма",
         "ledger": "журнал маршрутизатора, строка на вызов",
         "figures": "показатели",
         "logs": "что сообщают процессы",
         "company": "компания, для правки и импорта",
-        "numbers": "Её номера: кто ответит на {caller} сейчас ({day}, {time}), если все свободны",
+        "numbers": "Её номера и кому достанется звонок с {caller} сейчас ({day}, {time}), пока все свободны",
         "days": "понедельник вторник среда четверг пятница суббота воскресенье",
         "ring": "звонок: {names}",
         "menu": "голосовое меню",

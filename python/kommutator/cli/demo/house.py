@@ -19,6 +19,17 @@ from kommutator.settings import Settings
 
 ROUTER: Final = "office"
 _PORTS: Final = {"desk.listen": 8080, f"routers.{ROUTER}.metrics": 8090}
+_DIALS: Final = {
+    "+74951112201": 1,
+    "+74951112202": 1,
+    "+74951112203": 3,
+    "+74951112204": 1,
+    "+74951112205": 1,
+    "+74951112206": 3,
+    "+74951112207": 3,
+    "+74951112208": 3,
+}
+"""How often each number is called: those whose schemes ring somebody at any hour, whoever calls, three times as often."""
 _LOOKED_AT: Final = 100
 """So many ports from the wanted one on."""
 
@@ -88,6 +99,7 @@ def open_house(folder: Path, port: int | None) -> House:
 
 def _written() -> str:
     callers = [number for entry in sample_clients() for number in entry["numbers"]]
+    dialled = "".join(f'  "{number}",\n' for number, times in _DIALS.items() for _ in range(times))
     listed = "".join(f'  "{number}",\n' for number in callers)
     return f"""\
 # The demo's configuration, written at its first start: change what you like.
@@ -108,6 +120,8 @@ kind = "simulated"
 calls_per_minute = 4       # callers who come by themselves; every second has one of these numbers
 callers = [
 {listed}]
+dials = [                  # the numbers without office hours more often: somebody answers at any time
+{dialled}]
 """
 
 

@@ -19,19 +19,22 @@ from rich.console import Console
 from rich.text import Text
 
 from kommutator import readiness
-from kommutator.cli.demo.filling import fill
+from kommutator.app.desk import exchange_settings
+from kommutator.cli.demo.filling import fill, tell_presence
 from kommutator.cli.demo.guide import Guide
 from kommutator.cli.demo.house import House, open_house
 from kommutator.cli.inputs import EXIT_INVALID, EXIT_UNREADABLE, fail
 from kommutator.cli.up import EXIT_BUSY, children_of
+from kommutator.company import load
 from kommutator.crm import embedded
 from kommutator.crm.embedded import PostgresSettings
 from kommutator.crm.pool import DatabaseSettings
-from kommutator.errors import ConfigurationInvalid, DataFolderBusy, KommutatorError
+from kommutator.errors import ConfigurationInvalid, DataFolderBusy, ExchangeError, KommutatorError
 from kommutator.settings import FILE
 from kommutator.supervisor import State, Supervisor
 
-_DESK: Final = "desk"
+_NEEDED: Final = frozenset({"postgres", "nats", "desk"})
+"""The desk, and what is embedded of the others."""
 _LOG_BYTES: Final = 10 * 1024 * 1024
 """Of the file with what the processes say, and of the one before it."""
 
@@ -66,7 +69,9 @@ class _Demo:
         self._house = house
         self._guide = guide
         self._log = log
-        self._desk_serves = trio.Event()
+        self._servers = trio.Event()
+        """What is needed to fill the record serves."""
+        self._needed = _NEEDED
         self._served: set[str] = set()
         self.failure: KommutatorError | None = None
 
@@ -74,6 +79,7 @@ class _Demo:
         """Until told to stop. Raises `DataFolderBusy`."""
         house = self._house
         children = children_of(house.configuration, house.folder / FILE)
+        self._needed = _NEEDED & {child.name for child in children}
         supervisor = Supervisor(children, house.configuration.data, self, house.environ)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._fill)
@@ -88,7 +94,7 @@ class _Demo:
         raise busy
 
     async def _fill(self) -> None:
-        await self._desk_serves.wait()
+        await self._servers.wait()
         try:
             if await trio.to_thread.run_sync(self._filled, abandon_on_cancel=True):
                 self._guide.filled()
@@ -103,7 +109,19 @@ class _Demo:
             PostgresSettings(configuration.data / "postgres", None if dsn is None else dsn.get_secret_value())
         )
         settings = DatabaseSettings(address, configuration.company_id, connections=2)
-        return asyncio.run(fill(settings, self._house.company, self._guide.words("comment")))
+        return asyncio.run(self._fill_all(settings))
+
+    async def _fill_all(self, settings: DatabaseSettings) -> bool:
+        house = self._house
+        if not await fill(settings, house.company, self._guide.words("comment")):
+            return False
+        exchange = exchange_settings(house.configuration)
+        if exchange is not None:
+            try:
+                await tell_presence(exchange, load(house.company).document["employees"])
+            except ExchangeError as error:
+                self._note("demo", f"presence could not be told: {error}")  # unknown is taken for present
+        return True
 
     # --- what the supervisor tells
 
@@ -117,11 +135,11 @@ class _Demo:
         if loud:
             self._guide.alarm(f"{name}: {text}")
         elif state == "ready":
-            if name == _DESK:
-                self._desk_serves.set()
             if name not in self._served:
                 self._served.add(name)
                 self._guide.serves(name)
+            if self._needed <= self._served:
+                self._servers.set()
 
     def told(self, text: str, *, loud: bool = False) -> None:
         """The supervisor's line."""

@@ -226,6 +226,10 @@ class AriCall:
             await self._best_effort(lambda: self._legs.cancel_all("normal"))
             raise
 
+    async def stop_ringing(self, keep: Sequence[str]) -> None:
+        """Cancel the legs at other endpoints."""
+        await self._best_effort(lambda: self._legs.cancel_beyond(keep))
+
     def interrupt(self) -> None:
         """Let `converse` return."""
         self.inbox.interrupt()

@@ -191,6 +191,11 @@ class Legs:
         """End every leg but `keep`."""
         await together([partial(self.cancel, leg, reason) for leg in self._legs.values() if leg is not keep])
 
+    async def cancel_beyond(self, endpoints: Iterable[str]) -> None:
+        """End the legs at all endpoints but these."""
+        kept = frozenset(endpoints)
+        await together([partial(self.cancel, leg, "normal") for leg in self._legs.values() if leg.endpoint not in kept])
+
     async def cancel(self, leg: Leg, reason: str) -> None:
         """End one leg: CANCEL while it rings, BYE when it has answered."""
         self._doomed(leg.channel, leg.endpoint)

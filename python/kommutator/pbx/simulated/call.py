@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kommutator.errors import CallGone, PbxRefused
 from kommutator.pbx.simulated import conversation
 from kommutator.pbx.simulated.world import Channel, Inbox, Leg, World
@@ -94,6 +96,11 @@ class SimulatedCall:
             raise
         self._interrupted = False
         return now
+
+    async def stop_ringing(self, keep: Sequence[str]) -> None:
+        """Cancel the legs at other endpoints."""
+        for endpoint in list(self._channel.legs.keys() - set(keep)):
+            self._world.cancel_one(self._channel, endpoint)
 
     def interrupt(self) -> None:
         """Let `converse` return."""

@@ -123,6 +123,13 @@ class AnswerItself(Message, frozen=True, tag="answer_itself"):
     endpoint: str
 
 
+class StopRinging(Message, frozen=True, tag="stop_ringing"):
+    """Cancel the call's legs at all endpoints but these."""
+
+    call_id: str
+    keep: tuple[str, ...]
+
+
 class Kept(Message, frozen=True, tag="kept"):
     """What arrangement is kept with the call? The answer is an `Arrangement`, or nothing."""
 
@@ -282,7 +289,7 @@ class About(Message, frozen=True, tag="about"):
 
 
 RouterOperation = (
-    TellLines | Sounds | Serve | Save | Perform | AnswerItself | Kept | Keep | Converse | Interrupt | CallBack | Close
+    TellLines | Sounds | Serve | Save | Perform | AnswerItself | StopRinging | Kept | Keep | Converse | Interrupt | CallBack | Close
     | Epitaph | Recordings | Fetch | Fetched
 )  # fmt: skip
 ControlOperation = (

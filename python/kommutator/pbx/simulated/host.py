@@ -6,7 +6,6 @@ the PBX itself, as the fallback of a dialplan does it: he leaves a message, whic
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket as sockets
 import time
@@ -21,6 +20,7 @@ from uuid import uuid4
 import structlog
 import trio
 
+from kommutator import processes
 from kommutator.errors import DataFolderBusy, PbxProtocolError, PbxRefused
 from kommutator.pbx.simulated import codec
 from kommutator.pbx.simulated.agenda import Agenda
@@ -46,8 +46,8 @@ _GREETING_S: Final = 5.0
 
 
 class PbxHost:
-    """The PBX and everybody connected to it. `callers` are numbers of those who come by themselves, `seed` makes its people's
-    whims."""
+    """The PBX and everybody connected to it. `callers` are numbers of those who come by themselves, `dials` those that they
+    call; `seed` makes its people's whims."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class PbxHost:
         socket: Path,
         calls_per_minute: float = 0,
         callers: Sequence[str] = (),
+        dials: Sequence[str] = (),
         seed: int | None = None,
     ) -> None:
         self.name = name
@@ -83,7 +84,7 @@ class PbxHost:
             unnamed=partial(likely_phone, self._whims),
             kept=KEPT,
         )
-        self.traffic = Traffic(self, calls_per_minute, callers, self._whims)
+        self.traffic = Traffic(self, calls_per_minute, callers, dials, self._whims)
 
     async def run(self, on_listening: Callable[[], None]) -> None:
         """Serve until cancelled; whoever is on the line is cut off then. Raises `DataFolderBusy` when another process
@@ -273,12 +274,10 @@ class _Seconds(dict[str, float]):
 def _alone(socket: Path) -> Iterator[None]:
     """Hold the socket's lock. Raises `DataFolderBusy`."""
     socket.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(socket.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = processes.hold(socket.with_suffix(".lock"))
+    if lock is None:
+        raise DataFolderBusy(f"{socket}: another simulated PBX is there")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataFolderBusy(f"{socket}: another simulated PBX is there") from error
         yield
     finally:
         os.close(lock)

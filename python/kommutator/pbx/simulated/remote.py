@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -331,6 +332,11 @@ class RemoteCall:
             except PbxUnreachable:
                 # An `interrupt` may have been lost with the connection: look at once, and let it be looked at again.
                 seconds = 0.0
+
+    async def stop_ringing(self, keep: Sequence[str]) -> None:
+        """Cancel the legs at other endpoints."""
+        with suppress(CallGone, PbxUnreachable):
+            await self._ask(codec.StopRinging(self.call_id, tuple(keep)))
 
     def interrupt(self) -> None:
         """Let `converse` return."""

@@ -98,6 +98,8 @@ class RouterSession:
                     self._tell_decided(call.channel, turn)
             case codec.AnswerItself(call_id=call_id, endpoint=endpoint):
                 self._call(call_id).pick_up(endpoint)
+            case codec.StopRinging(call_id=call_id, keep=keep):
+                await self._call(call_id).stop_ringing(keep)
             case codec.Kept(call_id=call_id):
                 return await self._call(call_id).arrangement()
             case codec.Keep(call_id=call_id, arrangement=arrangement):

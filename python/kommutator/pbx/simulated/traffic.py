@@ -80,10 +80,13 @@ class Traffic:
     """Callers who come independently of each other, so many a minute on average (a Poisson process), while a router is
     there that has told the company's numbers."""
 
-    def __init__(self, pbx: Placing, calls_per_minute: float, callers: Sequence[str], chance: Random) -> None:
+    def __init__(
+        self, pbx: Placing, calls_per_minute: float, callers: Sequence[str], dials: Sequence[str], chance: Random
+    ) -> None:
         self._pbx = pbx
         self._chance = chance
         self._callers = tuple(callers)
+        self._dials = tuple(dials)
         self._moved = trio.Event()
         self.calls_per_minute = calls_per_minute
         self.left_out = 0
@@ -125,7 +128,7 @@ class Traffic:
             self._chance.choice(self._callers) if self._callers and self._chance.random() < 0.5 else self._made_up()
         )
         try:
-            self._pbx.place(None, self._chance.choice(numbers), caller, LikelyCaller(self._chance))
+            self._pbx.place(None, self._chance.choice(self._dials or numbers), caller, LikelyCaller(self._chance))
         except PbxRefused:
             self.left_out += 1
 

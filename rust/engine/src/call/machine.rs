@@ -22,8 +22,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::company::document::Cause;
 use crate::company::version::{Company, EmployeeIx, Menu, Node, NodeIx, PromptIx, Step, exit};
-use crate::directory::{ListMatch, RegionMatch, RegionMatched};
-use crate::facts::{Called, Facts, Owner};
+use crate::facts::Facts;
 use crate::floor::{ClaimKind, Floor, Slot, TALK_CLAIM_MS};
 use crate::trace::{Passed, Reason};
 
@@ -286,111 +285,6 @@ impl<'e> Run<'e> {
             _ => String::new(),
         };
         self.leave(exit::DONE, Reason::Played { prompt })
-    }
-
-    fn list(&mut self, lists: &[crate::company::version::ListIx]) -> (usize, Reason) {
-        let Some(caller) = self.state.caller else { return (exit::ELSE, Reason::Withheld {}) };
-        let generation = self.facts.generation();
-        for &list in lists {
-            let id = &self.company.list_ids[list.at()];
-            let listed = match self.facts.listed(id, caller) {
-                Some(true) => Some((caller.to_string(), "change".to_owned())),
-                Some(false) => None,
-                None => self.company.lists.find(list.at(), caller).map(|found| match found {
-                    ListMatch::Number(number) => (number.to_string(), "number".to_owned()),
-                    ListMatch::Prefix(prefix) => (prefix.to_string(), "prefix".to_owned()),
-                }),
-            };
-            if let Some((entry, by)) = listed {
-                return (exit::MATCH, Reason::Listed { list: id.to_string(), entry, by, generation });
-            }
-        }
-        let lists = lists.iter().map(|list| self.company.list_ids[list.at()].to_string()).collect();
-        (exit::ELSE, Reason::NotListed { lists, generation })
-    }
-
-    fn region(&self, regions: &[crate::company::version::RegionIx]) -> (usize, Reason) {
-        let Some(caller) = self.state.caller else { return (regions.len(), Reason::Withheld {}) };
-        match self.company.regions.find(caller) {
-            Some(RegionMatch { region, matched }) => {
-                let by = match matched {
-                    RegionMatched::Prefix(prefix) => prefix.to_string(),
-                    RegionMatched::Range(from, to) => format!("{from}–{to}"),
-                };
-                let id = self.company.region_ids[region].to_string();
-                match regions.iter().position(|known| known.at() == region) {
-                    Some(place) => (place, Reason::InRegion { region: id, by }),
-                    None => (regions.len(), Reason::NotInRegions { region: Some(id) }),
-                }
-            }
-            None => (regions.len(), Reason::NotInRegions { region: None }),
-        }
-    }
-
-    fn history(&mut self, days: Option<u32>) -> Option<(usize, Reason)> {
-        let Some(caller) = self.state.caller else { return Some((exit::FIRST, Reason::Withheld {})) };
-        match self.facts.history(caller, days, self.now_ms) {
-            Called::Before => Some((exit::REPEAT, Reason::CalledBefore { cached: true })),
-            Called::Never => Some((exit::FIRST, Reason::FirstCall { cached: true })),
-            Called::Unknown => None,
-        }
-    }
-
-    fn history_answered(&mut self, before: bool) -> Next {
-        if let (Some(caller), Step::History { days, .. }) = (self.state.caller, &self.node().step) {
-            self.facts.set_history(caller, *days, before, self.now_ms);
-        }
-        if before {
-            self.leave(exit::REPEAT, Reason::CalledBefore { cached: false })
-        } else {
-            self.leave(exit::FIRST, Reason::FirstCall { cached: false })
-        }
-    }
-
-    fn owner(&mut self) -> Option<(usize, Reason)> {
-        self.state.owner = None;
-        let Some(caller) = self.state.caller else { return Some((exit::UNKNOWN, Reason::Withheld {})) };
-        match self.facts.owner(caller)? {
-            Owner::Nobody => Some((exit::UNKNOWN, Reason::OwnerUnknown { cached: true })),
-            Owner::Employee(id) => {
-                let id = id.to_string();
-                Some(self.owned_by(&id, true))
-            }
-        }
-    }
-
-    fn owner_found(&mut self, employee: &str) -> Next {
-        if let Some(caller) = self.state.caller {
-            self.facts.set_owner(caller, Some(employee));
-        }
-        let (place, why) = self.owned_by(employee, false);
-        self.leave(place, why)
-    }
-
-    fn owned_by(&mut self, employee: &str, cached: bool) -> (usize, Reason) {
-        let employee = employee.to_owned();
-        match self.company.employee_index.get(employee.as_str()) {
-            Some(&ix) => {
-                self.state.owner = Some(ix);
-                (exit::FOUND, Reason::OwnerFound { employee, cached })
-            }
-            None => (exit::UNKNOWN, Reason::OwnerNotHere { employee }),
-        }
-    }
-
-    fn owner_unknown(&mut self) -> Next {
-        if let Some(caller) = self.state.caller {
-            self.facts.set_owner(caller, None);
-        }
-        self.leave(exit::UNKNOWN, Reason::OwnerUnknown { cached: false })
-    }
-
-    fn split(&self, upto: &[u64]) -> (usize, Reason) {
-        let of = upto.last().copied().unwrap_or(1).max(1);
-        // The choice depends on the call id alone, so two splits with the same weights choose alike.
-        let weight = ((u128::from(seed(&self.state.call_id, 0)) * u128::from(of)) >> 64) as u64;
-        let place = upto.partition_point(|&bound| bound <= weight).min(upto.len().saturating_sub(1));
-        (place, Reason::Chance { weight, of })
     }
 
     fn tag(&mut self, ix: NodeIx, set: &[(Box<str>, Box<str>)]) -> Reason {

@@ -1,6 +1,7 @@
 //! One call: its state, the actions and events of the contract, and the machine that leads from one to the next.
 
 pub mod bits;
+mod branching;
 mod ending;
 mod event;
 mod hunting;

@@ -34,6 +34,8 @@ import {
 /** An order is tried again for so long; after that the operator is told that it did not leave. */
 const ORDER_MS = 6000;
 const ACCEPT_AGAIN_MS = 5000;
+/** How long a transfer waits for the draft to be at the desk. */
+const FLUSH_MS = 500;
 
 class Desk {
   wizards = $state.raw<Wizard[]>([]);
@@ -316,6 +318,10 @@ class Desk {
   private async order(wizard: Wizard, { order, kind, employee }: Extract<Effect, { do: "order" }>): Promise<void> {
     const path = `/api/calls/${encodeURIComponent(wizard.callId ?? "")}/orders`;
     const body = employee === null ? { order, kind } : { order, kind, employee };
+    // Whoever the call goes to is told what was typed at the moment when it does.
+    if (kind === "complete" || kind === "transfer") {
+      await Promise.race([this.drafts?.flush(wizard.id), new Promise((done) => setTimeout(done, FLUSH_MS))]);
+    }
     try {
       const told = await persistently(() => send<OrderDone>("POST", path, body), ORDER_MS);
       if (told.card) this.card(told.card);

@@ -83,6 +83,18 @@ describe("a draft", () => {
     expect(drafts.saved).toBe(true);
   });
 
+  test("is at the desk before somebody reads it there", async () => {
+    drafts.keep(draft(1, "К"));
+    await drafts.flush("d1");
+    expect(desk.drafts.get("d1")?.content).toBe("К");
+    expect(drafts.saved).toBe(true);
+    const reloaded = new Drafts(store, "1", desk);
+    reloaded.keep(draft(2, "Ко"));
+    reloaded.forget("d1");
+    await reloaded.flush("d1");
+    expect(desk.drafts.get("d1")?.content).toBe("К");
+  });
+
   test("reaches a desk that was away", async () => {
     desk.away = true;
     drafts.keep(draft(1));

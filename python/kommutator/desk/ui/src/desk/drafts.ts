@@ -49,6 +49,16 @@ export class Drafts<T> {
     this.schedule(draft.id, AFTER_MS, true);
   }
 
+  /** Sends at once what waits to be sent, for somebody who is about to read it at the desk. */
+  async flush(id: string): Promise<void> {
+    const slot = this.slots.get(id);
+    if (slot !== undefined) {
+      if (slot.state === "closed" || slot.timer === null) return;
+      clearTimeout(slot.timer);
+    }
+    await this.sync(id);
+  }
+
   /** The wizard is closed: forgotten here and at the desk. */
   forget(id: string): void {
     this.tryStore(() => this.store.setItem(this.closedKey(id), String(Date.now())));

@@ -8,7 +8,6 @@ was cut off is begun again by the next desk, from the stream, the outbox and the
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -25,7 +24,9 @@ import structlog
 from hypercorn.config import Config
 from hypercorn.typing import ASGIFramework
 
-from kommutator import readiness
+from kommutator import processes, readiness
+from kommutator.app.channels import channels, receipt_form, sender_of
+from kommutator.app.phones import virtual_phones
 from kommutator.configuration import Configuration
 from kommutator.crm import embedded
 from kommutator.crm.accounts import AccountSettings
@@ -44,8 +45,6 @@ from kommutator.desk.background.topics import Topics
 from kommutator.desk.live.hub import Hub
 from kommutator.desk.metrics import DeskMetrics, MeasuredMemory
 from kommutator.desk.services import Services
-from kommutator.desk_channels import channels, receipt_form, sender_of
-from kommutator.desk_phones import virtual_phones
 from kommutator.errors import DatabaseUnreachable, DataFolderBusy, ExchangeError
 from kommutator.exchange.embedded import read_address
 from kommutator.exchange.nats.client import Connection, Exchange
@@ -275,12 +274,10 @@ def _dsn(configuration: Configuration) -> str:
 def _the_only_desk(folder: Path) -> Iterator[None]:
     """Hold the desk's folder. Raises `DataFolderBusy`."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    lock = processes.hold(folder / "lock", 0o640)
+    if lock is None:
+        raise DataFolderBusy(f"{folder}: another desk works here")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataFolderBusy(f"{folder}: another desk works here") from error
         yield
     finally:
         os.close(lock)
