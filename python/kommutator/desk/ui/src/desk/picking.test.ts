@@ -25,7 +25,7 @@ const EMPLOYEES = [
   person("fedor", "Фёдор Кузнецов", "repair"),
   person("vera", "Вера Белова", null),
 ];
-const fact = (employee: string, presence: Presence, line: Line): FloorFact => ({ employee, presence, line });
+const fact = (employee: string, presence: Presence | null, line: Line | null): FloorFact => ({ employee, presence, line });
 const FLOOR = {
   anna: fact("anna", "present", "busy"),
   boris: fact("boris", "present", "idle"),
@@ -52,6 +52,8 @@ describe("the picker", () => {
     ["present", "unreachable", "absent"],
     ["away", "idle", "absent"],
     ["offline", "idle", "absent"],
+    [null, "idle", "free"],
+    [null, null, "absent"],
   ] as const)("%s and %s is %s", (presence, line, expected) => {
     expect(reach(fact("x", presence, line))).toBe(expected);
   });

@@ -17,9 +17,9 @@ export interface Group {
   choices: Choice[];
 }
 
-/** What the two facts mean together; nothing known is absent. */
+/** What the two facts mean together: who has said nothing is at the workplace, as routers take it; without a line he is absent. */
 export function reach(fact: FloorFact | undefined): Reach {
-  if (fact?.presence !== "present" || fact.line === null || fact.line === undefined) return "absent";
+  if ((fact?.presence ?? "present") !== "present" || fact?.line === null || fact?.line === undefined) return "absent";
   if (fact.line === "idle") return "free";
   return fact.line === "unreachable" ? "absent" : "soon";
 }
