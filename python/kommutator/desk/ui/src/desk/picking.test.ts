@@ -25,7 +25,11 @@ const EMPLOYEES = [
   person("fedor", "Фёдор Кузнецов", "repair"),
   person("vera", "Вера Белова", null),
 ];
-const fact = (employee: string, presence: Presence | null, line: Line | null): FloorFact => ({ employee, presence, line });
+const fact = (employee: string, presence: Presence | null, line: Line | null): FloorFact => ({
+  employee,
+  presence,
+  line,
+});
 const FLOOR = {
   anna: fact("anna", "present", "busy"),
   boris: fact("boris", "present", "idle"),
