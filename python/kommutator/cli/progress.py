@@ -61,6 +61,7 @@ class Progress:
         self._at_ready = at_ready
         self._queue: queue.Queue[_Event | None] = queue.Queue(_MOST_WAITING)
         self._dropped = 0
+        self._counting = threading.Lock()
         terminal = form == "text" and sys.stderr.isatty()
         writer = _json if form == "json" else self._text
         self._thread = threading.Thread(
@@ -97,20 +98,30 @@ class Progress:
             self._put(_Event("up", "ready", text))
 
     def _put(self, event: _Event) -> None:
-        try:
-            if self._dropped:
-                self._queue.put_nowait(_Event("up", None, f"{self._dropped} lines were dropped", loud=True))
-                self._dropped = 0
-            self._queue.put_nowait(event)
-        except queue.Full:
-            self._dropped += 1
+        with self._counting:
+            try:
+                if self._dropped:
+                    self._queue.put_nowait(_gap(self._dropped))
+                    self._dropped = 0
+                self._queue.put_nowait(event)
+            except queue.Full:
+                self._dropped += 1
 
     # --- in the thread
 
+    def _with_gap(self, event: _Event) -> list[_Event]:
+        """The event, and what was dropped after it where nothing else waits: there may be no later line to tell it by."""
+        with self._counting:
+            if not self._dropped or not self._queue.empty():
+                return [event]
+            dropped, self._dropped = self._dropped, 0
+        return [event, _gap(dropped)]
+
     def _write(self, form: Callable[[_Event], bytes]) -> None:
         while (event := self._queue.get()) is not None:
-            if not _put_out(form(event)):
-                return
+            for each in self._with_gap(event):
+                if not _put_out(form(each)):
+                    return
 
     def _text(self, event: _Event) -> bytes:
         said = event.raw or ": ".join(filter(None, (event.state, event.text))).encode()
@@ -129,11 +140,13 @@ class Progress:
                 if event is None or (event.name == "up" and event.state == "ready"):
                     break
                 board.hear(event)
-                if event.state is None or event.loud:
-                    console.print(self._coloured(event))
+                for each in self._with_gap(event):
+                    if each.state is None or each.loud:
+                        console.print(self._coloured(each))
         console.print(board.table())
         while event is not None:
-            console.print(self._coloured(event))
+            for each in self._with_gap(event):
+                console.print(self._coloured(each))
             event = self._queue.get()
 
     def _coloured(self, event: _Event) -> Text:
@@ -145,6 +158,10 @@ class Progress:
             mark, style = _MARKS[event.state or "starting"]
             said = Text(f"{mark} " + ": ".join(filter(None, (event.state, event.text))), style=style)
         return Text.assemble((f"{event.name:<{self._width}} │ ", "cyan"), said)
+
+
+def _gap(lines: int) -> _Event:
+    return _Event("up", None, f"{lines} lines were dropped", loud=True)
 
 
 class _Board:
