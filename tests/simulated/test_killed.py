@@ -89,7 +89,7 @@ async def in_record(watched: Watched, again: Callable[[], Awaitable[None]]) -> s
     call_id = await watched.control.place(codec.Place("+74951110004"))
     await watched.happened(call_id, "beep")
     await again()
-    await watched.control.speak(call_id, 0.4)
+    await watched.control.speak(call_id, 1.2)  # a message is one of at least a second
     await watched.happened(call_id, "recorded")
     assert watched.count(call_id, "beep") == 1
     return call_id

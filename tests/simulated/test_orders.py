@@ -85,6 +85,10 @@ def ordered(play: Callable[[Watched, Desk, trio.Nursery], Awaitable[None]], pbx:
             await desk.start(nursery)
             await routed(watched.control)
             await play(watched, desk, nursery)
+            # The PBX knows of a call's end before it is written.
+            with trio.fail_after(10):
+                while desk.journal.unfinished():
+                    await trio.sleep(0.01)
             nursery.cancel_scope.cancel()
 
     played(main, pbx)
