@@ -14,9 +14,10 @@ from kommutator.crm.clients import Client
 from kommutator.crm.numbers import NumberQuery, number_query
 from kommutator.crm.pool import Tx
 
-_LOOKED_THROUGH = 5_000
+_LOOKED_THROUGH = 10_000
 """Of the rarest word's clients, so many are looked through for the other words; beyond that some may be missed."""
-_COUNTED = 1_000
+_COUNTED = _LOOKED_THROUGH + 1
+"""So far words are counted, to find the rarest."""
 
 
 async def search(tx: Tx, typed: str, *, limit: int = 20) -> list[Client]:
