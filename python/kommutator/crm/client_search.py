@@ -25,7 +25,7 @@ async def search(tx: Tx, typed: str, *, limit: int = 20) -> list[Client]:
 
     A whole number in any spelling finds its clients. Three digits or more find the numbers that begin or end so. Anything else finds
     clients that have a word beginning with each word typed: those who have the rarest of them exactly, then those in contact with us
-    last, among the first 200 in the order of that word. With 200,000 clients p99 is under 10 ms, 30 ms for three very common words.
+    last, among the first 200 in the order of that word.
     """
     number = number_query(typed, await clients.country(tx))
     if number is not None:
