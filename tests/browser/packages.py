@@ -6,25 +6,18 @@ cache folder and unpacked there by `dpkg -x`, so that nobody needs to be root. A
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.apt import PackagesMissing, locked, run
 
 REVISION = 3
 """Raised when the content of a cached tree changes, so that an older one is made anew."""
 
 _PACKAGES = ("chromium", "fonts-dejavu-core")
 _NEVER_RUN = ("usr/share/doc", "usr/share/man", "usr/share/locale")
-_APT_TIMEOUT_S = 600
-
-
-class BrowserMissing(RuntimeError):
-    """No Chromium is installed and none could be fetched; the message quotes apt's reason. Tests fail with it."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +32,16 @@ def browser(cache: Path | None = None) -> Browser:
     """Chromium, fetched at the first use (about 30 s), at once afterwards.
 
     `cache` is `$KOMMUTATOR_CACHE`, else `.cache` of the repository. Processes that ask at the same time wait for the
-    one that fetches. Raises `BrowserMissing`.
+    one that fetches. Raises `PackagesMissing`.
     """
     installed = Path("/usr/bin/chromium")
     if installed.exists():
         return Browser(installed, {})
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        raise BrowserMissing("apt-get and dpkg are needed to fetch Chromium: install it, or run the tests on Debian")
+        raise PackagesMissing("apt-get and dpkg are needed to fetch Chromium: install it, or run the tests on Debian")
     base = (cache or default_cache()) / "browser"
     base.mkdir(parents=True, exist_ok=True)
-    with _locked(base / "lock"):
+    with locked(base / "lock"):
         root = base / f"chromium-{REVISION}"
         if not (root / ".complete").exists():
             _fetch(base, root)
@@ -87,13 +80,13 @@ def _fetch(base: Path, root: Path) -> None:
         "APT::Update::Error-Mode": "any",
     }
     options = [argument for key, value in settings.items() for argument in ("-o", f"{key}={value}")]
-    _run(["apt-get", *options, "update"], "apt's package lists")
-    _run(
+    run(["apt-get", *options, "update"], "apt's package lists")
+    run(
         ["apt-get", *options, "-y", "--download-only", "--no-install-recommends", "install", *_PACKAGES],
         ", ".join(_PACKAGES),
     )
     for package in sorted((apt / "cache/archives").glob("*.deb")):
-        _run(["dpkg", "-x", str(package), str(tree)], package.name)
+        run(["dpkg", "-x", str(package), str(tree)], package.name)
     for pattern in _NEVER_RUN:
         shutil.rmtree(tree / pattern, ignore_errors=True)
     (tree / "fonts.conf").write_text(_fonts(root))
@@ -115,29 +108,6 @@ def _fonts(root: Path) -> str:
     )
     folders = f"<dir>{root}/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{root}/fontcache</cachedir>"
     return f'<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>{folders}{alias}</fontconfig>'
-
-
-def _run(command: Sequence[str], what: str) -> None:
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_APT_TIMEOUT_S,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except subprocess.TimeoutExpired:
-        raise BrowserMissing(f"{what}: no answer within {_APT_TIMEOUT_S} s") from None
-    if done.returncode != 0:
-        raise BrowserMissing(f"{what}: {(done.stderr or done.stdout).strip()[-1500:]}")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

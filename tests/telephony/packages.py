@@ -11,17 +11,15 @@ The archive's address is asked from the machine's own apt at run time; none is w
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.apt import PackagesMissing, locked, run
 
 REVISION = 2
 """Raised when the content of a cached tree changes, so that an older one is made anew."""
@@ -31,14 +29,6 @@ _PACKAGES = {
     "bullseye": ("asterisk", "asterisk-voicemail", "asterisk-core-sounds-en-gsm", "sip-tester", "espeak-ng"),
 }
 _NEVER_RUN = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/perl", "usr/lib/python3.*", "var/cache")
-_APT_TIMEOUT_S = 600
-
-
-class PackagesMissing(RuntimeError):
-    """Something that real calls need could not be had; the message names it and quotes apt's reason.
-
-    Tests fail with it and never skip: without a PBX nothing is proven.
-    """
 
 
 @dataclass(frozen=True)
@@ -80,7 +70,7 @@ def tree(cache: Path | None = None) -> Tree:
         raise PackagesMissing("apt-get and dpkg are needed to fetch Asterisk and SIPp: run the tests on Debian")
     base = (cache or default_cache()) / "telephony"
     base.mkdir(parents=True, exist_ok=True)
-    with _locked(base / "lock"):
+    with locked(base / "lock"):
         for suite in _PACKAGES:
             root = base / f"{suite}-{REVISION}"
             if (root / ".complete").exists():
@@ -118,11 +108,11 @@ def _fetch_suite(base: Path, archive: str, suite: str) -> Tree:
     apt_root, unpacked = work / "apt", work / "tree"
     unpacked.mkdir(parents=True)
     options = _apt_root(apt_root, archive, suite)
-    _run(["apt-get", *options, "update"], f"the package lists of {suite}")
+    run(["apt-get", *options, "update"], f"the package lists of {suite}")
     install = ["-y", "--download-only", "--no-install-recommends", "install", *_PACKAGES[suite]]
-    _run(["apt-get", *options, *install], ", ".join(_PACKAGES[suite]))
+    run(["apt-get", *options, *install], ", ".join(_PACKAGES[suite]))
     for package in sorted((apt_root / "var/cache/apt/archives").glob("*.deb")):
-        _run(["dpkg", "-x", str(package), str(unpacked)], package.name)
+        run(["dpkg", "-x", str(package), str(unpacked)], package.name)
     for pattern in _NEVER_RUN:
         for folder in unpacked.glob(pattern):
             shutil.rmtree(folder)
@@ -182,37 +172,13 @@ def _archive() -> str:
     with tempfile.TemporaryDirectory() as lists:
         (Path(lists) / "partial").mkdir()
         options = ["-o", f"Dir::State::lists={lists}", "-o", "Debug::NoLocking=1"]
-        printed = _run(["apt-get", *options, "--print-uris", "update"], "apt's list of sources")
+        printed = run(["apt-get", *options, "--print-uris", "update"], "apt's list of sources")
     releases = [line.split()[0].strip("'") for line in printed.splitlines() if line.startswith("'")]
     archives = [uri.partition("/dists/")[0] for uri in releases]
     main = [uri for uri in archives if uri.endswith("/debian")]
     if not main:
         raise PackagesMissing(f"apt has no source of the main Debian archive, only {sorted(set(archives))}")
     return main[0]
-
-
-def _run(command: Sequence[str], what: str) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_APT_TIMEOUT_S,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except subprocess.TimeoutExpired:
-        raise PackagesMissing(f"{what}: no answer within {_APT_TIMEOUT_S} s") from None
-    if done.returncode != 0:
-        raise PackagesMissing(f"{what}: {(done.stderr or done.stdout).strip()[-1500:]}")
-    return done.stdout
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

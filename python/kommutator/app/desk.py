@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from hypercorn.typing import ASGIFramework
 from kommutator import processes, readiness
 from kommutator.app.channels import channels, receipt_form, sender_of
 from kommutator.app.phones import virtual_phones
+from kommutator.app.process import SystemClock
 from kommutator.configuration import Asterisk, Configuration
 from kommutator.crm import embedded
 from kommutator.crm.accounts import AccountSettings
@@ -239,14 +239,6 @@ class _Desk:
 
     def _exchange_wrong(self) -> str | None:
         return None if self._exchange.connected else "there is no connection to the exchange"
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now_ms(self) -> int:
-        """Milliseconds of UTC since the epoch."""
-        return time.time_ns() // 1_000_000
 
 
 def now() -> datetime:
