@@ -10,7 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from kommutator.app import channels
-from kommutator.app.desk import SystemClock, now
+from kommutator.app.desk import now
+from kommutator.app.process import SystemClock
 from kommutator.configuration import Notices
 from kommutator.crm import calls, drafts, effects, outbox, recordings
 from kommutator.crm.ledger import Ledger

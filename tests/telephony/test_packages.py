@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.apt import PackagesMissing
+
 from . import packages, sound
 
 
@@ -14,7 +16,7 @@ def test_an_unreachable_archive_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     settings = tmp_path / "apt.conf"
     settings.write_text('Acquire::http::Proxy "http://127.0.0.1:9"; Acquire::https::Proxy "http://127.0.0.1:9";\n')
     monkeypatch.setenv("APT_CONFIG", str(settings))
-    with pytest.raises(packages.PackagesMissing) as failure:
+    with pytest.raises(PackagesMissing) as failure:
         packages.tree(tmp_path / "cache")
     assert "Asterisk" in str(failure.value)
     assert "sid: the package lists of sid" in str(failure.value)
