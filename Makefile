@@ -75,7 +75,7 @@ pages: build
 	$(NPM) run test
 
 unit: build
-	cargo test -q -p kommutator-engine
+	cargo test -q -p kommutator-engine -p kommutator-query
 	$(BIN)/pytest -q -n 2 --dist worksteal -m 'not telephony and not services' tests
 
 services: build ## PostgreSQL, NATS, SMSC and mail servers, started and killed

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from kommutator.crm.embedded import Server
 from tests.browser.packages import browser
 from tests.crm.conftest import server, server_folder
-from tests.ui.stage import PASSWORD, Stage, staged
+from tests.ui.stage import PASSWORD, Stage, staged, until
 
 __all__ = ["server", "server_folder"]
 
@@ -80,10 +80,12 @@ def olga(stage: Stage, context: BrowserContext) -> Page:
 
 def signed_in(stage: Stage, page: Page, login: str) -> Page:
     """Signs in by the form, and waits until events come."""
+    before = stage.live.listening
     page.goto(stage.address)
     page.get_by_label("Логин").fill(login)
     page.get_by_label("Пароль").fill(PASSWORD)
     page.get_by_role("button", name="Войти").click()
     page.get_by_role("heading", name="Приём", exact=True).wait_for(state="attached")
     page.get_by_text("Анна Смирнова").first.wait_for(state="attached")
+    until(lambda: stage.live.listening > before, "the page listens to events")
     return page

@@ -44,6 +44,8 @@ class Live:
         self.orders: list[Json] = []
         """Those that pages gave, each once by its id."""
         self.call_backs: list[Json] = []
+        self.listening = 0
+        """How many streams of events have begun, with their snapshot sent."""
         self.refuse: str | None = None
         self.cut = False
         """While true, nothing live is answered, as when the desk is being restarted."""
@@ -225,6 +227,7 @@ class Live:
         self._queues.add(queue)
         try:
             yield _event("snapshot", await self._snapshot())
+            self.listening += 1
             while (told := await queue.get()) is not None:
                 yield told
         finally:

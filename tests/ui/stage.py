@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -79,6 +80,14 @@ class Stage:
             return work(self.live)
 
         return self.run(done())
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Waits for what no element on the page shows."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
 
 
 def quiet() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from kommutator.crm import clients, interests
 from tests.ui.conftest import signed_in
 from tests.ui.live import Live
-from tests.ui.stage import Stage
+from tests.ui.stage import Stage, until
 
 pytestmark = pytest.mark.services
 
@@ -52,17 +50,15 @@ def drafts(stage: Stage) -> list[dict[str, Any]]:
     return stage.run(read())
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Waits for what no element on the page shows."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 def kinds(stage: Stage) -> list[str]:
     """The orders that pages gave."""
     return [each["kind"] for each in stage.live.orders]
+
+
+def ordered(stage: Stage, *expected: str) -> None:
+    """The pages give these orders and no other; the page may show what it will give before it has."""
+    until(lambda: len(kinds(stage)) >= len(expected), f"{expected} are given")
+    assert kinds(stage) == list(expected)
 
 
 def talks(stage: Stage, page: Page, number: str = NEW) -> str:
@@ -107,7 +103,7 @@ def test_branch_one_the_manager_agrees_and_nothing_is_registered(stage: Stage, o
     olga.keyboard.press("F9")
     expect(olga.get_by_text("Звонок передан: Борис Орлов")).to_be_visible()
     expect(olga.get_by_text("Звонков нет")).to_be_visible()
-    assert kinds(stage) == ["answer", "consult", "complete"]
+    ordered(stage, "answer", "consult", "complete")
     assert len(wanted(stage, "boris")) == before
     until(lambda: drafts(stage) == [], "the draft goes with the call")
 
@@ -138,7 +134,7 @@ def test_branch_two_the_manager_is_busy_and_gets_the_enquiry(stage: Stage, olga:
     assert (made.status, made.service_type, made.to_do) == ("new", "equipment", "Перезвонить с ценами")
     assert (client.name, client.organisation, client.numbers) == ("Иван Седов", "Литейный двор", (NEW,))
     assert client.email == "sedov@example.test"
-    assert drafts(stage) == []
+    until(lambda: drafts(stage) == [], "the draft goes with its acceptance")
 
 
 def test_cancel_ends_the_call_and_leaves_the_wizard_for_later(stage: Stage, olga: Page) -> None:
@@ -151,7 +147,7 @@ def test_cancel_ends_the_call_and_leaves_the_wizard_for_later(stage: Stage, olga
     olga.get_by_label("Тема").fill("Течёт насос")
     olga.keyboard.press("Control+Enter")
     expect(olga.get_by_text("Обращение принято. ").first).to_be_visible()
-    assert kinds(stage) == ["hang_up"]
+    ordered(stage, "hang_up")
 
 
 def test_accepted_twice_is_one_interest(stage: Stage, olga: Page) -> None:
@@ -174,7 +170,7 @@ def test_accepted_while_the_client_is_on_the_line_the_call_stays_in_hand(stage: 
     olga.keyboard.press("F9")
     expect(olga.get_by_text("Звонков нет")).to_be_visible()
     expect(olga.get_by_role("alertdialog")).to_have_count(0)
-    assert kinds(stage) == ["hang_up"]
+    ordered(stage, "hang_up")
 
 
 def test_a_manager_sees_who_asks_and_takes_the_client_or_not(stage: Stage, context: BrowserContext) -> None:
@@ -284,7 +280,7 @@ def test_swap_and_back(stage: Stage, olga: Page) -> None:
     expect(olga.get_by_text("вы говорите с клиентом")).to_be_visible()
     olga.keyboard.press("F8")
     expect(olga.get_by_text("Разговор").first).to_be_visible()
-    assert kinds(stage) == ["swap", "cancel_consult"]
+    ordered(stage, "swap", "cancel_consult")
 
 
 def test_a_refused_order_is_said_and_the_call_stays(stage: Stage, olga: Page) -> None:
@@ -302,7 +298,7 @@ def test_a_blind_transfer(stage: Stage, olga: Page) -> None:
     expect(olga.get_by_text("Вызываем").first).to_be_visible()
     stage.do(lambda live: live.gone(call, "elsewhere", "boris"))
     expect(olga.get_by_text("Звонок передан")).to_be_visible()
-    assert kinds(stage) == ["transfer"]
+    ordered(stage, "transfer")
 
 
 def test_several_matches_are_offered_and_one_is_opened(stage: Stage, olga: Page) -> None:

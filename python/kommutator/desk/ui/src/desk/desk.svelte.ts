@@ -280,7 +280,10 @@ class Desk {
     const wizard = opened(this.drafts?.closed(usual) ? uuid() : usual, card);
     this.wizards = [...this.wizards, wizard];
     this.speak(wizard);
-    if (wizard.phase !== "offered") this.answered(wizard);
+    if (wizard.phase !== "offered") {
+      this.answered(wizard);
+      this.focus = { field: "service_type", n: this.focus.n + 1 };
+    }
     // What rings is shown only where nothing else is: it never takes the place of what she works on.
     this.selectedId ??= wizard.id;
   }

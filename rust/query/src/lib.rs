@@ -1,0 +1,5 @@
+//! The forms in which others ask where a call should go. Bytes in, bytes out: no sockets, no clock, no threads.
+#![forbid(unsafe_code)]
+
+pub mod http;
+pub mod sip;
