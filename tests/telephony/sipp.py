@@ -25,7 +25,7 @@ from .media import Line
 from .messages import SipEvent
 
 _PHONE_ADDRESS = "127.0.0.1"
-_READY_S = 10.0
+_READY_S = 30.0
 _GOODBYE_S = 2.0
 _POLL_S = 0.01
 
@@ -60,7 +60,7 @@ class Party:
         return self._process is not None and self._process.poll() is None
 
     def wait_for(
-        self, name: str, *, of: str | None = None, after: float = 0.0, count: int = 1, seconds: float = 10.0
+        self, name: str, *, of: str | None = None, after: float = 0.0, count: int = 1, seconds: float = 30.0
     ) -> SipEvent:
         """Waits until the `count`-th such event is there, and returns it; raises `PartyFailed`.
 
@@ -307,7 +307,7 @@ class Phone(Phones):
         )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
             line.bind((self.address, self.port))
-            line.settimeout(5)
+            line.settimeout(30)
             line.sendto(text.encode(), (host, int(port)))
             accepted, asked = False, expires_s == 0
             while not (accepted and asked):
