@@ -386,6 +386,8 @@ def test_whoever_picks_up_too_late_is_never_told_to_be_busy(scene: Scene, asteri
             caller.call()
             for phone in (scene.operators_phone, scene.managers_phone):
                 phone.wait_for("180", count=n + 1)
+            for employee in (scene.operator, scene.manager):
+                scene.router.wait("line", skip=skip, employee=employee, line="ringing")
             for phone in (scene.operators_phone, scene.managers_phone):
                 phone.act()
             winner = scene.router.wait("event", skip=skip, event_type="answered")["event_endpoint"]
@@ -394,12 +396,13 @@ def test_whoever_picks_up_too_late_is_never_told_to_be_busy(scene: Scene, asteri
             loser = scene.managers_phone if won == scene.operator else scene.operators_phone
             invite = loser.rung()[n]
             n += 1
+            scene.router.wait("line", skip=skip, employee=won, line="busy")
             scene.router.wait("line", skip=skip, employee=lost, line="idle")
             both += any(e.name == "200" and e.of == "INVITE" and e.call_id == invite.call_id for e in loser.events)
             caller.hang_up()
             caller.wait_end()
-        scene.router.wait("line", skip=skip, employee=won, line="busy")
         scene.router.wait("call ended", skip=skip)
+        scene.router.wait("line", skip=skip, employee=won, line="idle")
         told = [
             line["line"] for line in scene.router.log()[skip:] if line["event"] == "line" and line["employee"] == lost
         ]
