@@ -388,8 +388,9 @@ def test_whoever_picks_up_too_late_is_never_told_to_be_busy(scene: Scene, asteri
                 phone.wait_for("180", count=n + 1)
             for employee in (scene.operator, scene.manager):
                 scene.router.wait("line", skip=skip, employee=employee, line="ringing")
-            for phone in (scene.operators_phone, scene.managers_phone):
-                phone.act()
+            with scene.operators_phone.asleep(), scene.managers_phone.asleep():
+                scene.operators_phone.act()
+                scene.managers_phone.act()
             winner = scene.router.wait("event", skip=skip, event_type="answered")["event_endpoint"]
             won = winner.removeprefix("PJSIP/")
             lost = scene.manager if won == scene.operator else scene.operator
