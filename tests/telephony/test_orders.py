@@ -85,6 +85,7 @@ class Scene:
         self.ring()
         self.router.wait("turn", call=self.call, action="talk")
         self.operators_phone.wait_for("ACK")
+        self.operators_phone.line.connect(media_address(self.operators_phone.rung()[-1].text))
         self.hear_client()
 
     def hear_client(self) -> None:
