@@ -202,9 +202,7 @@ class AriPbx:
         else:
             self._post(channel.id, event)
         if isinstance(event, codec.ChannelDestroyed):
-            device = self._devices.ended(channel.id)
-            if device is not None:
-                self._look_later(device)
+            self._spare(channel.id)
         for call_id, pair in [pair for pair in self._pairs.items() if channel.id in pair[1]]:
             del self._pairs[call_id]
             self._later(requests.hang_up(pair[0] if channel.id == pair[1] else pair[1], "normal"))
@@ -213,6 +211,12 @@ class AriPbx:
             del self._given[caller]
             self._later(requests.hang_up(leg if channel.id == caller else caller, "normal"))
             self._later(requests.destroy_bridge(bridge_id(caller)))
+
+    def _spare(self, channel: str) -> None:
+        """A leg is not being ended by us any more."""
+        device = self._devices.ended(channel)
+        if device is not None:
+            self._look_later(device)
 
     def _post(self, channel: str, event: Event) -> None:
         leg = parse_leg(channel)
@@ -253,6 +257,7 @@ class AriPbx:
             self._settings.silence_s,
             self._give_away,
             self._devices.doom,
+            self._spare,
             self._dialled,
             saved_state,
         )

@@ -77,6 +77,7 @@ class AriCall:
         silence_s: int,
         given_away: Callable[[str, str], None],
         doomed: Callable[[str, str], None],
+        spared: Callable[[str], None],
         dialled: Callable[[str], Party | None],
         saved_state: str | None = None,
     ) -> None:
@@ -91,9 +92,11 @@ class AriCall:
         self._silence_s = silence_s
         self._given_away = given_away
         self._line = CallerLine(session, self.inbox, channel.id, channel.up)
-        self._legs = Legs(self._line, application, dial_strings, doomed, dialled)
+        self._legs = Legs(self._line, application, dial_strings, doomed, spared, dialled)
         self._conversations = Conversations(self._line, self._legs)
         self._hunting = False
+        self._winner: str | None = None
+        """The channel that was picked up first in a hunt."""
         self._sequence = -1
         self._deadline = math.inf
         self._playing: str | None = None
@@ -236,7 +239,8 @@ class AriCall:
 
     def answered_first(self, channel: str) -> None:
         """One of the hunt's phones was picked up: whoever else picks up is too late, and is about to be told so."""
-        if self._hunting:
+        if self._hunting and self._winner is None:
+            self._winner = channel
             self._legs.doom_losers(channel)
 
     async def close(self, turn: Turn | None) -> None:
@@ -343,7 +347,7 @@ class AriCall:
         try:
             winner = await self._answer_of_legs(action.music)
         finally:
-            self._hunting = False
+            self._hunting, self._winner = False, None
         if winner is not None:
             return {"type": "answered", "endpoint": winner.endpoint, "ended": ended_of(legs.ended)}
         ended = {each.endpoint: legs.ended[each.endpoint] for each in action.endpoints if each.endpoint in legs.ended}
@@ -354,6 +358,8 @@ class AriCall:
         while True:
             winner = self._legs.answered()
             if winner is not None:
+                self._winner = winner.channel
+                self._legs.spare(winner)
                 await self._legs.cancel_all("answered_elsewhere", keep=winner)
                 return winner
             if not len(self._legs):

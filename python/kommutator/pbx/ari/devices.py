@@ -29,7 +29,8 @@ class Devices:
         return line
 
     def ended(self, channel: str) -> str | None:
-        """A leg has ended; the device that must be looked at again because something of it was held back."""
+        """A leg has ended, or goes on after all; the device that must be looked at again because something of it was held
+        back."""
         device = self._doomed.pop(channel, None)
         if device is None or device in self._doomed.values() or device not in self._held_back:
             return None

@@ -65,8 +65,8 @@ class Legs:
     """The legs of one call.
 
     `ended` collects, until `forget_ended`, how legs ended: endpoint → `busy`, `declined`, `unavailable` or `no_answer`.
-    `doomed` is told the channel and the endpoint of each leg that is about to be ended by us; `dialled` says whom a phone
-    means by an extension.
+    `doomed` is told the channel and the endpoint of each leg that is about to be ended by us, `spared` the channel of one
+    that goes on after all; `dialled` says whom a phone means by an extension.
     """
 
     def __init__(
@@ -75,9 +75,11 @@ class Legs:
         application: str,
         dial_strings: DialStrings,
         doomed: Callable[[str, str], None],
+        spared: Callable[[str], None],
         dialled: Callable[[str], Party | None],
     ) -> None:
         self._doomed = doomed
+        self._spared = spared
         self._dialled = dialled
         self._sequence = 0
         self._line = line
@@ -111,6 +113,10 @@ class Legs:
         for leg in self._legs.values():
             if leg.channel != channel:
                 self._doomed(leg.channel, leg.endpoint)
+
+    def spare(self, leg: Leg) -> None:
+        """This leg has won, whatever was thought of it before."""
+        self._spared(leg.channel)
 
     @property
     def heard(self) -> bool:
