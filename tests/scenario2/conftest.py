@@ -17,9 +17,9 @@ from tests.browser.packages import browser
 from tests.scenario2.house import PATIENCE_MS, House
 from tests.scenario2.scene import Scene
 from tests.softphone.asterisk import WebAsterisk
+from tests.softphone.telephone import MICROPHONE_ARGUMENTS, MICROPHONE_HZ
 from tests.telephony.sound import tone
 
-MICROPHONE_HZ = 1000
 _HOUSE = pytest.StashKey[House]()
 
 
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Debian's Chromium with a microphone that hears a tone, and with media on loopback, which browsers leave out otherwise.
+    """Debian's Chromium with a microphone that hears a tone.
 
     It goes with the folder: its driver keeps an event loop in this thread.
     """
@@ -45,11 +45,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
             env={**os.environ, **found.environment},
             args=[
                 "--no-sandbox",
-                "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream",
+                *MICROPHONE_ARGUMENTS,
                 f"--use-file-for-fake-audio-capture={voice}",
-                "--allow-loopback-in-peer-connection",
-                "--ignore-certificate-errors",
             ],
         )
         yield running
