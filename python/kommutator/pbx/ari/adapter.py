@@ -202,7 +202,9 @@ class AriPbx:
         else:
             self._post(channel.id, event)
         if isinstance(event, codec.ChannelDestroyed):
-            self._spare(channel.id)
+            device = self._devices.settled(channel.id)
+            if device is not None:
+                self._look_later(device)
         for call_id, pair in [pair for pair in self._pairs.items() if channel.id in pair[1]]:
             del self._pairs[call_id]
             self._later(requests.hang_up(pair[0] if channel.id == pair[1] else pair[1], "normal"))
@@ -212,17 +214,15 @@ class AriPbx:
             self._later(requests.hang_up(leg if channel.id == caller else caller, "normal"))
             self._later(requests.destroy_bridge(bridge_id(caller)))
 
-    def _spare(self, channel: str) -> None:
-        """A leg is not being ended by us any more."""
-        device = self._devices.ended(channel)
+    def _release(self, channel: str) -> None:
+        """This leg has won, or was never there."""
+        device = self._devices.settled(channel)
         if device is not None:
-            self._look_later(device)
+            self._on_device(codec.Device(device, self._device_states[device]))
 
     def _post(self, channel: str, event: Event) -> None:
         leg = parse_leg(channel)
         call_id = leg[0] if leg else channel
-        if leg and isinstance(event, codec.ChannelStateChange) and event.channel.up and call_id in self._calls:
-            self._calls[call_id].answered_first(channel)
         inbox = self._inbox_of(call_id)
         if inbox is not None:
             inbox.post(event)
@@ -256,8 +256,8 @@ class AriPbx:
             self._dial_strings,
             self._settings.silence_s,
             self._give_away,
-            self._devices.doom,
-            self._spare,
+            self._devices.withhold,
+            self._release,
             self._dialled,
             saved_state,
         )
