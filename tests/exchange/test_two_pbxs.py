@@ -12,7 +12,7 @@ import trio
 from kommutator import Engine
 from kommutator.company import LoadedCompany, load
 from kommutator.exchange.bridge import Bridge
-from kommutator.exchange.claims import ClaimingPbx, ClaimOwner, Claims
+from kommutator.exchange.claims import HOLDS_S, ClaimingPbx, ClaimOwner, Claims
 from kommutator.exchange.floor import SharedFloor, SharingPbx
 from kommutator.exchange.nats.floor import DeskFloor, FloorFact
 from kommutator.pbx.simulated.adapter import SimulatedLookups, SimulatedPbx
@@ -125,8 +125,8 @@ async def test_nobody_is_rung_twice_also_while_the_exchange_is_cut(nats: Nats, c
             await one_more()
 
     async def callers_until(condition: Callable[[], bool]) -> None:
-        """They go on calling until it is so."""
-        with trio.fail_after(PATIENCE_S):
+        """They go on calling until it is so. A claim that could not be given back lapses first."""
+        with trio.fail_after(PATIENCE_S + HOLDS_S):
             while not condition():
                 await one_more()
 

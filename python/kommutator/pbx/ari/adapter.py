@@ -363,7 +363,12 @@ class AriPbx:
     async def _look_again(self) -> None:
         async for device in self._look_out:
             try:
-                await self._look_at(device)
+                # Asterisk (22) tells that a channel is gone before it works out the device's state anew. Without another
+                # channel, that it is free is on its way; with one, nothing may be.
+                listed = await self._ask(requests.list_channels())
+                channels = [codec.decode_channel(value) for value in listed.decode() or []]
+                if any(channel.name.startswith(f"{device}-") for channel in channels):
+                    await self._look_at(device)
             except PbxError as error:
                 self._log.warning("a device could not be looked at", device=device, reason=str(error))
 
