@@ -118,9 +118,11 @@ async def measured(folder: Path, calls: int) -> dict[str, Any]:
             async with house.listening() as others, echoing(house.exchange) as exchange, house.hand() as control:
                 for page in pages.values():
                     await page.evaluate(_WATCH)
+                before = house.cpu_s()
                 placed = asyncio.create_task(place(control, calls))
                 asked = await ask(exchange, calls / PER_SECOND)
                 rang = await placed
+                busy = {name: house.cpu_s()[name] - spent for name, spent in before.items()}
                 painted = {each: await page.evaluate("window.painted") for each, page in pages.items()}
                 heard = await others.heard()
         finally:
@@ -144,6 +146,7 @@ async def measured(folder: Path, calls: int) -> dict[str, Any]:
             "from the ringing to the card painted, ms": summary(took),
             "from the caller's coming to the card at the other desks, ms": summary(heard),
             "a request over NATS under the same load, ms": summary(asked),
+            "processor time of a call, ms": {name: round(1000 * spent / calls, 2) for name, spent in busy.items()},
         }
 
 
@@ -207,6 +210,15 @@ class House:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+    def cpu_s(self) -> dict[str, float]:
+        """The processor time that each process of ours has taken so far (proc(5): utime and stime)."""
+        kept = orjson.loads((self.folder / "data" / "up.json").read_bytes())
+        spent = {}
+        for name in ("desk", "route-main", "pbx-main"):
+            ticks = Path(f"/proc/{kept[name][0]}/stat").read_text().rpartition(")")[2].split()[11:13]
+            spent[name] = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+        return spent
 
     def tail(self) -> str:
         """The end of the log."""
@@ -311,6 +323,7 @@ def show(figures: dict[str, Any]) -> None:
         if isinstance(times, dict) and "p95" in times:
             table.add_row(name, *(f"{times[each]:g}" for each in ("p50", "p95", "p99")))
     CONSOLE.print(table)
+    CONSOLE.print("processor time of a call, ms:", figures["processor time of a call, ms"])
 
 
 if __name__ == "__main__":
