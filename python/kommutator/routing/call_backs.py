@@ -8,12 +8,10 @@ import structlog
 import trio
 
 from kommutator.errors import EngineError, PbxError
-from kommutator.routing.doings import CalledBack
+from kommutator.routing.doings import CALL_BACK, CalledBack
 from kommutator.routing.ports import Clock, Engine, Journal, Pbx
 from kommutator.routing.talks import Outcome
 
-PREFIX = "back-"
-"""What the id of such a call begins with."""
 _AT_ONCE = 256
 
 
@@ -38,7 +36,7 @@ class CallBacks:
     async def make(self, order: str, employee: str, endpoint: str, number: str) -> Outcome:
         """Call a number back from an employee's phone; returns when that rings. Once it does, how it goes on is told
         by the journal."""
-        call_id = f"{PREFIX}{order}"
+        call_id = f"{CALL_BACK}{order}"
         try:
             if not self._engine.reserve(employee, call_id, self._clock.now_ms()):
                 return Outcome(False, "busy")
