@@ -11,8 +11,11 @@ export function flat(draft: Kept): Flat {
   return {
     ...draft.fields,
     _chosen: draft.chosen,
-    _continues: draft.continues,
+    _continues: draft.continues?.id ?? null,
+    _continues_revision: draft.continues?.revision ?? null,
     _touched: [...draft.touched],
+    _brought: [...draft.brought],
+    _decided: draft.decided,
     _asking: draft.asking,
     _ending: draft.ending,
     _accepting: draft.accepting,
@@ -24,12 +27,17 @@ export function whole(fields: Readonly<Record<string, unknown>>): Kept {
   const names = Object.keys(NO_FIELDS) as (keyof Fields)[];
   const texts = names.map((name) => [name, typeof fields[name] === "string" ? fields[name] : ""]);
   const chosen = fields["_chosen"];
-  const touched = Array.isArray(fields["_touched"]) ? fields["_touched"] : [];
+  const listed = (name: string): readonly unknown[] => (Array.isArray(fields[name]) ? (fields[name] as unknown[]) : []);
+  const [touched, brought] = [listed("_touched"), listed("_brought")];
+  const [continues, revision] = [fields["_continues"], fields["_continues_revision"]];
   return {
     fields: Object.fromEntries(texts) as unknown as Fields,
     chosen: typeof chosen === "number" || chosen === "undecided" ? (chosen as Chosen) : "new",
-    continues: typeof fields["_continues"] === "number" ? fields["_continues"] : null,
+    continues:
+      typeof continues === "number" ? { id: continues, revision: typeof revision === "number" ? revision : 0 } : null,
     touched: names.filter((name) => touched.includes(name)),
+    brought: names.filter((name) => brought.includes(name)),
+    decided: fields["_decided"] === true,
     asking: fields["_asking"] === true,
     ending: ENDINGS.includes(fields["_ending"] as string) ? (fields["_ending"] as Ending) : null,
     accepting: fields["_accepting"] === true,
