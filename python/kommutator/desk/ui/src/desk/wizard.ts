@@ -424,7 +424,8 @@ function withCard(wizard: Wizard, card: Card): Wizard {
   if (first && !written(wizard)) chosen = card.matches.length === 0 ? "new" : (only?.id ?? "undecided");
   let fields = wizard.fields;
   if (untouched("phone") && fields.phone === "") fields = { ...fields, phone: card.caller ?? "" };
-  if (first && only !== undefined && chosen === only.id) fields = ofClient(wizard, fields, only);
+  const mine = card.matches.find((each) => each.id === chosen);
+  if (first && mine !== undefined) fields = ofClient(wizard, fields, mine);
   const phase = phaseOf(card);
   const ended = phase === "over";
   const asking = wizard.asking && (ended || wizard.card !== null);
@@ -448,7 +449,7 @@ function ofClient(
     name: keep("name", client.name),
     company: keep("company", client.organisation),
     email: keep("email", client.email),
-    manager: keep("manager", client.owner ?? (isBack(wizard) ? fields.manager : "")),
+    manager: wizard.continues !== null ? fields.manager : keep("manager", client.owner ?? (isBack(wizard) ? fields.manager : "")),
   };
 }
 
@@ -552,8 +553,9 @@ function brought(wizard: Wizard, { fields: theirs, chosen, continues }: Brought)
 function continued(wizard: Wizard, interest: Interest | null): Wizard {
   if (interest === null) return { ...wizard, continues: null, revision: wizard.revision + 1 };
   const keep = (field: keyof Fields, value: string) => (entered(wizard, field) ? wizard.fields[field] : value);
+  const client = wizard.card?.matches.find((each) => each.id === interest.client_id);
   const fields = {
-    ...wizard.fields,
+    ...(client === undefined ? wizard.fields : ofClient(wizard, wizard.fields, client)),
     service_type: keep("service_type", interest.service_type ?? ""),
     topic: keep("topic", interest.topic),
     manager: keep("manager", interest.assignee ?? ""),
