@@ -209,8 +209,8 @@ class Desk {
         () => send<OrderDone>("POST", "/api/call-backs", { order, number, ...of }),
         ORDER_MS,
       );
-      if (told.done) tell(t("callback.ringing", { number }), "good");
-      else tell(t("callback.refused", { reason: reasonText(told.reason ?? "") }), "bad");
+      // That it rings is shown by its card.
+      if (!told.done) tell(t("callback.refused", { reason: reasonText(told.reason ?? "") }), "bad");
       return told.done;
     } catch (error) {
       tell(t("callback.refused", { reason: failure(error) }), "bad");
@@ -408,7 +408,7 @@ class Desk {
     if (wizard.closed === "empty" && !wizard.card?.back) {
       const number = wizard.card?.caller_national ?? wizard.card?.caller ?? t("call.hidden");
       const name = wizard.fields.name || wizard.fields.company;
-      const who = [name, number].filter(Boolean).join(", ");
+      const who = [name, number.replaceAll(" ", "\u00a0")].filter(Boolean).join(", ");
       const back = () => this.bringBack(wizard);
       tell(t("closed.empty", { who }), "news", undefined, { says: t("closed.empty.back"), run: back });
     }

@@ -162,7 +162,7 @@ export const NO_FIELDS: Fields = {
 /** A wizard for a call as it comes to this desk. `me`: who calls back is responsible until somebody else is named. */
 export function opened(id: string, card: Card, me = ""): Wizard {
   const wizard = blank(id);
-  const fields = card.back === null ? wizard.fields : { ...wizard.fields, manager: me };
+  const fields = card.back == null ? wizard.fields : { ...wizard.fields, manager: me };
   return withCard({ ...wizard, callId: card.call_id, fields }, card);
 }
 
@@ -282,7 +282,7 @@ export function onTheLine(wizard: Wizard): boolean {
 
 /** Whether I have called the client, and not he us. */
 export function isBack(wizard: Wizard): boolean {
-  return wizard.card !== null && wizard.card.back !== null;
+  return wizard.card !== null && wizard.card.back != null;
 }
 
 /** The consultation that is going on. */
@@ -394,7 +394,7 @@ function arrived(wizard: Wizard, card: Card): Step {
   if (next.phase === "over" && before !== "over") {
     next = { ...next, pending: null, queued: null };
     if (wizard.accepted) return just({ ...next, ending: card.over_by ?? "us", closed: "accepted" });
-    if (card.back !== null) return calledBack(next, card.back);
+    if (card.back != null) return calledBack(next, card.back);
     const agreed = wizard.card?.consultation?.state === "agreed" || consultation?.state === "agreed";
     if (card.over_by === "client") {
       next = { ...next, ending: "client", notice: { code: "client_gone", about: "" } };
@@ -449,7 +449,10 @@ function ofClient(
     name: keep("name", client.name),
     company: keep("company", client.organisation),
     email: keep("email", client.email),
-    manager: wizard.continues !== null ? fields.manager : keep("manager", client.owner ?? (isBack(wizard) ? fields.manager : "")),
+    manager:
+      wizard.continues !== null
+        ? fields.manager
+        : keep("manager", client.owner ?? (isBack(wizard) ? fields.manager : "")),
   };
 }
 
