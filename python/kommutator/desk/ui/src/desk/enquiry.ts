@@ -4,9 +4,10 @@ import { api, got } from "../api/client";
 import type { Problem } from "../api/problem";
 import type { EnquiryForm, Interest } from "../api/types";
 import type { DraftsAtDesk } from "./drafts";
-import { flat, whole } from "./kept";
+import type { Continued, FieldError, Fields } from "./form";
+import { flat, whole, type Kept } from "./kept";
 import { people } from "./people.svelte";
-import type { Continued, FieldError, Fields, Kept, Wizard } from "./wizard";
+import type { Wizard } from "./wizard";
 
 /** The people of the active version. */
 export async function loadPeople(): Promise<void> {

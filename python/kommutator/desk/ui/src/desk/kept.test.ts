@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
-import { flat, whole } from "./kept";
-import { NO_FIELDS, type Kept } from "./wizard";
+import { NO_FIELDS } from "./form";
+import { flat, whole, type Kept } from "./kept";
 
 const DRAFT: Kept = {
   fields: { ...NO_FIELDS, phone: "+79161234567", topic: "Котёл", manager: "boris" },

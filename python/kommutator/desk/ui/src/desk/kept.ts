@@ -1,6 +1,21 @@
 /** A draft in the form in which the desk keeps it: one flat object of texts, numbers and lists. */
 
-import { NO_FIELDS, type Chosen, type Ending, type Fields, type Kept } from "./wizard";
+import { NO_FIELDS, type Chosen, type Continued, type Fields } from "./form";
+import { blank, type Ending, type Wizard } from "./wizard";
+
+/** What of a wizard is kept as its draft. */
+export interface Kept {
+  fields: Fields;
+  chosen: Chosen;
+  continues: Continued | null;
+  touched: (keyof Fields)[];
+  brought: (keyof Fields)[];
+  decided: boolean;
+  asking: boolean;
+  ending: Ending | null;
+  /** She has accepted, and the desk does not know it yet. */
+  accepting: boolean;
+}
 
 type Flat = Record<string, string | number | boolean | null | string[]>;
 
@@ -41,5 +56,41 @@ export function whole(fields: Readonly<Record<string, unknown>>): Kept {
     asking: fields["_asking"] === true,
     ending: ENDINGS.includes(fields["_ending"] as string) ? (fields["_ending"] as Ending) : null,
     accepting: fields["_accepting"] === true,
+  };
+}
+
+/** The draft of a wizard. */
+export function kept(wizard: Wizard): Kept {
+  const { fields, chosen, continues, touched, brought, decided, asking, ending } = wizard;
+  return {
+    fields: { ...fields },
+    chosen,
+    continues,
+    touched: [...touched],
+    brought: [...brought],
+    decided,
+    asking,
+    ending,
+    accepting: wizard.acceptance !== "idle",
+  };
+}
+
+/** A wizard as it was before a reload; what the call is doing now comes by its card. */
+export function restored(id: string, callId: string | null, revision: number, draft: Kept): Wizard {
+  return {
+    ...blank(id),
+    callId,
+    revision,
+    fields: { ...NO_FIELDS, ...draft.fields },
+    chosen: draft.chosen,
+    continues: draft.continues,
+    touched: draft.touched,
+    brought: draft.brought,
+    decided: draft.decided,
+    asking: draft.asking,
+    ending: draft.ending ?? (callId === null ? null : "us"),
+    phase: callId === null ? "none" : "over",
+    acceptance: draft.accepting ? "waiting" : "idle",
+    notice: draft.accepting ? { code: "accept_unsent", about: "" } : null,
   };
 }

@@ -2,20 +2,9 @@ import { describe, expect, test } from "vitest";
 
 import type { Card, Consultation, ConsultationState } from "../api/live";
 import type { Interest } from "../api/types";
-import {
-  again,
-  blank,
-  commands,
-  faults,
-  kept,
-  opened,
-  restored,
-  step,
-  type Command,
-  type Effect,
-  type Happened,
-  type Wizard,
-} from "./wizard";
+import { faults } from "./form";
+import { kept, restored } from "./kept";
+import { again, blank, commands, opened, step, type Command, type Effect, type Happened, type Wizard } from "./wizard";
 
 const AT = "2026-11-18T06:00:00.000Z";
 

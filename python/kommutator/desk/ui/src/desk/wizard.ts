@@ -8,36 +8,23 @@
 
 import type { Back, Card, Consultation, Gone, OrderKind } from "../api/live";
 import type { Interest } from "../api/types";
-
-export interface Fields {
-  phone: string;
-  service_type: string;
-  topic: string;
-  to_do: string;
-  name: string;
-  company: string;
-  email: string;
-  manager: string;
-  /** Chosen in the picker when a department and nobody in it is meant. */
-  department: string;
-  notes: string;
-}
-
-/** The client: a new one, one of those found, or not yet decided because several were found. */
-export type Chosen = "new" | "undecided" | number;
-
-/** An interest that goes on, at the revision that was seen. */
-export interface Continued {
-  id: number;
-  revision: number;
-}
-
-/** What somebody else has typed of the call that is mine now, or that I am asked to take. */
-export interface Brought {
-  fields: Fields;
-  chosen: Chosen;
-  continues: Continued | null;
-}
+import {
+  brought,
+  chose,
+  continued,
+  entered,
+  faults,
+  NO_FIELDS,
+  ofClient,
+  ORDER_OF_FIELDS,
+  typed,
+  written,
+  type Brought,
+  type Chosen,
+  type Continued,
+  type FieldError,
+  type Fields,
+} from "./form";
 
 /** Where the call is, as desk.md draws it. `none`: the wizard was opened without a call; `dialling`: I call back. */
 export type Phase = "none" | "offered" | "dialling" | "talking" | "consulting" | "over";
@@ -72,8 +59,6 @@ export interface Notice {
   /** The employee or the reason that the text names. */
   about: string;
 }
-
-export type FieldError = "needed" | "bad" | "undecided";
 
 export interface Wizard {
   /** The draft's id, and the enquiry's idempotency key. */
@@ -146,19 +131,6 @@ export interface Step {
   effects: Effect[];
 }
 
-export const NO_FIELDS: Fields = {
-  phone: "",
-  service_type: "",
-  topic: "",
-  to_do: "",
-  name: "",
-  company: "",
-  email: "",
-  manager: "",
-  department: "",
-  notes: "",
-};
-
 /** A wizard for a call as it comes to this desk. `me`: who calls back is responsible until somebody else is named. */
 export function opened(id: string, card: Card, me = ""): Wizard {
   const wizard = blank(id);
@@ -196,56 +168,6 @@ export function blank(id: string): Wizard {
     errors: {},
     notice: null,
     closed: null,
-  };
-}
-
-/** What of a wizard is kept as its draft. */
-export interface Kept {
-  fields: Fields;
-  chosen: Chosen;
-  continues: Continued | null;
-  touched: (keyof Fields)[];
-  brought: (keyof Fields)[];
-  decided: boolean;
-  asking: boolean;
-  ending: Ending | null;
-  /** She has accepted, and the desk does not know it yet. */
-  accepting: boolean;
-}
-
-/** The draft of a wizard. */
-export function kept(wizard: Wizard): Kept {
-  const { fields, chosen, continues, touched, brought, decided, asking, ending } = wizard;
-  return {
-    fields: { ...fields },
-    chosen,
-    continues,
-    touched: [...touched],
-    brought: [...brought],
-    decided,
-    asking,
-    ending,
-    accepting: wizard.acceptance !== "idle",
-  };
-}
-
-/** A wizard as it was before a reload; what the call is doing now comes by its card. */
-export function restored(id: string, callId: string | null, revision: number, draft: Kept): Wizard {
-  return {
-    ...blank(id),
-    callId,
-    revision,
-    fields: { ...NO_FIELDS, ...draft.fields },
-    chosen: draft.chosen,
-    continues: draft.continues,
-    touched: draft.touched,
-    brought: draft.brought,
-    decided: draft.decided,
-    asking: draft.asking,
-    ending: draft.ending ?? (callId === null ? null : "us"),
-    phase: callId === null ? "none" : "over",
-    acceptance: draft.accepting ? "waiting" : "idle",
-    notice: draft.accepting ? { code: "accept_unsent", about: "" } : null,
   };
 }
 
@@ -289,39 +211,6 @@ export function isBack(wizard: Wizard): boolean {
 export function consulting(wizard: Wizard): Consultation | null {
   return wizard.phase === "consulting" ? (wizard.card?.consultation ?? null) : null;
 }
-
-/** Whether anything was entered that would be missed. */
-export function written(wizard: Wizard): boolean {
-  return wizard.touched.length > 0 || wizard.brought.length > 0 || wizard.decided || wizard.continues !== null;
-}
-
-/** What prevents the acceptance of what is entered. `departments`: whether the service type has any. */
-export function faults(wizard: Wizard, departments: boolean): Partial<Record<keyof Fields | "client", FieldError>> {
-  const { fields, chosen, continues } = wizard;
-  const found: Partial<Record<keyof Fields | "client", FieldError>> = {};
-  if (chosen === "undecided") found.client = "undecided";
-  if (chosen === "new" || chosen === "undecided") {
-    const digits = fields.phone.replace(/\D/g, "").length;
-    if (digits === 0) found.phone = "needed";
-    else if (digits < 7 || digits > 15) found.phone = "bad";
-  }
-  if (fields.topic.trim() === "" && fields.to_do.trim() === "" && continues === null) found.topic = "needed";
-  if (fields.email.trim() !== "" && !/^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/.test(fields.email.trim())) found.email = "bad";
-  if (fields.manager === "" && fields.department === "" && !departments) found.manager = "needed";
-  return found;
-}
-
-const ORDER_OF_FIELDS: readonly (keyof Fields)[] = [
-  "phone",
-  "service_type",
-  "topic",
-  "to_do",
-  "name",
-  "company",
-  "email",
-  "manager",
-  "notes",
-];
 
 /** The next state. `departments`: whether the chosen service type has a department, by whose rule somebody is found. */
 export function step(wizard: Wizard, happened: Happened, departments: boolean): Step {
@@ -438,29 +327,6 @@ function phaseOf(card: Card): Phase {
   return state === "calling" || state === "ringing" || state === "agreed" ? "consulting" : "talking";
 }
 
-function ofClient(
-  wizard: Wizard,
-  fields: Fields,
-  client: { name: string; organisation: string; email: string; owner: string | null },
-): Fields {
-  const keep = (field: keyof Fields, value: string) => (entered(wizard, field) ? fields[field] : value);
-  return {
-    ...fields,
-    name: keep("name", client.name),
-    company: keep("company", client.organisation),
-    email: keep("email", client.email),
-    manager:
-      wizard.continues !== null
-        ? fields.manager
-        : keep("manager", client.owner ?? (isBack(wizard) ? fields.manager : "")),
-  };
-}
-
-/** Whether somebody has filled the field in, so that what is found later leaves it alone. */
-function entered(wizard: Wizard, field: keyof Fields): boolean {
-  return wizard.touched.includes(field) || wizard.brought.includes(field);
-}
-
 /** Whether the call is over and nothing would be missed of its wizard. */
 export function empty(wizard: Wizard): boolean {
   return wizard.phase === "over" && !written(wizard) && !wizard.stays && wizard.acceptance === "idle";
@@ -510,67 +376,6 @@ function passed(wizard: Wizard): Step {
 
 function forgotten(wizard: Wizard): Effect[] {
   return wizard.revision > 0 ? [{ do: "forget_draft" }] : [];
-}
-
-function typed(wizard: Wizard, values: Partial<Fields>, names: (keyof Fields)[]): Wizard {
-  const errors = { ...wizard.errors };
-  for (const name of names) delete errors[name];
-  return {
-    ...wizard,
-    fields: { ...wizard.fields, ...values },
-    touched: [...new Set([...wizard.touched, ...names])],
-    revision: wizard.revision + 1,
-    errors,
-  };
-}
-
-function chose(
-  wizard: Wizard,
-  client: Chosen,
-  card?: { name: string; company: string; email: string; owner: string | null },
-): Wizard {
-  const errors = { ...wizard.errors };
-  delete errors.client;
-  const fields =
-    card === undefined ? wizard.fields : ofClient(wizard, wizard.fields, { ...card, organisation: card.company });
-  return { ...wizard, chosen: client, decided: true, continues: null, fields, errors, revision: wizard.revision + 1 };
-}
-
-/** What whoever had the call before has typed, as it is now; what I have typed or chosen myself stays. */
-function brought(wizard: Wizard, { fields: theirs, chosen, continues }: Brought): Wizard {
-  const fields = { ...wizard.fields };
-  const names = new Set(wizard.brought);
-  for (const name of Object.keys(NO_FIELDS) as (keyof Fields)[]) {
-    const told = names.has(name) || (theirs[name] !== "" && theirs[name] !== fields[name]);
-    if (!told || wizard.touched.includes(name)) continue;
-    fields[name] = theirs[name];
-    names.add(name);
-  }
-  const free = !wizard.decided && wizard.continues === null;
-  const client = free && (typeof chosen === "number" || continues !== null) ? { chosen, continues } : {};
-  const next = { ...wizard, ...client, fields, brought: [...names] };
-  const same = JSON.stringify(kept(next)) === JSON.stringify(kept(wizard));
-  return same ? wizard : { ...next, revision: wizard.revision + 1 };
-}
-
-function continued(wizard: Wizard, interest: Interest | null): Wizard {
-  if (interest === null) return { ...wizard, continues: null, revision: wizard.revision + 1 };
-  const keep = (field: keyof Fields, value: string) => (entered(wizard, field) ? wizard.fields[field] : value);
-  const client = wizard.card?.matches.find((each) => each.id === interest.client_id);
-  const fields = {
-    ...(client === undefined ? wizard.fields : ofClient(wizard, wizard.fields, client)),
-    service_type: keep("service_type", interest.service_type ?? ""),
-    topic: keep("topic", interest.topic),
-    manager: keep("manager", interest.assignee ?? ""),
-  };
-  const { id, revision } = interest;
-  return {
-    ...wizard,
-    chosen: interest.client_id,
-    continues: { id, revision },
-    fields,
-    revision: wizard.revision + 1,
-  };
 }
 
 /** The command that waited for the order before it. */
