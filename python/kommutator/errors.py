@@ -409,3 +409,9 @@ class ClientsInvalid(KommutatorError):
 
     def __str__(self) -> str:
         return f"{self.rows} rows cannot be taken: {self.problems[0]}"
+
+
+class BadAssumption(KommutatorError):
+    """What a forecast was told to assume cannot be used."""
+
+    code = "bad_assumption"
