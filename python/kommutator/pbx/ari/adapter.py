@@ -22,8 +22,8 @@ from kommutator.pbx.ari.line import Sounds
 from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, is_ours, parse_bridge, parse_leg, recording_name
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
-from kommutator.routing.call_backs import PREFIX
 from kommutator.routing.conversation import Party
+from kommutator.routing.doings import CALL_BACK
 from kommutator.routing.ports import Call, FloorSink
 from kommutator.routing.turn import Event as CallEvent
 from kommutator.routing.turn import Record, Turn
@@ -321,7 +321,7 @@ class AriPbx:
         bridges = await self._ask(requests.list_bridges())
         members = {bridge["id"]: bridge.get("channels", []) for bridge in bridges.decode() or []} if bridges.ok else {}
         for call_id, own in legs.items():
-            if call_id.startswith(PREFIX) and call_id not in self._backs:
+            if call_id.startswith(CALL_BACK) and call_id not in self._backs:
                 up = [leg.id for leg in own if leg.up and leg.id in members.get(bridge_id(call_id), [])]
                 if len(up) == 2:
                     self._pairs[call_id] = (up[0], up[1])
