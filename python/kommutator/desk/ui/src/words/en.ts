@@ -143,7 +143,7 @@ export const en: Record<keyof typeof ru, string> = {
   "error.undecided": "Choose the client: several have this number",
   "phrase.say": "Tell the client:",
   "phrase.text":
-    "Your request has been passed to the department. I am sorry, all our managers are busy at the moment; one of them will contact you shortly",
+    "“Your request has been passed to the department. I am sorry, all our managers are busy at the moment; one of them will contact you shortly”",
   "draft.saved": "Draft saved",
   "draft.here": "Draft saved in this browser",
   "ask.title": "Accept the enquiry?",
