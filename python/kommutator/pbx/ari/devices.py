@@ -6,6 +6,8 @@ employee is as free as before; told that he is busy, callers who wait for him wo
 
 from __future__ import annotations
 
+from kommutator.pbx.asterisk import line_of
+
 
 class Devices:
     """What is held back of device states."""
@@ -40,16 +42,3 @@ class Devices:
         """Everything is about to be looked at again."""
         self._doomed.clear()
         self._held_back.clear()
-
-
-def line_of(device_state: str) -> str:
-    """An employee's line by Asterisk's device state. An unknown state is no reason not to ring."""
-    match device_state:
-        case "INUSE" | "BUSY" | "RINGINUSE" | "ONHOLD":
-            return "busy"
-        case "RINGING":
-            return "ringing"
-        case "UNAVAILABLE" | "INVALID":
-            return "unreachable"
-        case _:
-            return "idle"
