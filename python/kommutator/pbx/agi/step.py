@@ -45,6 +45,8 @@ _PLAIN = frozenset(
 )
 _LONGEST_S = 6 * 3600.0
 """A call from whose dialplan nothing was heard for so long has ended without a word."""
+_EARLY_S = 0.5
+"""Waiting in whole seconds is as good as waiting to the end."""
 _DECIDES_S = 30.0
 """How long a connection waits for its decision; then the dialplan goes on without."""
 
@@ -72,6 +74,9 @@ class StepCall:
         self.saved_state = saved_state
         self._house = house
         self._steps_in, self._steps_out = trio.open_memory_channel[Step](16)
+        self._turn: Turn | None = None
+        self._until = math.inf
+        """When the time of the turn's action is up."""
         self._open: Step | None = None
         """Whoever waits for the next decision."""
         self._gone = trio.Event()
@@ -101,6 +106,9 @@ class StepCall:
 
     async def perform(self, turn: Turn) -> Event:
         """Tell the decision, and wait for the step that answers it."""
+        if turn is not self._turn:
+            self._turn, seconds = turn, getattr(turn.action, "seconds", None)
+            self._until = math.inf if seconds is None else trio.current_time() + seconds
         try:
             if isinstance(turn.action, FindOwner | FindHistory):
                 await self._gone.wait()
@@ -160,7 +168,10 @@ class StepCall:
         return step
 
     async def _tell(self, turn: Turn) -> None:
-        await self._say(decision(turn, self._house), {STATE: turn.state})
+        told = decision(turn, self._house)
+        if isinstance(turn.action, Wait):
+            told["SECONDS"] = str(max(1, math.ceil(self._until - trio.current_time())))
+        await self._say(told, {STATE: turn.state})
 
     async def _say(self, decided: dict[str, str], besides: dict[str, str]) -> None:
         step, self._open = self._open, None
@@ -183,6 +194,8 @@ class StepCall:
                 return {"type": "digits", "digits": digits}
             case ["answered", endpoint]:
                 return {"type": "answered", "endpoint": endpoint, "ended": []}
+            case ["waited"] if isinstance(turn.action, Wait):
+                return {"type": "waited"} if trio.current_time() >= self._until - _EARLY_S else None
             case ["dialled"] if isinstance(turn.action, Ring | Transfer):
                 return await self._dialled(step.session, turn.action)
             case ["recorded"] if isinstance(turn.action, Record):
