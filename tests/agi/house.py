@@ -13,6 +13,7 @@ _OURS = """
 [kommutator](+)
 exten => _+7496.,1,Goto(kommutator-steps,${EXTEN},1)
 exten => _+7.,1,Goto(kommutator-agi,${EXTEN},1)
+exten => _8.,1,Goto(kommutator-agi,${EXTEN},1)
 """
 """Numbers of 496 only ask steps."""
 

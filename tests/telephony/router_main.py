@@ -101,12 +101,16 @@ def main() -> None:
         messages=Path(world.messages),
         silence_s=world.silence_s,
     )
-    pbx = by_agi if world.agi is not None else Asterisk(
-        kind="asterisk",
-        url=world.ari_url,
-        user=world.ari_user,
-        password=SecretStr(world.ari_password),
-        silence_s=world.silence_s,
+    pbx = (
+        by_agi
+        if world.agi is not None
+        else Asterisk(
+            kind="asterisk",
+            url=world.ari_url,
+            user=world.ari_user,
+            password=SecretStr(world.ari_password),
+            silence_s=world.silence_s,
+        )
     )
 
     async def route() -> None:

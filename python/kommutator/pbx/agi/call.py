@@ -232,8 +232,7 @@ class AgiCall:
             case HangUp():
                 return await self._hang_up(turn, action)
             case FindOwner() | FindHistory():
-                await self._line.session.gone()
-                await self._line.must_be_there()
+                await self._line.listen(math.inf)
                 raise PbxUnreachable("the connection has ended")
             case _:
                 raise PbxRefused(f"the action {type(action).__name__} is none of the PBX")
@@ -311,7 +310,7 @@ class AgiCall:
             now = trio.current_time()
             if now >= self._deadline:
                 return {"type": "waited"}
-            await self._line.key(min(self._deadline - now, announce_at - now, _LOOK_EVERY_S))
+            await self._line.listen(min(self._deadline - now, announce_at - now, _LOOK_EVERY_S))
             await self._look_at_lines()
 
     async def _record(self, turn: Turn, action: Record) -> Event:

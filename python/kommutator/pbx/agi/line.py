@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+import trio
 
 from kommutator.errors import CallGone, PbxRefused
 from kommutator.pbx.agi.codec import Reply
@@ -101,6 +102,13 @@ class CallerLine:
             await self.must_be_there()
             self._log.error("a prompt could not be played", prompt=prompt, path=path)
         return chr(reply.number) if reply.number > 0 else ""
+
+    async def listen(self, seconds: float) -> None:
+        """Let the caller hear what he hears for so long, without a command: that could not be ended at once. Raises
+        `CallGone`, `PbxUnreachable`."""
+        with trio.move_on_after(seconds):
+            await self.session.gone()
+            await self.must_be_there()
 
     async def key(self, seconds: float) -> str:
         """Wait for a key so long; empty when none came."""

@@ -17,8 +17,9 @@ GREETING_S = 5.0
 """How long a connection may take to say which call it is about."""
 _CHUNK = 16_384
 
-_INTERRUPTIBLE = ("STREAM FILE", "WAIT FOR DIGIT")
-"""What Asterisk ends when another command comes; everything else takes its time."""
+_AGAIN_S = 0.1
+_INTERRUPTIBLE = ("STREAM FILE", "NOOP")
+"""What is over soon when another command comes; everything else takes its time."""
 
 
 class Pending:
@@ -124,12 +125,20 @@ class Session:
         return pending.reply
 
     async def _make_idle(self) -> None:
-        """No command goes on any more."""
+        """No command goes on any more.
+
+        Asterisk reads commands through a buffer and waits at the socket: one that came together with the one before is not
+        seen until more comes. So what interrupts is sent again until everything is answered, with growing pauses.
+        """
+        pause = _AGAIN_S
         while self._pending and not self.closed:
             last = self._pending[-1]
-            if last.interruptible:
-                last = await self._send("NOOP", codec.command("NOOP"))
-            await last.over()
+            if not self._pending[0].interruptible:
+                await last.over()
+                continue
+            with trio.move_on_after(pause):
+                await (await self._send("NOOP", codec.command("NOOP"))).over()
+            pause *= 2
 
     async def _send(self, words: str, line: bytes) -> Pending:
         pending = Pending(words)
