@@ -28,19 +28,13 @@ _CHOSEN = (
     "open/wait/answered",
     "open/wait/abandoned",
     "closed/message",
-    "closed/no-message",
     "unallocated",
     "menu/invalid-then-right",
-    "menu/info/abandoned",
     "repeat/extension/answered",
-    "moscow/busy",
     "north-west/unavailable",
-    "halves/first/no_answer",
     "branch/transferred",
     "branch/failed",
-    "lookup/abandoned",
     "steps/2/answered",
-    "steps/busy",
 )
 """Branches that between them have every action, and every end of a ring."""
 _SCENARIOS = [next(scenario for scenario in PLACED if scenario.data["branch"] == branch) for branch in _CHOSEN]

@@ -90,6 +90,8 @@ class AgiPbx:
         self._counted = trio.Event()
         self._on_call: Callable[[Call], Awaitable[None]] | None = None
         self._floor: FloorSink | None = None
+        self.port = settings.port
+        """Where it listens; of 0, which was free."""
         self.connected = False
         """Whether Asterisk can connect; it does when there is a call."""
         self._log = structlog.get_logger().bind(pbx=f"agi {settings.host}:{settings.port}")
@@ -104,6 +106,7 @@ class AgiPbx:
         self._on_call, self._floor = on_call, floor
         await trio.to_thread.run_sync(self._recordings.prepare)
         listeners = await trio.open_tcp_listeners(self._settings.port, host=self._settings.host)
+        self.port = listeners[0].socket.getsockname()[1]
         self.connected = True
         self._log.info("pbx may connect")
         try:
