@@ -158,7 +158,7 @@ class FastAgi(Form):
     )
     """The addresses or networks from which Asterisk may connect: the protocol knows no password."""
     connections: int = Field(default=1000, ge=1, le=100_000)
-    """The most at once: one for each call, and for a moment one for each phone that answers."""
+    """The most at once: one for each call, and for a moment one for each phone that answers. Also the most calls by steps."""
     messages: Path = Path("/var/spool/asterisk/kommutator")
     """The folder into which Asterisk records messages; the router must reach it under the same name, and may delete there."""
     trunk: str = "PJSIP/{number}@trunk"

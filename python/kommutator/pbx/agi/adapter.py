@@ -35,6 +35,9 @@ _RESTS_S = 0.5
 """So long after a `Dial()` of ours what Asterisk says of its phones may still be of that."""
 _FETCH_EVERY_S = 60.0
 _COUNT_EVERY_S = 10.0
+_SILENT_S = 60.0
+"""A call of which no step was heard for so long may have gone without a word."""
+_MOST_LOOKED_FOR = 100
 _REMEMBERED = 4096
 """So many calls that have ended are recognised when their dialplan asks again."""
 
@@ -58,7 +61,7 @@ class AgiSettings:
     leg_context: str = "kommutator-agi-leg"
     """Where in the dialplan a phone goes that answers."""
     connections: int = 1000
-    """The most at once; further ones are closed, and their calls take the dialplan's fallback."""
+    """The most at once, and the most calls that only ask steps; further ones take the dialplan's fallback."""
 
 
 class AgiPbx:
@@ -88,6 +91,7 @@ class AgiPbx:
         self._found: frozenset[str] = frozenset()
         self._counting = trio.Lock()
         self._counted = trio.Event()
+        self._begin: Callable[[StepCall], None] = lambda _: None
         self._on_call: Callable[[Call], Awaitable[None]] | None = None
         self._floor: FloorSink | None = None
         self.port = settings.port
@@ -111,6 +115,12 @@ class AgiPbx:
         self._log.info("pbx may connect")
         try:
             async with trio.open_nursery() as nursery:
+
+                def begin(call: StepCall) -> None:
+                    self._calls[call.call_id] = call
+                    nursery.start_soon(self._run, call, name=f"call {call.call_id}")
+
+                self._begin = begin
                 nursery.start_soon(self._fetch_left)
                 await trio.serve_listeners(self._accept, listeners)
         finally:
@@ -232,6 +242,8 @@ class AgiPbx:
         elif isinstance(call, StepCall):
             await self._count_living(session)
             await call.asks(session, words, state)
+        elif call is None and call_id not in self._ended and len(self._calls) >= self._settings.connections:
+            self._log.error("too many calls: one takes the dialplan's fallback", calls=len(self._calls))
         elif call is None and call_id not in self._ended:
             await self._look(session)
             call = StepCall(
@@ -240,11 +252,10 @@ class AgiPbx:
                 _caller(environment),
                 self._house,
                 state or None,
+                environment.variables.get("channel", ""),
             )
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._run, call)
-                await call.asks(session, words, state)
-                await session.close()  # the dialplan goes on, and asks again by another
+            self._begin(call)
+            await call.asks(session, words, state)
         else:
             await session.command("SET VARIABLE", "KOMMUTATOR_ACTION", "end", even_gone=True)
 
@@ -274,10 +285,13 @@ class AgiPbx:
         if now - self._counted_at < _COUNT_EVERY_S:
             return
         self._counted_at = now
-        asking = [call for call in self._calls.values() if isinstance(call, StepCall)]
-        living = await questions.living(session)
-        for call in asking:
-            if call.call_id not in living:
+        calls = [
+            call for call in self._calls.values() if isinstance(call, StepCall) and now - call.heard_at > _SILENT_S
+        ]
+        missing = [call for call in calls[:_MOST_LOOKED_FOR] if not await questions.is_there(session, call.channel)]
+        living = await questions.living(session) if missing else frozenset()
+        for call in missing:
+            if call.call_id not in living and trio.current_time() - call.heard_at > _SILENT_S:
                 call.has_gone()
 
     async def _look(self, session: Session) -> None:

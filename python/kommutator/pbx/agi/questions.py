@@ -72,6 +72,13 @@ async def living(session: Session) -> frozenset[str]:
     return frozenset([(await values(session, "${UNIQUEID}", channel=name))[0] for name in names])
 
 
+async def is_there(session: Session, channel: str) -> bool:
+    """Whether there is a channel of this name; one whose name cannot be asked for counts as gone."""
+    if not _CHANNEL.fullmatch(channel):
+        return False
+    return (await session.command("GET FULL VARIABLE", "${UNIQUEID}", channel, even_gone=True)).text is not None
+
+
 async def device_states(session: Session, devices: list[str]) -> dict[str, str]:
     """The states of devices (`PJSIP/101`)."""
     safe = [device for device in devices if _CHANNEL.fullmatch(device)]

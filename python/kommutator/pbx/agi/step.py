@@ -67,11 +67,17 @@ class StepCall:
 
     takes_orders = False
 
-    def __init__(self, call_id: str, did: str, caller: str | None, house: House, saved_state: str | None) -> None:
+    def __init__(
+        self, call_id: str, did: str, caller: str | None, house: House, saved_state: str | None, channel: str
+    ) -> None:
         self.call_id = call_id
         self.did = did
         self.caller = caller
         self.saved_state = saved_state
+        self.channel = channel
+        """Its channel's name, when it came."""
+        self.heard_at = trio.current_time()
+        """When its dialplan asked last."""
         self._house = house
         self._steps_in, self._steps_out = trio.open_memory_channel[Step](16)
         self._turn: Turn | None = None
@@ -90,6 +96,7 @@ class StepCall:
 
     async def asks(self, session: Session, words: Sequence[str], state: str) -> None:
         """The dialplan says how an action went, and asks for the next; returns when it has been told."""
+        self.heard_at = trio.current_time()
         step = Step(session, tuple(words), state, trio.Event())
         try:
             self._steps_in.send_nowait(step)
