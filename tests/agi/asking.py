@@ -73,9 +73,8 @@ class Asking:
     async def greet(self, call: str, script: str = "call", *arguments: str, number: str = "+74957770001") -> None:
         """Say which call it is."""
         given = "".join(f"agi_arg_{place}: {value}\n" for place, value in enumerate(arguments, 1))
-        text = (
-            f"agi_network: yes\nagi_network_script: {script}\nagi_uniqueid: {call}\nagi_extension: {number}\n{given}\n"
-        )
+        channel = f"agi_uniqueid: {call}\nagi_channel: PJSIP/trunk-{call}\nagi_extension: {number}\n"
+        text = f"agi_network: yes\nagi_network_script: {script}\n{channel}{given}\n"
         await self.stream.send_all(text.encode())
 
     async def run(self, until: str = "\0") -> str:

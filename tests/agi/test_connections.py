@@ -12,10 +12,10 @@ import trio.testing
 from structlog.testing import capture_logs
 
 from kommutator.errors import PbxCannot
-from kommutator.pbx.agi import session
+from kommutator.pbx.agi import adapter, session
 from kommutator.routing.order import Order
 
-from .asking import Asking, House, house
+from .asking import Asking, House, house, usual
 
 _PATIENCE_S = 60.0
 
@@ -96,6 +96,39 @@ def test_desks_can_order_nothing(company: Path, tmp_path: Path) -> None:
 def _phone(command: str) -> str:
     """What a phone's channel answers that was dialled as 101 for the call 1.7."""
     return "200 result=1 (101|1.7)" if command.startswith("GET FULL VARIABLE") else "200 result=1"
+
+
+def test_a_call_by_steps_that_ends_without_a_word_is_missed(
+    company: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When its dialplan says nothing for long, and another connection finds that its channel is no more."""
+    monkeypatch.setattr(adapter, "_SILENT_S", 0.0)
+    monkeypatch.setattr(adapter, "_COUNT_EVERY_S", 0.0)
+
+    async def main() -> None:
+        async with house(company, tmp_path) as there:
+            first = Asking(await there.connect())
+            await first.greet("1.1", "decide")
+            await first.run()
+            assert 'SET VARIABLE "KOMMUTATOR_ACTION" "ring"' in first.commands
+            while not (tmp_path / "ledger.jsonl").read_text():
+                other = Asking(await there.connect(), _alone)
+                await other.greet("1.2", "step")
+                await other.run()
+
+    trio.run(_in_time, main)
+    (line,) = (tmp_path / "ledger.jsonl").read_text().splitlines()
+    assert '"1.1"' in line
+    assert '"abandoned"' in line
+
+
+def _alone(command: str) -> str:
+    """What a channel answers that is the only one."""
+    if "CHANNELS" in command:
+        return f"200 result=1 (PJSIP/trunk-00000002{'|' * command.count('|')})"
+    if '"${UNIQUEID}" "PJSIP/trunk-00000002"' in command:
+        return "200 result=1 (1.2)"
+    return "200 result=0" if '"${UNIQUEID}"' in command else usual(command)
 
 
 async def _asked(stream: trio.SocketStream) -> bytes:

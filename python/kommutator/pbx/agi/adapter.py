@@ -17,11 +17,11 @@ from pathlib import Path
 import structlog
 import trio
 
-from kommutator.errors import CallGone, PbxCannot, PbxError
+from kommutator.errors import PbxCannot, PbxError
 from kommutator.pbx.agi import questions
 from kommutator.pbx.agi.call import AgiCall
 from kommutator.pbx.agi.codec import Environment
-from kommutator.pbx.agi.line import OVER, House
+from kommutator.pbx.agi.line import DID, OVER, House
 from kommutator.pbx.agi.recordings import Recordings
 from kommutator.pbx.agi.session import Session
 from kommutator.pbx.agi.step import StepCall
@@ -193,7 +193,12 @@ class AgiPbx:
             case "gone":
                 await self._gone(session, call_id, environment)
             case "decide" | "step":
-                await self._step(session, call_id, environment, environment.arguments if script == "step" else ())
+                await self._step(
+                    session,
+                    call_id,
+                    environment,
+                    [word for word in environment.arguments if word] if script == "step" else (),
+                )
             case _:
                 self._log.error("a dialplan asks for what there is not", script=script)
 
@@ -208,10 +213,7 @@ class AgiPbx:
             await known.over.wait()
             return
         if not is_gone:
-            try:
-                await self._look(session)
-            except CallGone:
-                is_gone = True
+            await self._look(session)
         call = AgiCall(
             session, call_id, _did(environment, environment.arguments), _caller(environment), self._house, found
         )
@@ -234,10 +236,10 @@ class AgiPbx:
         elif call_id not in self._ended and (await questions.values(session, f"${{{STATE}}}"))[0]:
             await self._call(session, call_id, environment, is_gone=True)
 
-    async def _step(self, session: Session, call_id: str, environment: Environment, words: tuple[str, ...]) -> None:
-        (state,) = await questions.values(session, f"${{{STATE}}}")
+    async def _step(self, session: Session, call_id: str, environment: Environment, words: Sequence[str]) -> None:
+        state, did = await questions.values(session, f"${{{STATE}}}", f"${{{DID}}}")
         call = self._calls.get(call_id)
-        if words[:1] == ("hangup",):
+        if list(words) == ["hangup"]:
             await self._gone(session, call_id, environment)
         elif isinstance(call, StepCall):
             await self._count_living(session)
@@ -248,7 +250,7 @@ class AgiPbx:
             await self._look(session)
             call = StepCall(
                 call_id,
-                _did(environment, () if words else environment.arguments),
+                did or _did(environment, environment.arguments),
                 _caller(environment),
                 self._house,
                 state or None,

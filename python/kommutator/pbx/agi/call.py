@@ -396,7 +396,8 @@ class AgiCall:
 
     async def _look_at_lines(self) -> None:
         if not self._is_dialling and not self._line.session.hung_up:
-            await self._house.look(self._line.session)
+            with suppress(PbxError):  # what has happened to the connection is seen by the next action
+                await self._house.look(self._line.session)
 
     async def _steadily(self, part: Callable[[], Awaitable[_T]]) -> _T:
         """Do a part of the call, and again when the connection broke and the dialplan has asked anew."""

@@ -17,6 +17,8 @@ from kommutator.pbx.asterisk import DialStrings, Sounds
 
 OVER = "KOMMUTATOR_OVER"
 """Channel variable: the call is over; the dialplan is not to ask again."""
+DID = "KOMMUTATOR_DID"
+"""Channel variable: the number dialled, of a call by steps."""
 ALL_KEYS = "0123456789*#ABCD"
 _LONGEST_PROMPT_S = 1800.0
 

@@ -7,6 +7,7 @@ event, answered by the next decision. For the router it is a call like any other
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -15,7 +16,7 @@ import trio
 
 from kommutator.errors import CallGone, PbxError
 from kommutator.pbx.agi import dial, questions
-from kommutator.pbx.agi.line import OVER, House
+from kommutator.pbx.agi.line import DID, OVER, House
 from kommutator.pbx.agi.session import Session
 from kommutator.pbx.asterisk import CAUSES, STATE
 from kommutator.routing.answers import ended_of
@@ -45,6 +46,7 @@ _PLAIN = frozenset(
 )
 _LONGEST_S = 6 * 3600.0
 """A call from whose dialplan nothing was heard for so long has ended without a word."""
+_MOST_AT_ONCE = 16
 _EARLY_S = 0.5
 """Waiting in whole seconds is as good as waiting to the end."""
 _DECIDES_S = 30.0
@@ -79,30 +81,32 @@ class StepCall:
         self.heard_at = trio.current_time()
         """When its dialplan asked last."""
         self._house = house
-        self._steps_in, self._steps_out = trio.open_memory_channel[Step](16)
+        self._steps: deque[Step] = deque()
         self._turn: Turn | None = None
         self._until = math.inf
         """When the time of the turn's action is up."""
         self._open: Step | None = None
         """Whoever waits for the next decision."""
-        self._gone = trio.Event()
+        self._gone = False
+        self._changed = trio.Event()
         self._log = structlog.get_logger().bind(call=call_id)
 
     # --- told by the adapter
 
     def has_gone(self) -> None:
         """The caller has hung up."""
-        self._gone.set()
+        self._gone = True
+        self._changed.set()
 
     async def asks(self, session: Session, words: Sequence[str], state: str) -> None:
         """The dialplan says how an action went, and asks for the next; returns when it has been told."""
         self.heard_at = trio.current_time()
         step = Step(session, tuple(words), state, trio.Event())
-        try:
-            self._steps_in.send_nowait(step)
-        except trio.WouldBlock:
+        if len(self._steps) >= _MOST_AT_ONCE:
             self._log.error("a dialplan asks on many connections at once")
             return
+        self._steps.append(step)
+        self._changed.set()
         with trio.move_on_after(_DECIDES_S):
             await step.told.wait()
 
@@ -118,11 +122,11 @@ class StepCall:
             self._until = math.inf if seconds is None else trio.current_time() + seconds
         try:
             if isinstance(turn.action, FindOwner | FindHistory):
-                await self._gone.wait()
+                await self._until(lambda: self._gone)
                 raise CallGone("the caller has hung up")
             await self._tell(turn)
             while True:
-                self._open = step = await self._next()
+                step = await self._next()
                 event = await self._event(step, turn) if step.state == turn.state else None
                 if event is not None:
                     return event
@@ -141,7 +145,7 @@ class StepCall:
 
     async def converse(self, arrangement: Arrangement, seen: Standing, seconds: float | None) -> Standing:
         """A dialplan tells of an answer when the conversation is over."""
-        if self._gone.is_set():
+        if self._gone:
             raise CallGone("the caller has hung up")
         return Standing("gone")
 
@@ -159,26 +163,24 @@ class StepCall:
     # --- inside
 
     async def _next(self) -> Step:
-        step: Step | None = None
-        async with trio.open_nursery() as nursery:
-
-            async def watch() -> None:
-                await self._gone.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            with trio.move_on_after(_LONGEST_S):
-                step = await self._steps_out.receive()
-            nursery.cancel_scope.cancel()
-        if step is None:
+        """Whoever asks next; he is not forgotten when this is cancelled."""
+        with trio.move_on_after(_LONGEST_S):
+            await self._until(lambda: self._gone or bool(self._steps))
+        if self._gone or not self._steps:
             raise CallGone("the caller has hung up")
-        return step
+        self._open = self._steps.popleft()
+        return self._open
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._changed = trio.Event()
+            await self._changed.wait()
 
     async def _tell(self, turn: Turn) -> None:
         told = decision(turn, self._house)
         if isinstance(turn.action, Wait):
             told["SECONDS"] = str(max(1, math.ceil(self._until - trio.current_time())))
-        await self._say(told, {STATE: turn.state})
+        await self._say(told, {STATE: turn.state, DID: self.did})
 
     async def _say(self, decided: dict[str, str], besides: dict[str, str]) -> None:
         step, self._open = self._open, None
@@ -186,8 +188,9 @@ class StepCall:
             return
         told = {f"KOMMUTATOR_{name}": decided.get(name, "") for name in _NAMES} | besides
         try:
-            for name, value in told.items():
-                await step.session.command("SET VARIABLE", name, value, even_gone=True)
+            with trio.CancelScope(shield=True):  # half of a decision is none; each command has a deadline
+                for name, value in told.items():
+                    await step.session.command("SET VARIABLE", name, value, even_gone=True)
         except PbxError as error:
             self._log.warning("a decision could not be told", code=error.code, reason=str(error))
         step.told.set()
