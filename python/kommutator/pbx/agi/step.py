@@ -122,7 +122,7 @@ class StepCall:
             self._until = math.inf if seconds is None else trio.current_time() + seconds
         try:
             if isinstance(turn.action, FindOwner | FindHistory):
-                await self._until(lambda: self._gone)
+                await self._wait_until(lambda: self._gone)
                 raise CallGone("the caller has hung up")
             await self._tell(turn)
             while True:
@@ -158,20 +158,24 @@ class StepCall:
     async def close(self, turn: Turn | None) -> None:
         """Tell whoever waits that it is over."""
         with trio.move_on_after(5, shield=True):
-            await self._say(decision(turn, self._house) if turn is not None else {"ACTION": "end"}, {OVER: "1"})
+            told = decision(turn, self._house) if turn is not None else {"ACTION": "end"}
+            self._open = self._open or (self._steps.popleft() if self._steps else None)
+            await self._say(told, {OVER: "1"})
+        for step in self._steps:
+            step.told.set()
 
     # --- inside
 
     async def _next(self) -> Step:
         """Whoever asks next; he is not forgotten when this is cancelled."""
         with trio.move_on_after(_LONGEST_S):
-            await self._until(lambda: self._gone or bool(self._steps))
+            await self._wait_until(lambda: self._gone or bool(self._steps))
         if self._gone or not self._steps:
             raise CallGone("the caller has hung up")
         self._open = self._steps.popleft()
         return self._open
 
-    async def _until(self, holds: Callable[[], bool]) -> None:
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
         while not holds():
             self._changed = trio.Event()
             await self._changed.wait()
