@@ -17,7 +17,7 @@ from .house import AgiAsterisk, AgiRouter
 pytestmark = pytest.mark.telephony
 
 _PATIENCE_S = 60.0
-_RING, _BOX, _STEPS = "+74957770001", "+74957770002", "+74967770001"
+_RING, _BOX, _STEPS, _STEPS_WAIT = "+74957770001", "+74957770002", "+74967770001", "+74967770002"
 _CALLER = "+79160000001"
 
 
@@ -122,6 +122,26 @@ def test_steps_lead_a_dialplan_to_who_answers(asterisk: AgiAsterisk, company: Pa
         ("PJSIP/101", "busy"),
         ("PJSIP/102", "answered"),
     ]
+    assert asterisk.wait_idle(_PATIENCE_S) == []
+
+
+def test_steps_wait_for_who_rings_for_another_call(asterisk: AgiAsterisk, company: Path, tmp_path: Path) -> None:
+    router = AgiRouter.of_document(asterisk, company, tmp_path)
+    with (
+        router,
+        Phone(asterisk, "101", [Behaviour("silent"), Behaviour("answer", after=0.2, talks=0.3)]) as anna,
+        Caller(asterisk, _RING, _CALLER) as first,
+        Caller(asterisk, _STEPS_WAIT, "+79160000002") as second,
+    ):
+        first.call()
+        anna.wait_for("180", seconds=_PATIENCE_S)
+        second.call()
+        router.wait("turn", action="wait", seconds=_PATIENCE_S)
+        first.hang_up()
+        anna.wait_for("INVITE", count=2, seconds=_PATIENCE_S)
+        second.wait_end(seconds=_PATIENCE_S)
+        lines = router.wait_ledger(2, seconds=_PATIENCE_S)
+    assert [line["disposition"] for line in lines] == ["abandoned", "answered"]
     assert asterisk.wait_idle(_PATIENCE_S) == []
 
 
