@@ -6,6 +6,7 @@ Every field has a default, so that an empty file is a company on one machine wit
 from __future__ import annotations
 
 import shlex
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -134,6 +135,40 @@ class Asterisk(Form):
     """Without it, nobody's phone is the browser."""
 
 
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError("should be an address or a network, such as 10.0.0.5 or 10.0.0.0/24") from None
+    return text
+
+
+class FastAgi(Form):
+    """An Asterisk whose dialplan asks by FastAGI: for one where ARI cannot be had. Desks cannot order anything of its calls.
+
+    The router listens, and Asterisk connects.
+    """
+
+    kind: Literal["fastagi"]
+    listen: Listening = "127.0.0.1:4573"
+    """`host:port` of `agi://host:port` in the dialplan."""
+    sources: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_parts)] = (
+        "127.0.0.1",
+        "::1",
+    )
+    """The addresses or networks from which Asterisk may connect: the protocol knows no password."""
+    connections: int = Field(default=1000, ge=1, le=100_000)
+    """The most at once: one for each call, and for a moment one for each phone that answers. Also the most calls by steps."""
+    messages: Path = Path("/var/spool/asterisk/kommutator")
+    """The folder into which Asterisk records messages; the router must reach it under the same name, and may delete there."""
+    trunk: str = "PJSIP/{number}@trunk"
+    """How the PBX dials an E.164 number."""
+    silence_s: int = Field(default=5, ge=1, le=60)
+    """So much silence ends a message."""
+    leg_context: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,79}$")] = "kommutator-agi-leg"
+    """The context of the dialplan to which a phone goes that answers."""
+
+
 class Simulated(Form):
     """The simulated PBX: a process of its own, `kommutator pbx`, on the socket `DATA/pbx/ROUTER.sock`."""
 
@@ -149,7 +184,7 @@ class Simulated(Form):
 class Router(Form):
     """A router: it serves one PBX, and employees' phones are registered at one."""
 
-    pbx: Annotated[Asterisk | Simulated, Field(discriminator="kind")]
+    pbx: Annotated[Asterisk | FastAgi | Simulated, Field(discriminator="kind")]
     """The PBX that it serves."""
     metrics: Listening | None = None
     """`host:port` where `/metrics`, `/healthz` and `/readyz` are served; without it, nowhere."""
@@ -325,6 +360,8 @@ class Configuration(Form):
                 wanted[router.metrics] = f"routers.{name}.metrics"
             if isinstance(router.pbx, Asterisk):
                 wanted[router.pbx.url.rstrip("/"), router.pbx.application] = f"routers.{name}.pbx.application"
+            if isinstance(router.pbx, FastAgi):
+                wanted[router.pbx.listen] = f"routers.{name}.pbx.listen"
             for thing, key in wanted.items():
                 if thing in taken:
                     raise ValueError(f"{key} is the same as {taken[thing]}: each needs its own")

@@ -226,6 +226,12 @@ class PbxRefused(PbxError):
     code = "pbx_refused"
 
 
+class PbxCannot(PbxError):
+    """The adapter of this PBX has no way to do it."""
+
+    code = "not_supported"
+
+
 class PbxTimeout(PbxError):
     """The PBX did not answer a command within its deadline."""
 

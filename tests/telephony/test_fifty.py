@@ -96,7 +96,11 @@ class Fifty:
 def fifty(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactory) -> Fifty:
     """The calls, placed and over."""
     asterisk, folder = start_asterisk(), tmp_path_factory.mktemp("fifty")
-    router = RouterProcess.of_command(asterisk, _company(folder), folder / "data")
+    return place_fifty(asterisk, RouterProcess.of_command(asterisk, company(folder), folder / "data"))
+
+
+def place_fifty(asterisk: Asterisk, router: RouterProcess) -> Fifty:
+    """Place the calls, with a router of the `company`, and see them end."""
     plans = {_mobile(number): [how] for number, kind in enumerate(_CALLS) if (how := _KINDS[kind].phone) is not None}
     with ExitStack() as stack:
         mobiles = stack.enter_context(Mobiles(asterisk, plans))
@@ -246,7 +250,7 @@ def _did(number: int) -> str:
     return f"+7495777{number:04}"
 
 
-def _company(folder: Path) -> Path:
+def company(folder: Path) -> Path:
     """Every call has a number and a manager's mobile of its own; the calls to the desks share two managers."""
     sound.tone(folder / "greeting.wav", hertz=300, seconds=_GREETING_S)
     sound.tone(folder / "leave.wav", hertz=400, seconds=1)
@@ -279,7 +283,7 @@ def _company(folder: Path) -> Path:
     everybody += [{"employee": f"d{name}"} for name in _DESKS]
     ring = {"kind": "ring", "ring": everybody, "seconds": 10, "exits": {"no_answer": "task"}}
     schemes["everybody"] = {"start": "ring", "responsible": "house", "nodes": {"ring": ring, **end}}
-    company = {
+    written = {
         "company": {"name": "Fifty", "timezone": "Europe/Moscow", "country": "RU", "language": "en"},
         "departments": {"house": {"name": "House"}},
         "employees": employees,
@@ -288,5 +292,5 @@ def _company(folder: Path) -> Path:
         "schemes": schemes,
     }
     document = folder / "company.yaml"
-    document.write_text(json.dumps(company, indent=1), encoding="utf-8")
+    document.write_text(json.dumps(written, indent=1), encoding="utf-8")
     return document

@@ -14,13 +14,13 @@ import structlog
 import trio
 
 from kommutator import readiness
-from kommutator.app.adapters import Attached, asterisk, simulated
+from kommutator.app.adapters import Attached, asterisk, fastagi, simulated
 from kommutator.app.exchange import exchange_of
 from kommutator.app.figures import Figures, MeasuredEngine, MeasuredLookups
 from kommutator.app.health import Health, serving
 from kommutator.app.process import SystemClock, first_of, the_only_router, until_told_to_stop
 from kommutator.app.versions import Company, Versions
-from kommutator.configuration import Asterisk, Configuration
+from kommutator.configuration import Asterisk, Configuration, FastAgi
 from kommutator.errors import KommutatorError, NoSuchRouter
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.callers import SharedCallers
@@ -72,7 +72,7 @@ class _Parts:
         self._journal = ToldJournal(self._kept, self._outgoing, self._entry)
         self._versions = versions = Versions(
             data,
-            self._form.tts if isinstance(self._form.pbx, Asterisk) else None,
+            self._form.tts if isinstance(self._form.pbx, Asterisk | FastAgi) else None,
             name,
             tuple(configuration.routers),
             self._states,
@@ -138,6 +138,8 @@ class _Parts:
         recordings, lines = self._data / "recordings", self._versions.lines()
         if isinstance(self._form.pbx, Asterisk):
             return Attached(asterisk(self._form.pbx, recordings, self._versions, lines), lambda company: None)
+        if isinstance(self._form.pbx, FastAgi):
+            return Attached(fastagi(self._form.pbx, recordings, self._versions, lines), lambda company: None)
         return simulated(self._socket, recordings, company, lines)
 
     # --- what parts tell each other

@@ -196,6 +196,7 @@ export const en: Record<keyof typeof ru, string> = {
   "reason.not_yours": "this is not your call",
   "reason.unknown_call": "there is no such call any more",
   "reason.held_by_phone": "the phone itself holds the client",
+  "reason.not_supported": "the telephone exchange cannot do that; use the phone",
   "reason.busy": "the line is busy",
   "reason.unreachable": "the phone cannot be reached",
   "reason.declined": "the call was declined",

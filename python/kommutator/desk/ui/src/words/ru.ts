@@ -198,6 +198,7 @@ export const ru = {
   "reason.not_yours": "это не ваш звонок",
   "reason.unknown_call": "такого звонка больше нет",
   "reason.held_by_phone": "клиента держит сам телефон",
+  "reason.not_supported": "станция этого не умеет, сделайте это на телефоне",
   "reason.busy": "линия занята",
   "reason.unreachable": "телефон недоступен",
   "reason.declined": "звонок отклонён",
