@@ -409,3 +409,12 @@ class ClientsInvalid(KommutatorError):
 
     def __str__(self) -> str:
         return f"{self.rows} rows cannot be taken: {self.problems[0]}"
+
+
+# --- routing queries
+
+
+class AddressTaken(KommutatorError):
+    """Nothing can be listened for at an address: somebody else does, or it is none of this machine's."""
+
+    code = "address_taken"
