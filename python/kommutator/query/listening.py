@@ -55,6 +55,14 @@ def listen(address: str, *, shared: bool = False) -> list[socket.socket]:
     return sockets
 
 
+def name_of(listener: socket.socket) -> str:
+    """The address of a socket, as people write it."""
+    if listener.family == socket.AF_UNIX:
+        return UNIX + str(listener.getsockname())
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _tcp(family: int, kind: int, protocol: int, where: tuple[object, ...], shared: bool) -> socket.socket:
     made = socket.socket(family, kind, protocol)
     try:
