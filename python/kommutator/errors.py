@@ -418,3 +418,9 @@ class AddressTaken(KommutatorError):
     """Nothing can be listened for at an address: somebody else does, or it is none of this machine's."""
 
     code = "address_taken"
+
+
+class CertificateUnusable(KommutatorError):
+    """A certificate, its key or its authorities cannot be read."""
+
+    code = "certificate_unusable"

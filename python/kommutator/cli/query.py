@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +13,9 @@ from kommutator.cli.inputs import EXIT_INVALID, EXIT_UNREADABLE, fail, read_comp
 from kommutator.cli.route import EXIT_BUSY
 from kommutator.configuration import Log
 from kommutator.engine import Engine
-from kommutator.errors import AddressTaken, CompanyInvalid, DataFolderBusy
+from kommutator.errors import AddressTaken, CertificateUnusable, CompanyInvalid, DataFolderBusy
 from kommutator.query.http import HttpSettings
-from kommutator.query.listening import is_local
+from kommutator.query.listening import is_local, server_tls
 
 EXIT_ADDRESS = 4
 
@@ -69,8 +68,8 @@ def command(
       kommutator query company.yaml
       kommutator query company.yaml --listen unix:/run/kommutator/query.sock --data /var/lib/kommutator --processes 4
 
-    Exit code: 0 told to stop, 1 errors in the document, 2 the document cannot be read, 4 the address cannot be had, 5
-    another router uses the data folder.
+    Exit code: 0 told to stop, 1 errors in the document, 2 the document or the certificate cannot be read, 4 the address
+    cannot be had, 5 another router uses the data folder.
     """
     log_to_stderr(Log(form=log_form))
     if not (tokens or clients or is_local(address)):
@@ -78,7 +77,7 @@ def command(
     if certificate is None and (key or clients):
         raise click.UsageError("--key and --clients go with --certificate")
     try:
-        tls = context(certificate, key, clients) if certificate is not None else None
+        tls = server_tls(certificate, key, clients) if certificate is not None else None
         engine = Engine.of(read_company(company))
         query.answer(engine, query.Queries(address, HttpSettings(tokens=tokens), tls, data), processes)
     except CompanyInvalid as error:
@@ -87,15 +86,5 @@ def command(
         fail(str(error), EXIT_ADDRESS)
     except DataFolderBusy as error:
         fail(str(error), EXIT_BUSY)
-    except ssl.SSLError as error:
-        fail(f"the certificate cannot be used: {error}", EXIT_UNREADABLE)
-
-
-def context(certificate: Path, key: Path | None, clients: Path | None) -> ssl.SSLContext:
-    """A server's TLS; with `clients`, theirs is asked for too. Raises `ssl.SSLError`."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(certificate, key)
-    if clients is not None:
-        made.load_verify_locations(clients)
-        made.verify_mode = ssl.CERT_REQUIRED
-    return made
+    except CertificateUnusable as error:
+        fail(str(error), EXIT_UNREADABLE)

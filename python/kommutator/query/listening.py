@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import ssl
 import stat
 from pathlib import Path
 
-from kommutator.errors import AddressTaken
+from kommutator.errors import AddressTaken, CertificateUnusable
 
 _BACKLOG = 1024
 UNIX = "unix:"
@@ -26,6 +27,19 @@ def is_local(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def server_tls(certificate: Path, key: Path | None, clients: Path | None) -> ssl.SSLContext:
+    """A server's TLS; with `clients`, a certificate of theirs is asked for. Raises `CertificateUnusable`."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        made.load_cert_chain(certificate, key)
+        if clients is not None:
+            made.load_verify_locations(clients)
+            made.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise CertificateUnusable(f"the certificate cannot be used: {error}") from error
+    return made
 
 
 def listen(address: str, *, shared: bool = False) -> list[socket.socket]:
