@@ -98,27 +98,28 @@ class HttpServer:
 
     async def run(self, listeners: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         """Serve at these sockets until cancelled, and close them; requests that are on their way then are answered."""
-        try:
-            async with trio.open_nursery() as nursery:
-                try:
-                    for listener in listeners:
-                        nursery.start_soon(self._accept, listener, tls, nursery)
-                    await self._keep_times()
-                finally:
-                    self._drain()
-        finally:
-            for listener in listeners:
-                listener.close()
+        async with trio.open_nursery() as nursery:
+            try:
+                for listener in listeners:
+                    nursery.start_soon(self._accept, listener, tls, nursery)
+                await self._keep_times()
+            finally:
+                for listener in listeners:
+                    trio.lowlevel.notify_closing(listener)
+                    listener.close()
+                self._drain()
 
     async def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None, nursery: trio.Nursery) -> None:
         while True:
-            await trio.lowlevel.wait_readable(listener)
             try:
+                await trio.lowlevel.wait_readable(listener)
                 while True:
                     accepted, _ = listener.accept()
                     self._take(accepted, tls, nursery)
             except (BlockingIOError, ConnectionAbortedError):
                 continue
+            except trio.ClosedResourceError:
+                return
             except OSError as error:
                 # Out of files, most likely: those who wait are served when others have gone.
                 self._log.error("connections cannot be accepted", reason=str(error))
