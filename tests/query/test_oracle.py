@@ -130,6 +130,7 @@ def streams(draw: st.DrawFn) -> bytes:
 @given(streams())
 def test_no_request_is_answered_that_h11_does_not_see(stream: bytes) -> None:
     told = _engine.HttpConnection(service()).receive(stream, NOW_MS)
+    told = told.removesuffix(b"HTTP/1.1 100 Continue\r\n\r\n")  # whose body has not come
     methods, refused = requests(stream)
     if not told:
         return
