@@ -30,7 +30,7 @@ def decide(body: bytes) -> bytes:
 @QUART.post("/v1/calls")
 async def arrive() -> Response:
     """An arrival."""
-    return Response(decide(await request.get_data(as_text=False)), content_type="application/json")
+    return Response(decide(bytes(await request.get_data(as_text=False))), content_type="application/json")
 
 
 async def bare(
