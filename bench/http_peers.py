@@ -30,7 +30,9 @@ def decide(body: bytes) -> bytes:
 @QUART.post("/v1/calls")
 async def arrive() -> Response:
     """An arrival."""
-    return Response(decide(bytes(await request.get_data(as_text=False))), content_type="application/json")
+    body = await request.get_data(as_text=False)
+    assert isinstance(body, bytes)
+    return Response(decide(body), content_type="application/json")
 
 
 async def bare(
