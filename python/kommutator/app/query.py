@@ -19,7 +19,7 @@ from types import FrameType
 import structlog
 import trio
 
-from kommutator import readiness
+from kommutator import processes, readiness
 from kommutator.app.process import SystemClock, the_only_router, until_told_to_stop
 from kommutator.engine import Engine
 from kommutator.errors import KommutatorError
@@ -28,6 +28,7 @@ from kommutator.query.journal import QueryJournal
 from kommutator.query.listening import UNIX, listen, name_of
 from kommutator.routing.ledger import FileJournal
 
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 _AGAIN_S = 1.0
 """A process that died is replaced no sooner than so long after the last one was."""
 
@@ -101,7 +102,7 @@ class _Processes:
         self._log = structlog.get_logger()
 
     def run(self) -> None:
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = {number: signal.signal(number, self._stop) for number in _STOPPING}
         try:
             for place in range(len(self._sockets)):
                 self._begin(place)
@@ -128,22 +129,28 @@ class _Processes:
         return [first, *(listen(f"{host}:{port}", shared=True) for _ in range(count - 1))]
 
     def _begin(self, place: int) -> None:
-        if self._told is not None:
-            return
-        pid = os.fork()
-        if pid:
-            self._running[pid] = place
-            return
-        code = 1
+        # A signal that comes meanwhile waits: until the new process is known here, and until it is itself there.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         try:
-            code = self._work(place)
+            if self._told is not None:
+                return
+            pid = os.fork()
+            if pid:
+                self._running[pid] = place
+                return
+            code = 1
+            try:
+                for number in _STOPPING:
+                    signal.signal(number, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                code = self._work(place)
+            finally:
+                os._exit(code)
         finally:
-            os._exit(code)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _work(self, place: int) -> int:
         """What a process does; its exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
         os.close(self._lifeline[1])
         data = self._queries.data
         if data is not None and place:
@@ -158,4 +165,4 @@ class _Processes:
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._told = signal.Signals(number)
         for pid in self._running:
-            os.kill(pid, signal.SIGTERM)
+            processes.send(pid, signal.SIGTERM)
