@@ -137,7 +137,7 @@ def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "kommutator", "query", DOCUMENT, *arguments],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=2 * PATIENCE_S,
         check=False,
         env={**os.environ, "COLUMNS": "200"},
     )

@@ -26,7 +26,7 @@ from kommutator.pbx.simulated.control import PbxControl, control_of
 from tests.exchange.conftest import Desk, Nats
 from tests.telephony.asterisk import Asterisk
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _STEP_S = 0.02
 
 COMPANY = """
