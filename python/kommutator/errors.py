@@ -421,3 +421,18 @@ class BadAssumption(KommutatorError):
     """What a forecast was told to assume cannot be used."""
 
     code = "bad_assumption"
+
+
+# --- routing queries
+
+
+class AddressTaken(KommutatorError):
+    """Nothing can be listened for at an address: somebody else does, or it is none of this machine's."""
+
+    code = "address_taken"
+
+
+class CertificateUnusable(KommutatorError):
+    """A certificate, its key or its authorities cannot be read."""
+
+    code = "certificate_unusable"
