@@ -167,24 +167,4 @@ mod tests {
         assert_eq!(hashes.len(), all.len());
         assert!(hashes.iter().all(|&hash| hash <= KEY));
     }
-
-    /// The lines are used from millions on; here the same with few numbers, in lines that are crowded.
-    #[test]
-    fn a_line_that_is_full_sends_the_rest_elsewhere() {
-        let numbers = |from: u64, count: u64| (from..from + count).filter_map(Number::from_e164);
-        let all = 60_000;
-        let mut lines = vec![Line([EMPTY; LINE]); 4_096];
-        let mut count = 0;
-        let mut refused = Vec::new();
-        for number in numbers(79_160_000_000, all) {
-            let hash = hash(number);
-            let line = &mut lines[place::<KEY_BITS>(hash, 4_096)];
-            if !line.add(hash as u32, &mut count) {
-                refused.push(hash);
-            }
-        }
-        assert_eq!(count + refused.len(), all as usize);
-        assert!(refused.len() > 1_000, "lines were never full");
-        assert!(lines.iter().any(Line::has_room));
-    }
 }
