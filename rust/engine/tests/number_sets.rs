@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use kommutator_engine::company::{Document, compile_beside};
 use kommutator_engine::directory::{
-    BAD_ROWS_NAMED, LIST_CHANGES, List, ListChanges, ListFile, ListMatch, LongCell, NumberSet, pack, unpack,
+    BAD_ROWS_NAMED, LIST_CHANGES, List, ListChanges, ListFile, ListFiles, ListMatch, Lists, LongCell, NumberSet, pack,
+    unpack,
 };
 use kommutator_engine::number::{Country, Number, Prefix};
 use proptest::collection::vec;
@@ -136,6 +138,36 @@ fn rows_without_a_number_are_named_up_to_a_bound_and_counted() {
 }
 
 #[test]
+fn versions_with_the_same_file_share_its_numbers() {
+    let (one, other) = (pack(vec![number("101"), number("102")]), pack(vec![number("101"), number("103")]));
+    let mut known = ListFiles::default();
+    let first = List::default().with_file(known.get(&one).unwrap());
+    known.add(&Lists::new(vec![List::default(), first.clone()]));
+    let shared = |packed: &str| {
+        let numbers = known.get(packed).unwrap();
+        Arc::ptr_eq(numbers.numbers(), first.file().unwrap().numbers())
+    };
+    assert!(shared(&one));
+    assert!(!shared(&other));
+    assert!(known.get("damaged").is_none());
+}
+
+#[test]
+fn a_document_carries_the_numbers_of_a_long_file_packed() {
+    let written = |packed: &str| -> Document {
+        let list = serde_json::json!({"numbers": ["+79161230001"], "packed": packed});
+        serde_json::from_value(serde_json::json!({"lists": {"vip": list}})).unwrap()
+    };
+    let compiled = compile_beside(&written(&pack(vec![number("101")])), &ListFiles::default());
+    let find = |raw| compiled.company.lists.find(0, number(raw));
+    assert_eq!(find("101"), Some(ListMatch::Number(number("101"))));
+    assert_eq!(find("89161230001"), Some(ListMatch::Number(number("+79161230001"))));
+    assert_eq!(find("102"), None);
+    let damaged = compile_beside(&written("AQ=="), &ListFiles::default());
+    assert!(damaged.findings.iter().any(|finding| finding.at == ["lists", "vip", "packed"]), "{:?}", damaged.findings);
+}
+
+#[test]
 fn changes_of_lists_are_bounded_and_one_can_always_be_taken_back() {
     let mut changes = ListChanges::default();
     assert!(changes.is_empty());
@@ -160,7 +192,7 @@ proptest! {
         prefixes in vec(any_prefix(), 0..12),
         asked in vec(any_number(), 40),
     ) {
-        let file = Arc::new(NumberSet::new(filed.iter().copied(), filed.len()));
+        let file = ListFiles::default().get(&pack(filed.clone())).unwrap();
         let list = List::new(numbers.clone(), prefixes.clone()).with_file(file);
         let all: Vec<Number> = numbers.iter().chain(&filed).copied().collect();
         for &asked in asked.iter().chain(&all) {

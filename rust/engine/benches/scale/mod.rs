@@ -1,7 +1,12 @@
 //! Numbers at the size of a country, made the same on every run.
 
+pub mod swaps;
+
+use std::time::Duration;
+
 use kommutator_engine::directory::RegionExtent;
 use kommutator_engine::number::Number;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Mobile codes of Russia begin with 9 and have three digits.
 const MOBILE: u64 = 79_000_000_000;
@@ -44,6 +49,12 @@ pub fn mobiles(count: usize, seed: u64) -> Vec<u64> {
     all
 }
 
+/// How long this thread has run on a processor: what others do meanwhile is not counted.
+pub fn processor_time() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)
+}
+
 pub fn number(digits: u64) -> Number {
     Number::from_e164(digits).expect("a number")
 }
@@ -63,9 +74,9 @@ pub fn plan(seed: u64) -> Vec<RegionExtent> {
                 (true, 0..30) => 1_000_000,
                 (true, 30..60) => 100_000,
                 (true, _) => 10_000,
-                (false, 0..4) => 10,
-                (false, 4..60) => 1_000,
-                (false, 60..85) => 10_000,
+                (false, 0..20) => 100,
+                (false, 20..80) => 1_000,
+                (false, 80..95) => 10_000,
                 (false, _) => 100_000,
             };
             let last = (at + width - 1).min(first + 9_999_999);

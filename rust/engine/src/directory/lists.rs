@@ -1,9 +1,11 @@
 //! Lists of numbers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::packed::unpack;
 use super::set::NumberSet;
 use super::spans::{Span, Spans};
 use crate::number::{Number, Prefix};
@@ -24,7 +26,7 @@ pub enum ListMatch {
 #[derive(Clone, Debug, Default)]
 pub struct List {
     numbers: NumberSet,
-    file: Option<Arc<NumberSet>>,
+    file: Option<FileNumbers>,
     prefixes: Prefixes,
 }
 
@@ -38,20 +40,20 @@ impl List {
 
     /// The same list with the numbers of a file besides.
     #[must_use]
-    pub fn with_file(self, file: Arc<NumberSet>) -> Self {
+    pub fn with_file(self, file: FileNumbers) -> Self {
         Self { file: Some(file), ..self }
     }
 
-    /// The numbers of its file, to be shared with another version.
+    /// The numbers of its file.
     #[must_use]
-    pub const fn file(&self) -> Option<&Arc<NumberSet>> {
+    pub const fn file(&self) -> Option<&FileNumbers> {
         self.file.as_ref()
     }
 
     /// Which entry the number matches: the number itself before any prefix, of prefixes the longest. Expected constant.
     #[must_use]
     pub fn find(&self, number: Number) -> Option<ListMatch> {
-        if self.numbers.has(number) || self.file.as_ref().is_some_and(|file| file.has(number)) {
+        if self.numbers.has(number) || self.file.as_ref().is_some_and(|file| file.numbers.has(number)) {
             return Some(ListMatch::Number(number));
         }
         self.prefixes.longest(number).map(ListMatch::Prefix)
@@ -60,7 +62,7 @@ impl List {
     /// Bytes on the heap, the file's numbers among them.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.numbers.bytes() + self.file.as_ref().map_or(0, |file| file.bytes()) + self.prefixes.bytes()
+        self.numbers.bytes() + self.file.as_ref().map_or(0, |file| file.numbers.bytes()) + self.prefixes.bytes()
     }
 }
 
@@ -90,6 +92,47 @@ impl Lists {
     /// The lists, in the document's order.
     pub fn iter(&self) -> impl Iterator<Item = &List> {
         self.0.iter()
+    }
+}
+
+/// The numbers of a list's file, which every version with that file shares.
+#[derive(Clone, Debug)]
+pub struct FileNumbers {
+    content: Content,
+    numbers: Arc<NumberSet>,
+}
+
+impl FileNumbers {
+    /// The numbers.
+    #[must_use]
+    pub fn numbers(&self) -> &Arc<NumberSet> {
+        &self.numbers
+    }
+}
+
+/// A file's content: a hash of its packed text, and the text's length.
+type Content = (u128, usize);
+
+/// The files of versions that are held already, for a version that is compiled beside them.
+#[derive(Clone, Debug, Default)]
+pub struct ListFiles(HashMap<Content, FileNumbers>);
+
+impl ListFiles {
+    /// Takes the files of a version's lists besides.
+    pub fn add(&mut self, lists: &Lists) {
+        self.0.extend(lists.0.iter().filter_map(List::file).map(|file| (file.content, file.clone())));
+    }
+
+    /// The numbers of a packed text: those of a version that has the same, else unpacked. `None` where the text is none
+    /// that `pack` wrote.
+    #[must_use]
+    pub fn get(&self, packed: &str) -> Option<FileNumbers> {
+        let content = (siphasher::sip128::SipHasher24::new().hash(packed.as_bytes()).as_u128(), packed.len());
+        if let Some(known) = self.0.get(&content) {
+            return Some(known.clone());
+        }
+        let unpacked = unpack(packed)?;
+        Some(FileNumbers { content, numbers: Arc::new(NumberSet::new(unpacked.iter(), unpacked.len())) })
     }
 }
 

@@ -12,7 +12,7 @@ mod spans;
 
 pub use changes::{LIST_CHANGES, ListChanges};
 pub use file::{BAD_ROWS_NAMED, ListFile, LongCell};
-pub use lists::{List, ListMatch, Lists};
+pub use lists::{FileNumbers, List, ListFiles, ListMatch, Lists};
 pub use packed::{Packed, pack, unpack};
 pub use regions::{CONFLICTS_REPORTED, RANGES_MOST, RegionConflict, RegionExtent, RegionMatch, RegionMatched, Regions};
 pub use set::NumberSet;

@@ -37,7 +37,7 @@ pub fn unpack(text: &str) -> Option<Packed> {
     let bytes = STANDARD.decode(text).ok()?;
     let mut rest = bytes.as_slice();
     let count = usize::try_from(read(&mut rest)?).ok()?;
-    let packed = Packed { begin: bytes.len() - rest.len(), bytes, count };
+    let begin = bytes.len() - rest.len();
     let mut before = 0_u64;
     let mut found = 0;
     while !rest.is_empty() {
@@ -46,7 +46,7 @@ pub fn unpack(text: &str) -> Option<Packed> {
         Number::from_u64(before)?;
         found += 1;
     }
-    (found == count).then_some(packed)
+    (found == count).then_some(Packed { bytes, begin, count })
 }
 
 /// Numbers that were unpacked as far as their bytes.
