@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -37,7 +38,7 @@ schemes:
       known: {{kind: list, list: [vip], exits: {{match: anna, else: boris}}}}
       anna: {{kind: ring, ring: [{{employee: anna}}], seconds: 20, exits: {{no_answer: bye, busy: bye, unavailable: bye}}}}
       boris: {{kind: ring, ring: [{{employee: boris}}], seconds: 20, exits: {{no_answer: bye, busy: bye, unavailable: bye}}}}
-      bye: {{kind: hangup}}
+      bye: {{kind: hangup, allow_lost: nobody is lost in a test}}
 """
 ROWS = 20_000
 
@@ -77,6 +78,10 @@ def ringing(engine: Engine, caller: str) -> str | None:
     return endpoints[0]["employee"]
 
 
+def errors(file: Path) -> list[dict[str, Any]]:
+    return [finding for finding in check(file, 0).findings if finding["severity"] == "error"]
+
+
 class TestLongFiles:
     def test_its_numbers_are_on_the_list(self, company: Callable[..., Path]) -> None:
         engine = Engine.load(company("+7 (495) 123-45-67"))
@@ -92,8 +97,8 @@ class TestLongFiles:
         assert len(vip["packed"]) < ROWS * 2
 
     def test_each_bad_row_is_a_finding_on_its_line(self, company: Callable[..., Path], tmp_path: Path) -> None:
-        report = check(company("none", "", "1", "102"), 0)
-        found = [(finding["code"], finding["file"], finding["line"], finding["message"]) for finding in report.findings]
+        findings = errors(company("none", "", "1", "102"))
+        found = [(finding["code"], finding["file"], finding["line"], finding["message"]) for finding in findings]
         file = str(tmp_path / "vip.csv")
         assert found == [
             ("bad_number", file, ROWS + 2, "`none` is not a telephone number"),
@@ -115,7 +120,7 @@ class TestLongFiles:
     def test_an_unknown_country_is_the_engines_finding(self, company: Callable[..., Path]) -> None:
         file = company()
         file.write_text(file.read_text(encoding="utf-8").replace("country: RU", "country: XX"), encoding="utf-8")
-        assert [finding["code"] for finding in check(file, 0).findings] == ["unknown_country"]
+        assert [finding["code"] for finding in errors(file)] == ["unknown_country"]
         assert unpacked(NONE_PACKED) == []
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251"])
@@ -168,7 +173,7 @@ TEXTS = st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=8).flatmap(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(text=TEXTS | st.text(alphabet='01;,\t"\r\n phone', max_size=60))
 def test_both_readers_read_the_same(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.getbasetemp() / "both.csv"
