@@ -67,7 +67,7 @@ fn stepped(documents: &Arc<Vec<Document>>, swapping: bool) -> Vec<(Duration, Dur
             swap(&mut engine, company, &to_drop);
         }
         let turn = engine.arrive(&id, "+74951112233", Some("+79161230001"), call as i64).expect("a turn");
-        engine.handle(&turn.state, &Event::CallerHungUp {}, call as i64).expect("a turn");
+        engine.handle(&turn.state, &Event::CallerHungUp { seconds: None }, call as i64).expect("a turn");
         taken.push((began.elapsed(), processor_time() - began_processor));
     }
     neighbour.join().expect("the neighbour ends");
