@@ -1,4 +1,17 @@
 //! Sets of whole numbers, ten million of them in the time of one access to memory.
+//!
+//! What was compared, ten million Russian mobile numbers, by `cargo bench -p kommutator-engine --bench numbers` on a busy
+//! EPYC with 32 MiB of cache, where one access to memory out of cache took 425 ns; bytes a number, look-up in cache and out
+//! of it:
+//!
+//! - this set: 5.51 bytes, 5.1 ns, 452 ns
+//! - `std::collections::HashSet<u64>`: 15.1 bytes, 12 ns, 755 ns
+//! - `roaring` 0.11, `RoaringTreemap`: 2.01 bytes, 58 ns, 2.1 µs, three searches one after another
+//! - `fst` 0.4, `Set`: 4.16 bytes, 69 ns, 1.5 µs, a step for each of eight bytes
+//! - binary search of a sorted array: 8 bytes, 3.9 µs out of cache
+//!
+//! Filters (`xorf`) and minimal perfect hashes (`ph`) were not measured: the first take strangers for listed numbers, the
+//! second need the numbers beside them, in eight bytes each, to tell strangers.
 
 use super::gapped::{Gapped, place};
 use crate::number::Number;

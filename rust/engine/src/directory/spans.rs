@@ -1,4 +1,8 @@
 //! Which of many nested spans of numbers decides for a number.
+//!
+//! With 738,140 ranges of a numbering plan a look-up takes 13 ns in cache, where a binary search of the sorted ranges takes
+//! 46 ns, and 1.2 µs out of it, where that takes 2.9 µs (`benches/numbers.rs`; an access to memory took 425 ns then). Prefixes are
+//! spans of each length, so they cost nothing besides. Lists stay apart: a set of numbers is found by hash, in one access.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
