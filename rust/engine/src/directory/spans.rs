@@ -101,13 +101,11 @@ impl Spans {
             bucket: self.buckets.len() as u32,
             count: 0,
         };
-        let mut next = begin as u32;
-        for change in own {
+        for (next, change) in (begin as u32..).zip(own) {
             let bucket = ((change.first - guide.first) >> guide.shift) as usize + guide.bucket as usize;
             if bucket >= self.buckets.len() {
                 self.buckets.resize(bucket + 1, next);
             }
-            next += 1;
         }
         let count = self.buckets.len() as u32 - guide.bucket;
         self.guides[length as usize] = Guide { count, ..guide };
