@@ -16,6 +16,23 @@ def check(document: bytes, from_ms: int) -> bytes:
     seconds. Raises `BadDocument`.
     """
 
+def outline(document: bytes) -> bytes:
+    """An engine document without the contents of its lists and the ranges of its regions: ids, cards and schemes as JSON.
+
+    Raises `BadDocument`.
+    """
+
+def read_list(text: bytes, country: str) -> tuple[str, list[tuple[int, str]], int]:
+    """The numbers of a list's CSV file, read as a company of `country` (ISO 3166) would mean them.
+
+    `text` is UTF-8 without byte order mark. Columns and header are those of `kommutator.company.list_file.read_rows`. The
+    answer: the numbers packed, as an engine document carries them in `packed`; the rows that hold no number, line and cell,
+    at most 100 of them; and how many such rows there are. Ten million rows take seconds; other threads go on.
+
+    Raises `BadNumber` for a country whose numbers cannot be read; ValueError for a cell longer than 1,000 characters, and
+    for what is no UTF-8.
+    """
+
 def explain(why: Mapping[str, Any], language: str) -> str:
     """A reason of a trace in words of `language`: `ru`; anything else is English. Raises `BadEvent`."""
 
@@ -146,12 +163,16 @@ class Turn:
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, with the state as text."""
 
+@final
+class ListFiles:
+    """The numbers of list files that an engine holds, for another to share; may go to another thread."""
+
 class Engine:
     """A company version or several, the floor, and facts."""
 
-    def __new__(cls, document: bytes) -> Engine:
-        """An engine on an engine document (see `kommutator.company.load`). Raises `BadDocument`, and
-        `CompanyInvalid` where
+    def __new__(cls, document: bytes, files: ListFiles | None = None) -> Engine:
+        """An engine on an engine document (see `kommutator.company.load`). A list whose file is among `files` shares its
+        numbers. Raises `BadDocument`, and `CompanyInvalid` where
         the check finds an error. Milliseconds to seconds."""
     def arrive(self, call_id: str, did: str, caller: str | None, now_ms: int) -> Turn:
         """A call has come. `call_id` has 1 to 64 bytes; a live call of the same id is replaced. Numbers come in any
@@ -194,6 +215,9 @@ class Engine:
     def freed(self) -> int:
         """Counts the moments at which somebody may have come free: a change is the time to offer `employee_free`."""
     @property
+    def list_files(self) -> ListFiles:
+        """The list files of all versions held."""
+    @property
     def version(self) -> int:
         """The active version's identity."""
     def hold(self, document: bytes) -> int:
@@ -208,7 +232,7 @@ class Engine:
         """Makes a held version the one that new calls begin on; false when it is not held."""
     def drop_version(self, version: int) -> bool:
         """Stops holding a version; false for the active one, or one not held. Calls that began on it become
-        `bad_state`."""
+        `bad_state`. What it held is let go in another thread."""
 
 @final
 class HttpService:

@@ -262,7 +262,7 @@ regions:
         assert ("bad_numbering_plan", 3) in codes(file)
 
     def test_every_code_is_shown_by_a_test(self) -> None:
-        elsewhere = {"unreadable", "plan_region_twice", "unknown_plan_region", "bad_numbering_plan"}
+        elsewhere = {"unreadable", "bad_number", "plan_region_twice", "unknown_plan_region", "bad_numbering_plan"}
         assert set(WRONG) | elsewhere == set(READER_CODES)
 
     def test_a_finding_names_scheme_and_node(self, write: Write) -> None:

@@ -13,6 +13,7 @@ import orjson
 import structlog
 import trio
 
+from kommutator._engine import outline
 from kommutator.company.prompts import PromptSource
 from kommutator.engine import Engine
 from kommutator.errors import BadNumber, BadState, PromptNotMade, UnknownEmployee
@@ -33,7 +34,7 @@ class Company:
     version: str
     """Its name in the database."""
     document: Mapping[str, Any]
-    """The engine document."""
+    """The engine document without what its lists and regions hold."""
     prompts: Mapping[str, PromptSource]
     library: PromptLibrary | None
 
@@ -160,9 +161,10 @@ class Versions:
         Raises `CompanyInvalid`, `BadDocument` and `PromptNotMade`, which refuse the version, and `OSError` while the disk
         does not take its prompts. The version before stays active then.
         """
-        compiled = await trio.to_thread.run_sync(Engine, version.engine_json)
+        shared = self._engine.list_files if self._engine is not None else None
+        compiled = await trio.to_thread.run_sync(Engine, version.engine_json, shared)
         prompts, library = await self._prompts_of(version)
-        document = await trio.to_thread.run_sync(orjson.loads, version.engine_json)
+        document = orjson.loads(await trio.to_thread.run_sync(outline, version.engine_json))
         self._swap(compiled, Company(version.version, document, prompts, library))
 
     async def _prompts_of(self, version: CompanyVersion) -> tuple[Mapping[str, PromptSource], PromptLibrary | None]:

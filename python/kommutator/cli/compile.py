@@ -16,7 +16,8 @@ def command(company: str, output: Path | None) -> None:
     """Print what the engine makes its decisions from, as JSON.
 
     It is the company document with everything filled in that only the outside can tell: the lengths of prompts, the
-    rows of list files, the ranges of the numbering plan, the dates of calendars. Equal input gives equal bytes.
+    rows of list files (of long ones the numbers, packed), the ranges of the numbering plan, the dates of calendars.
+    Equal input gives equal bytes.
 
     \b
     Examples:

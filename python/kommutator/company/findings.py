@@ -22,6 +22,7 @@ READER_CODES: Final[dict[str, str]] = {
     "outside_folder": "A file that the document names lies outside the document's folder.",
     "bad_prompt": "A prompt file that is no readable WAV, or holds no sound.",
     "bad_list_file": "A list's CSV file that cannot be read.",
+    "bad_number": "A row of a long list file that holds no telephone number; of a short one, the engine says it.",
     "unknown_calendar": "There is no holiday calendar of this country.",
     "missing_numbering_plan": "A region names places of a numbering plan, and none has been imported.",
     "bad_numbering_plan": "The imported numbering plan is damaged.",

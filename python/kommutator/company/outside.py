@@ -11,7 +11,7 @@ from kommutator.company import calendars, list_file, models, prompts
 from kommutator.company.findings import At, Finding, Place, did_you_mean
 from kommutator.company.numbering_plan import PLAN_FILE, Plan, folded
 from kommutator.company.prompts import PromptSource
-from kommutator.errors import NumberingPlanInvalid
+from kommutator.errors import BadNumber, NumberingPlanInvalid
 
 HOLE: Final[Mapping[str, Any]] = {"broken": True}
 """What stands for an item that was refused, so that references to it are still known."""
@@ -29,9 +29,10 @@ class _Claim:
 class Outside:
     """Resolves items of one document, whose files are relative to `folder`; what cannot be resolved is a finding."""
 
-    def __init__(self, folder: Path, language: str, findings: list[Finding]) -> None:
+    def __init__(self, folder: Path, language: str, country: str, findings: list[Finding]) -> None:
         self._folder = folder
         self._language = language
+        self._country = country
         self._findings = findings
         self._claims: dict[str, _Claim] = {}
         self.prompts: dict[str, PromptSource] = {}
@@ -65,12 +66,29 @@ class Outside:
         if file is None:
             return dict(HOLE)
         try:
+            if list_file.is_long(file):
+                return engine | {"packed": self._packed(file, (*at, "file"))}
             rows = list_file.read_rows(file)
         except (list_file.BadListFile, OSError) as error:
             self._find("bad_list_file", f"{item.file}: {_reason(error)}", (*at, "file"))
             return dict(HOLE)
         self.rows[name] = [Place(file, line) for line, _ in rows]
         return engine | {"rows": rows}
+
+    def _packed(self, file: Path, at: At) -> str:
+        """The numbers of a long list file; each row without one is a finding on its line, as far as rows are named."""
+        try:
+            packed = list_file.read_packed(file, self._country)
+        except BadNumber:
+            # That the country is unknown is the engine's finding.
+            return list_file.NONE_PACKED
+        for line, cell in packed.bad:
+            message = f"`{cell}` is not a telephone number"
+            self._findings.append(Finding("bad_number", message, (*at, str(line)), Place(file, line)))
+        if packed.bad_count > len(packed.bad):
+            more = packed.bad_count - len(packed.bad)
+            self._find("bad_number", f"{file.name}: {more:,} more rows hold no telephone number", at)
+        return packed.text
 
     def schedule(self, _name: str, item: models.Schedule, at: At) -> dict[str, Any]:
         """A schedule with the dates of its country's calendar."""

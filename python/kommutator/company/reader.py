@@ -99,7 +99,7 @@ class _Reader:
             if name not in SECTIONS:
                 self._find("unknown_key", f"unknown section `{name}`{did_you_mean(name, SECTIONS)}", (name,))
         card = self._card()
-        outside = Outside(self._source.folder, card["language"], self._findings)
+        outside = Outside(self._source.folder, card["language"], card["country"], self._findings)
         document: dict[str, Any] = {
             "company": card,
             "employees": self._items("employees", models.Employee, _named),

@@ -14,6 +14,7 @@ from kommutator.crm import versions
 from kommutator.crm.pool import Tx
 
 _MOST_LINES = 10_000
+_MOST_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +82,9 @@ def _changes(before: Any, after: Any, at: tuple[str, ...]) -> Iterator[Change]:
         for key in dict.fromkeys([*before, *after]):
             yield from _changes(before.get(key), after.get(key), (*at, key))
     elif before != after:
-        yield Change(at, before, after)
+        yield Change(at, _told(before), _told(after))
+
+
+def _told(value: Any) -> Any:
+    """A value as a change tells it: of a text that no person reads, its beginning; what it means stands in the files."""
+    return f"{value[:_MOST_CHARACTERS]}…" if isinstance(value, str) and len(value) > _MOST_CHARACTERS else value

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::call::state::{CallState, MAX_CALL_ID, Pending};
 use crate::call::{EngineError, Event, Ground, Run, Turn};
 use crate::company::version::{Company, NodeIx, VersionId};
+use crate::directory::ListFiles;
 use crate::facts::Facts;
 use crate::floor::{Floor, Line, Presence, RESERVE_MS, Slot};
 use crate::number::Number;
@@ -40,6 +41,14 @@ impl Engine {
         engine
     }
 
+    /// The files of the lists of all versions held, to be shared with a version that is compiled beside them.
+    #[must_use]
+    pub fn list_files(&self) -> ListFiles {
+        let mut files = ListFiles::default();
+        self.versions.values().for_each(|held| files.add(&held.company.lists));
+        files
+    }
+
     /// Holds a version, so that calls that began on it go on.
     pub fn hold(&mut self, company: Arc<Company>) -> VersionId {
         let slots = company.employees.iter().map(|employee| self.floor.slot(&employee.id)).collect();
@@ -57,7 +66,16 @@ impl Engine {
 
     /// Stops holding a version. False, and nothing changed, for the active one and for one not held.
     pub fn drop_version(&mut self, version: VersionId) -> bool {
-        self.active.id != version && self.versions.remove(&version).is_some()
+        self.take_version(version).is_some()
+    }
+
+    /// The same, but the version is handed over: letting one with millions of numbers go takes milliseconds, and whoever
+    /// has calls waiting lets it go elsewhere.
+    pub fn take_version(&mut self, version: VersionId) -> Option<Arc<Company>> {
+        if self.active.id == version {
+            return None;
+        }
+        self.versions.remove(&version).map(|held| held.company)
     }
 
     /// The version that new calls begin on.

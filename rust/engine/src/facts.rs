@@ -3,17 +3,15 @@
 //! Owners and histories are caches of what the company's memory answered, bounded and evicted by use alone. What they do
 //! not know, a call asks for.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use lru::LruCache;
 
+use crate::directory::ListChanges;
 use crate::number::Number;
 
 /// How many callers' owners are remembered, and how many callers' histories.
 pub const REMEMBERED: usize = 100_000;
-/// How many changes of lists are kept beside the version's own lists.
-pub const LIST_CHANGES: usize = 1_000_000;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -49,13 +47,18 @@ struct LastCall {
 pub struct Facts {
     owners: LruCache<Number, Owner>,
     histories: LruCache<Number, LastCall>,
-    lists: HashMap<(Box<str>, Number), bool>,
+    lists: ListChanges,
     generation: u64,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        Self { owners: LruCache::unbounded(), histories: LruCache::unbounded(), lists: HashMap::new(), generation: 0 }
+        Self {
+            owners: LruCache::unbounded(),
+            histories: LruCache::unbounded(),
+            lists: ListChanges::default(),
+            generation: 0,
+        }
     }
 }
 
@@ -115,25 +118,17 @@ impl Facts {
         }
     }
 
-    /// Adds a number to a list, or takes it out, whatever the version's own list says. False, and nothing changed, when
-    /// [`LIST_CHANGES`] are kept already: the change belongs in a new version then.
+    /// Adds a number to a list, or takes it out: see [`ListChanges::set`].
     pub fn set_listed(&mut self, list: &str, number: Number, listed: bool) -> bool {
-        let key = (list.into(), number);
-        if self.lists.len() >= LIST_CHANGES && !self.lists.contains_key(&key) {
-            return false;
-        }
-        self.lists.insert(key, listed);
-        self.generation += 1;
-        true
+        let kept = self.lists.set(list, number, listed);
+        self.generation += u64::from(kept);
+        kept
     }
 
     /// The change of a number's membership in a list, if there was one.
     #[must_use]
     pub fn listed(&self, list: &str, number: Number) -> Option<bool> {
-        if self.lists.is_empty() {
-            return None;
-        }
-        self.lists.get(&(list.into(), number)).copied()
+        if self.lists.is_empty() { None } else { self.lists.get(list, number) }
     }
 }
 

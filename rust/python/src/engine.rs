@@ -1,13 +1,16 @@
 //! The engine, as Python sees it.
 
 use std::sync::Arc;
+use std::thread;
 
 use kommutator_engine as core;
+use kommutator_engine::company::Company;
 use kommutator_engine::company::version::VersionId;
 use kommutator_engine::floor::{ClaimKind, Line, Presence};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::lists::ListFiles;
 use crate::turn::Turn;
 use crate::{convert, errors};
 
@@ -19,10 +22,15 @@ type Arrival = (String, String, Option<String>, i64);
 pub struct Engine(pub core::Engine);
 
 /// Compiles a document that has no errors; `CompanyInvalid` carries them otherwise.
-fn compile(py: Python<'_>, document: &[u8]) -> PyResult<Arc<core::company::Company>> {
+fn compile(py: Python<'_>, document: &[u8], files: &core::directory::ListFiles) -> PyResult<Arc<Company>> {
     let document = py.detach(|| convert::document(document)).map_err(|error| errors::bad_document(py, &error))?;
     let (company, report) = errors::guarded(py, || {
-        Ok(py.detach(|| (core::company::compile(&document).company, core::check::check(&document, 0))))
+        Ok(py.detach(|| {
+            let compiled = core::company::compile_beside(&document, files);
+            let report = core::check::check_compiled(&document, &compiled, 0);
+            drop(document);
+            (compiled.company, report)
+        }))
     })?;
     if report.ok() {
         return Ok(Arc::new(company));
@@ -57,8 +65,16 @@ fn line_of(word: &str) -> PyResult<Line> {
 impl Engine {
     /// An engine on an engine document. Raises `BadDocument` and `CompanyInvalid`.
     #[new]
-    fn new(py: Python<'_>, document: &[u8]) -> PyResult<Self> {
-        Ok(Self(core::Engine::new(compile(py, document)?)))
+    #[pyo3(signature = (document, files=None))]
+    fn new(py: Python<'_>, document: &[u8], files: Option<Py<ListFiles>>) -> PyResult<Self> {
+        let files = files.map(|files| files.get().0.clone()).unwrap_or_default();
+        Ok(Self(core::Engine::new(compile(py, document, &files)?)))
+    }
+
+    /// The list files of the versions held.
+    #[getter]
+    fn list_files(&self) -> ListFiles {
+        ListFiles(self.0.list_files())
     }
 
     #[pyo3(signature = (call_id, did, caller, now_ms))]
@@ -157,7 +173,7 @@ impl Engine {
 
     /// Holds another version and answers its identity.
     fn hold(&mut self, py: Python<'_>, document: &[u8]) -> PyResult<u64> {
-        Ok(self.0.hold(compile(py, document)?).0)
+        Ok(self.0.hold(compile(py, document, &self.0.list_files())?).0)
     }
 
     /// Holds the active version of another engine, which may have been compiled in another thread, and answers its
@@ -180,6 +196,12 @@ impl Engine {
 
     /// Stops holding a version.
     fn drop_version(&mut self, version: u64) -> bool {
-        self.0.drop_version(VersionId(version))
+        let taken = self.0.take_version(VersionId(version));
+        let there = taken.is_some();
+        // Millions of numbers are let go in milliseconds; calls wait in this thread.
+        if let Some(company) = taken.and_then(Arc::into_inner) {
+            thread::spawn(move || drop(company));
+        }
+        there
     }
 }

@@ -4,8 +4,10 @@ mod convert;
 mod engine;
 mod errors;
 mod http;
+mod lists;
 mod turn;
 
+use kommutator_engine::company::document::NumberList;
 use kommutator_engine::number::{Country, Number};
 use kommutator_engine::trace::{Language, Reason, render, render_round};
 use pyo3::prelude::*;
@@ -14,10 +16,22 @@ use pyo3::types::PyBytes;
 /// Checks an engine document; the answer is JSON: findings, and the longest time of each scheme.
 #[pyfunction]
 fn check<'py>(py: Python<'py>, document: &[u8], from_ms: i64) -> PyResult<Bound<'py, PyBytes>> {
-    let document = convert::document(document).map_err(|error| errors::bad_document(py, &error))?;
+    let document = py.detach(|| convert::document(document)).map_err(|error| errors::bad_document(py, &error))?;
     let report = errors::guarded(py, || Ok(py.detach(|| kommutator_engine::check::check(&document, from_ms))))?;
     let json = serde_json::to_vec(&report).map_err(|error| errors::fault(py, &error.to_string()))?;
     Ok(PyBytes::new(py, &json))
+}
+
+/// An engine document without the contents of its lists and regions: what is left has the size of what people wrote.
+#[pyfunction]
+fn outline<'py>(py: Python<'py>, document: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let outlined = py.detach(|| {
+        let mut document = convert::document(document)?;
+        document.lists.values_mut().for_each(|list| *list = NumberList::default());
+        document.regions.values_mut().for_each(|region| region.ranges = Vec::new());
+        serde_json::to_vec(&document).map_err(|error| error.to_string())
+    });
+    Ok(PyBytes::new(py, &outlined.map_err(|error| errors::bad_document(py, &error))?))
 }
 
 /// A reason of a trace, in words of `language` (`ru`; anything else is English).
@@ -48,7 +62,9 @@ mod _engine {
     #[pymodule_export]
     use super::http::{HttpConnection, HttpService};
     #[pymodule_export]
+    use super::lists::{ListFiles, read_list};
+    #[pymodule_export]
     use super::turn::{Action, Event, Turn};
     #[pymodule_export]
-    use super::{check, explain, explain_round, normalize};
+    use super::{check, explain, explain_round, normalize, outline};
 }

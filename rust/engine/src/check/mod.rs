@@ -75,10 +75,17 @@ impl Report {
 /// Time and memory are bounded: a scheme with more states than can be walked is refused as `too_complex`.
 #[must_use]
 pub fn check(document: &Document, from_ms: i64) -> Report {
-    let Compiled { company, findings } = compile(document);
-    let until_ms = coverage::twelve_months(&company, from_ms);
-    let world = World::new(document, &company, from_ms, until_ms);
-    let (taken, proven, cycles) = (Taken::new(&company), Vec::new(), Vec::new());
+    check_compiled(document, &compile(document), from_ms)
+}
+
+/// The same for a document that is compiled already.
+#[must_use]
+pub fn check_compiled(document: &Document, compiled: &Compiled, from_ms: i64) -> Report {
+    let Compiled { company, findings } = compiled;
+    let findings = findings.clone();
+    let until_ms = coverage::twelve_months(company, from_ms);
+    let world = World::new(document, company, from_ms, until_ms);
+    let (taken, proven, cycles) = (Taken::new(company), Vec::new(), Vec::new());
     let mut proof = Proof { document, world: &world, taken, proven, cycles, findings };
     let mut schemes = IndexMap::new();
     let mut left = MOST_STATES_IN_ALL;

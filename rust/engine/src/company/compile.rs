@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::call::state::{MAX_ENDPOINT, MAX_MEMORY};
-use crate::directory::{List, Lists, RegionConflict, RegionExtent, Regions};
+use crate::directory::{List, ListFiles, Lists, RegionConflict, RegionExtent, Regions};
 use crate::finding::Finding;
 use crate::number::{Country, Number, Prefix};
 use crate::schedule::{self, Schedule};
@@ -29,6 +29,12 @@ pub struct Compiled {
 /// Compiles a document. Never fails: faults are findings, and leave holes.
 #[must_use]
 pub fn compile(document: &doc::Document) -> Compiled {
+    compile_beside(document, &ListFiles::default())
+}
+
+/// Compiles a document beside other versions: lists with a file that they have as well share its numbers.
+#[must_use]
+pub fn compile_beside(document: &doc::Document, files: &ListFiles) -> Compiled {
     let mut names = Names::new(document);
     let country = country(&mut names);
     let zone = zone(&mut names);
@@ -36,7 +42,7 @@ pub fn compile(document: &doc::Document) -> Compiled {
     let employees = employees(&mut names, country);
     departments(&mut names);
     let schedules = schedules(&mut names);
-    let lists = lists(&mut names, country);
+    let lists = lists(&mut names, country, files);
     let regions = regions(&mut names, country);
     let templates = templates(&mut names);
     let prompts = document
@@ -170,7 +176,7 @@ fn schedules(names: &mut Names<'_>) -> Vec<(Box<str>, Schedule)> {
     all
 }
 
-fn lists(names: &mut Names<'_>, country: Country) -> Lists {
+fn lists(names: &mut Names<'_>, country: Country, files: &ListFiles) -> Lists {
     let mut lists = Vec::with_capacity(names.document.lists.len());
     for (id, list) in &names.document.lists {
         let mut numbers = Vec::new();
@@ -181,7 +187,16 @@ fn lists(names: &mut Names<'_>, country: Country) -> Lists {
             numbers.extend(number(names, country, written, &["lists", id, "rows", &ix.to_string()]));
         }
         let prefixes = prefixes(names, country, &list.prefixes, &["lists", id, "prefixes"]);
-        lists.push(List::new(numbers, prefixes));
+        let mut compiled = List::new(numbers, prefixes);
+        if let Some(packed) = &list.packed {
+            match files.get(packed) {
+                Some(file) => compiled = compiled.with_file(file),
+                None => {
+                    names.error("bad_number", &["lists", id, "packed"], "the numbers of its file are damaged".into())
+                }
+            }
+        }
+        lists.push(compiled);
     }
     Lists::new(lists)
 }

@@ -161,8 +161,11 @@ pub struct NumberList {
     pub numbers: Vec<String>,
     /// Leading digits, in any spelling.
     pub prefixes: Vec<String>,
-    /// Rows of the list's CSV file: (line in the file, number as written).
+    /// Rows of the list's CSV file, where it is short: (line in the file, number as written).
     pub rows: Vec<(u64, String)>,
+    /// The numbers of a long CSV file, as `directory::pack` writes them: the reader has judged its rows already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packed: Option<String>,
     /// True for a hole.
     pub broken: bool,
 }

@@ -8,6 +8,6 @@ mod nodes;
 mod text;
 pub mod version;
 
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, compile, compile_beside};
 pub use document::Document;
 pub use version::Company;

@@ -1,11 +1,10 @@
 //! Regions of callers: prefixes somebody wrote, and the ranges of a numbering plan.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::prefixes::Prefixes;
+use super::spans::{Span, Spans};
 use crate::number::{Number, Prefix};
 
 /// Most ranges of all regions of a company together; the whole Russian plan has under half a million.
@@ -92,10 +91,9 @@ pub enum RegionConflict {
 /// and the prefix where they are equal.
 #[derive(Clone, Debug, Default)]
 pub struct Regions {
-    prefixes: Prefixes<usize>,
-    ranges: Vec<Range>,
-    /// Where the deciding range changes: the first number of each stretch, and the range that decides from there on.
-    stretches: Vec<(u64, Option<u32>)>,
+    spans: Spans,
+    /// What the spans belong to.
+    matches: Vec<RegionMatch>,
 }
 
 impl Regions {
@@ -111,13 +109,19 @@ impl Regions {
             return Err(vec![RegionConflict::TooManyRanges { count }]);
         }
         let mut conflicts = Vec::new();
-        let mut prefixes = BTreeMap::new();
-        let mut ranges = BTreeMap::new();
+        let mut firsts = HashMap::with_capacity(count);
+        let (mut spans, mut matches) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (region, extent) in regions.iter().enumerate() {
             for &prefix in &extent.prefixes {
-                let first = *prefixes.entry(prefix).or_insert(region);
-                if first != region {
-                    conflicts.push(RegionConflict::Prefix { prefix, first, second: region });
+                let matched = RegionMatched::Prefix(prefix);
+                match *firsts.entry(matched).or_insert(region) {
+                    first if first != region => {
+                        conflicts.push(RegionConflict::Prefix { prefix, first, second: region });
+                    }
+                    _ => {
+                        spans.extend(Span::of_prefix(prefix, matches.len() as u32));
+                        matches.push(RegionMatch { region, matched });
+                    }
                 }
             }
             for &(from, to) in &extent.ranges {
@@ -125,57 +129,33 @@ impl Regions {
                     conflicts.push(RegionConflict::NotARange { region, from, to });
                     continue;
                 };
-                let first = *ranges.entry((start, end)).or_insert(region);
-                if first != region {
-                    conflicts.push(RegionConflict::Range { from: start, to: end, first, second: region });
+                let matched = RegionMatched::Range(start, end);
+                match *firsts.entry(matched).or_insert(region) {
+                    first if first != region => {
+                        conflicts.push(RegionConflict::Range { from: start, to: end, first, second: region });
+                    }
+                    _ => {
+                        spans.push(Span { first: from, last: to, preferred: false, owner: matches.len() as u32 });
+                        matches.push(RegionMatch { region, matched });
+                    }
                 }
             }
             conflicts.truncate(CONFLICTS_REPORTED);
         }
-        if !conflicts.is_empty() {
-            return Err(conflicts);
-        }
-        let ranges: Vec<Range> = ranges.into_iter().map(|((from, to), region)| Range { from, to, region }).collect();
-        Ok(Self { prefixes: Prefixes::new(prefixes.into_iter().collect()), stretches: stretches(&ranges), ranges })
+        if conflicts.is_empty() { Ok(Self { spans: Spans::new(spans), matches }) } else { Err(conflicts) }
     }
 
-    /// The region of a number; an extension has none. Logarithmic in the number of prefixes and ranges.
+    /// The region of a number; an extension has none. Three accesses to memory, whatever the number of ranges, where these
+    /// are spread as a numbering plan's are; never more than logarithmic.
     #[must_use]
     pub fn find(&self, number: Number) -> Option<RegionMatch> {
-        let prefix = self.prefixes.longest(number);
-        let range = self.range(number);
-        match (prefix, range) {
-            (Some((prefix, _)), Some(range)) if range.width() < width(prefix, number) => Some(range.matched()),
-            (Some((prefix, region)), _) => Some(RegionMatch { region, matched: RegionMatched::Prefix(prefix) }),
-            (None, range) => range.map(Range::matched),
-        }
+        self.matches.get(self.spans.owner(number)? as usize).copied()
     }
 
-    /// The range that decides for a number, prefixes apart.
-    fn range(&self, number: Number) -> Option<Range> {
-        let digits = number.e164()?;
-        let next = self.stretches.partition_point(|&(first, _)| first <= digits);
-        let (_, decides) = self.stretches.get(next.checked_sub(1)?)?;
-        self.ranges.get((*decides)? as usize).copied()
-    }
-}
-
-/// A range of one region.
-#[derive(Clone, Copy, Debug)]
-struct Range {
-    from: Number,
-    to: Number,
-    region: usize,
-}
-
-impl Range {
-    /// How many numbers it holds, less one.
-    const fn width(self) -> u64 {
-        self.to.as_u64() - self.from.as_u64()
-    }
-
-    const fn matched(self) -> RegionMatch {
-        RegionMatch { region: self.region, matched: RegionMatched::Range(self.from, self.to) }
+    /// Bytes on the heap.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.spans.bytes() + self.matches.capacity() * size_of::<RegionMatch>()
     }
 }
 
@@ -184,34 +164,4 @@ fn ends(from: u64, to: u64) -> Option<(Number, Number)> {
     (from <= to && from.checked_ilog10() == to.checked_ilog10())
         .then(|| Some((Number::from_e164(from)?, Number::from_e164(to)?)))
         .flatten()
-}
-
-/// How many numbers as long as `number` begin with `prefix`, less one.
-fn width(prefix: Prefix, number: Number) -> u64 {
-    let digits = number.as_u64().checked_ilog10().map_or(0, |log| log + 1);
-    10_u64.pow(digits.saturating_sub(prefix.digits())) - 1
-}
-
-/// Lays ranges, sorted by their first number, flat: each stretch of numbers with the one range that decides there.
-fn stretches(ranges: &[Range]) -> Vec<(u64, Option<u32>)> {
-    let mut bounds: Vec<u64> = ranges.iter().flat_map(|range| [range.from.as_u64(), range.to.as_u64() + 1]).collect();
-    bounds.sort_unstable();
-    bounds.dedup();
-
-    let mut flat: Vec<(u64, Option<u32>)> = Vec::new();
-    let mut starting = (0_u32..).zip(ranges).peekable();
-    let mut open = BinaryHeap::new();
-    for bound in bounds {
-        while let Some((index, range)) = starting.next_if(|(_, range)| range.from.as_u64() == bound) {
-            open.push((Reverse(range.width()), range.from, range.to.as_u64(), index));
-        }
-        while open.peek().is_some_and(|&(_, _, last, _)| last < bound) {
-            open.pop();
-        }
-        let decides = open.peek().map(|&(_, _, _, index)| index);
-        if flat.last().is_none_or(|&(_, before)| before != decides) {
-            flat.push((bound, decides));
-        }
-    }
-    flat
 }

@@ -100,6 +100,12 @@ impl Number {
         if self.is_extension() { None } else { Some(self.0) }
     }
 
+    /// How many digits an extension has, two to six, and their value; `None` for an E.164 number.
+    #[must_use]
+    pub const fn extension(self) -> Option<(u32, u64)> {
+        if self.is_extension() { Some((((self.0 ^ EXTENSION) >> LENGTH_SHIFT) as u32, self.0 & VALUE)) } else { None }
+    }
+
     /// Whether this is an internal extension.
     #[must_use]
     pub const fn is_extension(self) -> bool {
@@ -110,12 +116,9 @@ impl Number {
 impl fmt::Display for Number {
     /// `+74951234567`, or the extension's digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.e164() {
-            Some(digits) => write!(f, "+{digits}"),
-            None => {
-                let width = ((self.0 ^ EXTENSION) >> LENGTH_SHIFT) as usize;
-                write!(f, "{:0width$}", self.0 & VALUE)
-            }
+        match self.extension() {
+            None => write!(f, "+{}", self.0),
+            Some((digits, value)) => write!(f, "{value:0width$}", width = digits as usize),
         }
     }
 }

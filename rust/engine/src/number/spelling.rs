@@ -14,6 +14,24 @@ impl Spelling {
     /// Reads the digits of a number as typed, delivered by a PBX, or in a SIP or telephone URI; `None` if anything else
     /// is in it, if there are no digits, or too many.
     pub(super) fn read(raw: &str) -> Option<Self> {
+        Self::bare(raw).or_else(|| Self::dressed(raw))
+    }
+
+    /// Reads digits with nothing around them but a `+` before: how machines write numbers, and nearly every number read.
+    fn bare(raw: &str) -> Option<Self> {
+        let (plus, digits) = match raw.as_bytes() {
+            [b'+', digits @ ..] => (true, digits),
+            digits => (false, digits),
+        };
+        let mut spelling = Self { digits: [0; DIGITS], length: digits.len(), plus };
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        spelling.digits.get_mut(..digits.len())?.copy_from_slice(digits);
+        Some(spelling)
+    }
+
+    fn dressed(raw: &str) -> Option<Self> {
         let mut spelling = Self { digits: [0; DIGITS], length: 0, plus: false };
         let mut text = subscriber(address(raw)?)?.chars();
         while let Some(character) = text.next() {
