@@ -411,6 +411,12 @@ class ClientsInvalid(KommutatorError):
         return f"{self.rows} rows cannot be taken: {self.problems[0]}"
 
 
+class BadAssumption(KommutatorError):
+    """What a forecast was told to assume cannot be used."""
+
+    code = "bad_assumption"
+
+
 # --- routing queries
 
 

@@ -196,7 +196,7 @@ def _act(kind: str, caller: Caller, asterisk: Asterisk, router: RouterProcess, m
     elif kind == "left talking":
         _wait_rung(mobiles, mobile, "ACK")
         call = router.wait("call began", caller=caller.number)["call"]
-        _wait_until(lambda: any(channel.uniqueid == call and channel.bridge for channel in asterisk.channels()))
+        _wait_until(lambda: _talks(call, asterisk))
         caller.hang_up()
     elif kind == "message":
         call = router.wait("call began", caller=caller.number)["call"]
@@ -204,6 +204,13 @@ def _act(kind: str, caller: Caller, asterisk: Asterisk, router: RouterProcess, m
         caller.line.wait_quiet(since=time.time(), seconds=0.3, limit=20)
         caller.speak(sound.murmur(_SPEECH_S))
         caller.press("#")
+
+
+def _talks(call: str, asterisk: Asterisk) -> bool:
+    """Whether the caller is in one bridge with somebody: they come into it one after the other."""
+    channels = asterisk.channels()
+    bridge = next((channel.bridge for channel in channels if channel.uniqueid == call), "")
+    return bool(bridge) and sum(channel.bridge == bridge for channel in channels) == 2
 
 
 def _wait_rung(mobiles: Mobiles, number: str, name: str) -> None:

@@ -136,7 +136,9 @@ def test_the_system_tells_when_nobody_looks_once_it_was_switched_on(stage: Stage
     context.grant_permissions(["notifications"], origin=stage.address)
     context.add_init_script(NOTIFICATIONS)
     page = signed_in(stage, context.new_page(), "boris")
-    told = lambda: page.evaluate("window.told")  # noqa: E731
+
+    def told() -> Any:
+        return page.evaluate("window.told")
 
     def covered(by_another: bool) -> None:
         page.evaluate("(is) => { window.covered = is; }", by_another)

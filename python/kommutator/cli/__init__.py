@@ -30,6 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "nats": "kommutator.cli.nats",
     "pbx": "kommutator.cli.pbx",
     "softphones": "kommutator.cli.softphones",
+    "simulate": "kommutator.cli.simulate",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""
