@@ -42,7 +42,8 @@ impl Engine {
 
     /// Holds a version, so that calls that began on it go on.
     pub fn hold(&mut self, company: Arc<Company>) -> VersionId {
-        let slots = company.employees.iter().map(|employee| self.floor.slot(&employee.id)).collect();
+        let slots: Vec<Slot> = company.employees.iter().map(|employee| self.floor.slot(&employee.id)).collect();
+        self.floor.seat_hunts(&company, &slots);
         let id = company.id;
         self.versions.insert(id, Held { company, slots });
         id
@@ -57,7 +58,11 @@ impl Engine {
 
     /// Stops holding a version. False, and nothing changed, for the active one and for one not held.
     pub fn drop_version(&mut self, version: VersionId) -> bool {
-        self.active.id != version && self.versions.remove(&version).is_some()
+        let dropped = self.active.id != version && self.versions.remove(&version).is_some();
+        if dropped {
+            self.floor.unseat_hunts(version);
+        }
+        dropped
     }
 
     /// The version that new calls begin on.

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 pub use callers::{Called, Callers, MOST_ANSWERS, MOST_CALLERS};
 pub use owners::{MOST_NAMES, MOST_OWNERS, Owner, Owners};
 
-use crate::number::Number;
+use crate::number::{Country, Number};
 
 /// How many changes of lists are kept beside the version's own lists.
 pub const LIST_CHANGES: usize = 1_000_000;
@@ -117,4 +117,32 @@ impl Facts {
         }
         self.lists.get(&(list.into(), number)).copied()
     }
+}
+
+/// The line of a page that is none, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the page is not a number in E.164 and what belongs to it")]
+pub struct BadLine {
+    /// Which.
+    pub line: usize,
+}
+
+/// Reads a page: lines of a number and, after a tab, something about it, until `take` refuses one.
+fn lines(page: &[u8], mut take: impl FnMut(Number, Option<&str>) -> bool) -> Result<usize, BadLine> {
+    let mut read = 0;
+    for line in page.split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            continue;
+        }
+        let text = std::str::from_utf8(line).map_err(|_| BadLine { line: read + 1 })?;
+        let (number, about) = text.split_once('\t').map_or((text, None), |(number, about)| (number, Some(about)));
+        // E.164 and extensions are the same in every country.
+        let number = Number::parse(number, Country::Ru).ok_or(BadLine { line: read + 1 })?;
+        if !take(number, about) {
+            return Err(BadLine { line: read + 1 });
+        }
+        read += 1;
+    }
+    Ok(read)
 }

@@ -4,15 +4,21 @@
 //! round rings the first leg of their order that can be rung now, waits when nobody can but somebody will be free, and
 //! the hunt is over when neither is left. Each round, waited out or rung, uses up at least one leg, so that a hunt of n
 //! legs has at most n rounds.
+//!
+//! Whom a strategy looks at first is walked in its order, and whoever cannot be rung is named in the trace. After
+//! [`WALKED`] of them the floor's groups say who is next, and the trace names no more: however many people a hunt has, a
+//! round costs no more than that.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::company::document::Strategy;
-use crate::company::version::{Hunt, Leg, Node, Step, exit};
-use crate::floor::{ClaimKind, RING_GRACE_MS, Slot, Standing};
+use crate::company::version::{EmployeeIx, Hunt, Leg, Node, Step, exit};
+use crate::floor::{Asking, ClaimKind, Looking, RING_GRACE_MS, Shuffle, Slot, Standing, WALKED};
 use crate::trace::Reason;
 
 use super::EngineError;
+use super::bits::Bits;
 use super::event::{EndCause, Ended, Event};
 use super::machine::{Next, Run, seed};
 use super::state::{HuntState, Outcome, Pending};
@@ -26,6 +32,8 @@ const ELSEWHERE: &str = "\u{0}elsewhere";
 struct Formed {
     rung: Vec<Candidate>,
     left_out: Vec<LeftOut>,
+    /// More were left out than are named.
+    more: bool,
     waits: bool,
 }
 
@@ -59,7 +67,26 @@ impl<'e> Run<'e> {
             if chooses {
                 return self.hunt_over();
             }
+            if hunt.strategy == Strategy::Linear && self.rounds.len() >= WALKED {
+                self.pass_over(hunt)?;
+            }
         }
+    }
+
+    /// Passes over the rounds of a linear hunt that have nobody, without naming them.
+    fn pass_over(&mut self, hunt: &Hunt) -> Result<(), EngineError> {
+        let Some(group) = self.group(hunt) else { return Ok(()) };
+        let state = self.hunt_state()?;
+        let (round, out) = (usize::from(state.round), state.out.clone());
+        let (found, busy) = self.floor.first_worth_a_round(self.asking(group, &|leg| out.contains(leg)), round);
+        let state = self.hunt_state()?;
+        state.round = found.unwrap_or(hunt.legs.len()) as u16;
+        state.busy |= busy;
+        let passed = usize::from(state.round) > round;
+        if let Some(last) = self.rounds.last_mut() {
+            last.more |= passed;
+        }
+        Ok(())
     }
 
     /// Rings or waits for what is left of the round.
@@ -155,12 +182,14 @@ impl<'e> Run<'e> {
         let (_, hunt) = self.hunt()?;
         if chooses(hunt) {
             // Those waited for have had their round.
-            for leg in 0..hunt.legs.len() {
-                let standing = self.standing_of(hunt, leg)?.1;
-                if standing.will_be_free() {
-                    self.hunt_state()?.out.insert(leg);
-                }
-            }
+            let group = self.group(hunt);
+            let out = self.hunt_state()?.out.clone();
+            let waited_for: Vec<usize> = match group {
+                Some(group) => self.floor.soon_free(self.asking(group, &|leg| out.contains(leg))).collect(),
+                None => (0..hunt.legs.len()).filter(|&leg| self.standing(hunt, &out, leg).will_be_free()).collect(),
+            };
+            let state = self.hunt_state()?;
+            waited_for.into_iter().for_each(|leg| state.out.insert(leg));
         }
         self.round_done()
     }
@@ -195,8 +224,7 @@ impl<'e> Run<'e> {
     /// It is the phone that declined or was busy: it is out of the hunt whomever else it stands for.
     fn leave_out(&mut self, hunt: &Hunt, phones: &HashSet<String>) -> Result<(), EngineError> {
         for leg in 0..hunt.legs.len() {
-            let candidate = self.standing_of(hunt, leg)?.0;
-            if candidate.is_some_and(|candidate| phones.contains(&candidate.endpoint)) {
+            if self.endpoint(hunt, leg).is_some_and(|endpoint| phones.contains(&*endpoint)) {
                 self.hunt_state()?.out.insert(leg);
             }
         }
@@ -227,108 +255,176 @@ impl<'e> Run<'e> {
 
     /// Who of the round can be rung now, and who cannot, and why. Marks the hunt busy where somebody is.
     fn form(&mut self, hunt: &'e Hunt) -> Result<Formed, EngineError> {
-        let order = self.order(hunt)?;
-        let mut formed = Formed::default();
-        let mut busy = false;
-        for leg in order {
-            let (candidate, mut standing) = self.standing_of(hunt, leg)?;
-            let taken = |other: &Candidate| Some(&other.endpoint) == candidate.as_ref().map(|leg| &leg.endpoint);
-            if standing == Standing::Free && formed.rung.iter().any(taken) {
-                standing = Standing::SamePhone;
-            }
-            busy |= standing.is_busy();
-            match candidate {
-                Some(candidate) if standing == Standing::Free => {
-                    formed.rung.push(candidate);
-                    if chooses(hunt) {
-                        break;
-                    }
-                }
-                candidate => {
-                    formed.waits |= standing.will_be_free();
-                    formed.left_out.push(self.left_out(hunt, leg, candidate, standing));
-                }
-            }
-        }
+        let (formed, busy) = if chooses(hunt) { self.choose(hunt)? } else { self.all_of_round(hunt)? };
         self.hunt_state()?.busy |= busy;
         Ok(formed)
     }
 
-    fn left_out(&self, hunt: &Hunt, leg: usize, candidate: Option<Candidate>, why: Standing) -> LeftOut {
-        let employee = match hunt.legs[leg] {
-            Leg::Desk(ix) | Leg::Mobile(ix) => Some(ix),
-            Leg::Owner => self.state.owner,
-            Leg::Phone(_) => None,
+    /// The round of a strategy that says beforehand whom each rings; and whether somebody was busy.
+    fn all_of_round(&mut self, hunt: &'e Hunt) -> Result<(Formed, bool), EngineError> {
+        let state = self.hunt_state()?;
+        let (round, out) = (usize::from(state.round), state.out.clone());
+        let legs = match hunt.strategy {
+            Strategy::Linear => round..hunt.legs.len().min(round + 1),
+            _ => 0..hunt.rounds.get(round).map_or(0, |round| usize::from(round.legs)),
         };
-        let employee = employee.map(|ix| self.company.employees[ix.at()].id.to_string());
-        LeftOut { employee, endpoint: candidate.map(|leg| leg.endpoint), why }
+        let (mut formed, mut busy, mut rings) = (Formed::default(), false, Rings::default());
+        for leg in legs {
+            let (endpoint, mut standing) = (self.endpoint(hunt, leg), self.standing(hunt, &out, leg));
+            if let Some(endpoint) = endpoint.as_ref().filter(|_| standing == Standing::Free)
+                && !rings.insert(endpoint.clone())
+            {
+                standing = Standing::SamePhone;
+            }
+            busy |= standing.is_busy();
+            match endpoint {
+                Some(endpoint) if standing == Standing::Free => {
+                    formed.rung.push(self.candidate(hunt, leg, endpoint.into_owned()));
+                }
+                endpoint => {
+                    formed.waits |= standing.will_be_free();
+                    formed.left_out.push(self.left_out(hunt, leg, endpoint, standing));
+                }
+            }
+        }
+        Ok((formed, busy))
     }
 
-    /// The legs of the round, in the order in which they are considered.
-    fn order(&mut self, hunt: &'e Hunt) -> Result<Vec<usize>, EngineError> {
-        let state = self.hunt_state()?.clone();
-        let round = usize::from(state.round);
-        Ok(match hunt.strategy {
-            Strategy::All | Strategy::Expanding => {
-                (0..hunt.rounds.get(round).map_or(0, |round| usize::from(round.legs))).collect()
-            }
-            Strategy::Linear => (round..hunt.legs.len()).take(1).collect(),
-            strategy => {
-                let legs = hunt.legs.len();
-                let mut untried: Vec<usize> = (0..legs).filter(|&leg| !state.out.contains(leg)).collect();
-                match strategy {
-                    Strategy::RoundRobin => {
-                        untried.sort_by_key(|leg| (leg + legs - usize::from(state.start) % legs) % legs);
-                    }
-                    Strategy::LongestIdle => untried.sort_by_key(|&leg| self.record(hunt, leg).0),
-                    Strategy::FewestCalls => untried.sort_by_key(|&leg| self.record(hunt, leg).1),
-                    _ => untried.sort_by_key(|&leg| seed(&self.state.call_id, leg as u64 + 1)),
+    /// The first of those not tried yet who can be rung, in the order of a strategy that chooses; and whether somebody
+    /// before him was busy.
+    fn choose(&mut self, hunt: &'e Hunt) -> Result<(Formed, bool), EngineError> {
+        let group = self.group(hunt);
+        let state = self.hunt_state()?;
+        let (legs, out) = (hunt.legs.len(), state.out.clone());
+        let start = usize::from(state.start) % legs.max(1);
+        let shuffle = Shuffle::new(legs, seed(&self.state.call_id, 1));
+        let (order, looking) = self.order(hunt, group, start, &shuffle);
+        let named = if group.is_some() { WALKED } else { legs };
+        let (mut formed, mut busy) = (Formed::default(), false);
+        for leg in order.filter(|&leg| !out.contains(leg)).take(named) {
+            let (endpoint, standing) = (self.endpoint(hunt, leg), self.standing(hunt, &out, leg));
+            busy |= standing.is_busy();
+            match endpoint {
+                Some(endpoint) if standing == Standing::Free => {
+                    formed.rung.push(self.candidate(hunt, leg, endpoint.into_owned()));
+                    break;
                 }
-                untried
+                endpoint => {
+                    formed.waits |= standing.will_be_free();
+                    formed.left_out.push(self.left_out(hunt, leg, endpoint, standing));
+                }
             }
-        })
+        }
+        if let Some(group) = group
+            && formed.left_out.len() == WALKED
+        {
+            let ask = |leg| out.contains(leg);
+            let asking = self.asking(group, &ask);
+            let found = self.floor.first_free(asking, looking);
+            busy = busy || self.floor.busy_before(asking, looking, found);
+            formed.waits = formed.waits || self.floor.soon_free(asking).next().is_some();
+            formed.more = true;
+            if let Some((leg, endpoint)) = found.and_then(|leg| Some((leg, self.endpoint(hunt, leg)?))) {
+                formed.rung.push(self.candidate(hunt, leg, endpoint.into_owned()));
+            }
+        }
+        Ok((formed, busy))
+    }
+
+    /// The order of a strategy that chooses, leg by leg; and the same for a group.
+    fn order<'s>(
+        &'s self,
+        hunt: &'s Hunt,
+        group: Option<u32>,
+        start: usize,
+        shuffle: &'s Shuffle,
+    ) -> (Box<dyn Iterator<Item = usize> + 's>, Looking<'s>) {
+        let legs = hunt.legs.len();
+        match (hunt.strategy, group) {
+            (Strategy::RoundRobin, _) => (Box::new((start..legs).chain(0..start)), Looking::From(start)),
+            (Strategy::LongestIdle | Strategy::FewestCalls, Some(group)) => {
+                (Box::new(self.floor.by_record(group)), Looking::ByRecord)
+            }
+            (Strategy::LongestIdle, None) => (sorted(legs, |leg| self.record(hunt, leg).0), Looking::ByRecord),
+            (Strategy::FewestCalls, None) => (sorted(legs, |leg| self.record(hunt, leg).1), Looking::ByRecord),
+            // The order of few is drawn by sorting, that of many by a permutation which need not be drawn to its end.
+            _ if legs <= WALKED => {
+                (sorted(legs, |leg| seed(&self.state.call_id, leg as u64 + 1)), Looking::Shuffled(shuffle))
+            }
+            _ => (Box::new((0..legs).map(|rank| shuffle.leg(rank))), Looking::Shuffled(shuffle)),
+        }
+    }
+
+    /// Where the floor keeps the hunt's people in order, if it does.
+    fn group(&mut self, hunt: &Hunt) -> Option<u32> {
+        if hunt.legs.len() <= WALKED {
+            return None;
+        }
+        self.floor.group(self.company.id, self.state.node, self.now_ms)
+    }
+
+    fn asking<'a>(&'a self, group: u32, out: &'a dyn Fn(usize) -> bool) -> Asking<'a> {
+        Asking { group, call: &self.state.call_id, now_ms: self.now_ms, out }
+    }
+
+    fn left_out(&self, hunt: &Hunt, leg: usize, endpoint: Option<Cow<'_, str>>, why: Standing) -> LeftOut {
+        let employee = self.employee(hunt, leg).map(|ix| self.company.employees[ix.at()].id.to_string());
+        LeftOut { employee, endpoint: endpoint.map(Cow::into_owned), why }
     }
 
     fn record(&self, hunt: &Hunt, leg: usize) -> (i64, u32) {
-        let employee = match hunt.legs[leg] {
+        self.employee(hunt, leg).map_or((i64::MIN, 0), |ix| self.floor.record(self.slots[ix.at()]))
+    }
+
+    /// Whose phone the leg is.
+    fn employee(&self, hunt: &Hunt, leg: usize) -> Option<EmployeeIx> {
+        match hunt.legs[leg] {
             Leg::Desk(ix) | Leg::Mobile(ix) => Some(ix),
             Leg::Owner => self.state.owner,
             Leg::Phone(_) => None,
-        };
-        employee.map_or((i64::MIN, 0), |ix| self.floor.record(self.slots[ix.at()]))
+        }
     }
 
-    /// The leg's phone, and whether it can be rung.
-    fn standing_of(&mut self, hunt: &Hunt, leg: usize) -> Result<(Option<Candidate>, Standing), EngineError> {
-        let out = self.hunt_state()?.out.contains(leg);
+    /// The leg's phone.
+    fn endpoint(&self, hunt: &Hunt, leg: usize) -> Option<Cow<'e, str>> {
         let company = self.company;
-        let (employee, endpoint, mobile) = match hunt.legs[leg] {
-            Leg::Phone(number) => (None, Some(number.to_string()), false),
-            Leg::Mobile(ix) => (Some(ix), company.employees[ix.at()].mobile.map(|number| number.to_string()), true),
-            Leg::Desk(ix) => (Some(ix), company.employees[ix.at()].endpoint.as_deref().map(str::to_owned), false),
-            Leg::Owner => match self.state.owner {
-                Some(ix) => (Some(ix), company.employees[ix.at()].endpoint.as_deref().map(str::to_owned), false),
-                None => (None, None, false),
-            },
+        let desk = |ix: EmployeeIx| company.employees[ix.at()].endpoint.as_deref().map(Cow::Borrowed);
+        match hunt.legs[leg] {
+            Leg::Phone(number) => Some(Cow::Owned(number.to_string())),
+            Leg::Mobile(ix) => company.employees[ix.at()].mobile.map(|number| Cow::Owned(number.to_string())),
+            Leg::Desk(ix) => desk(ix),
+            Leg::Owner => self.state.owner.and_then(desk),
+        }
+    }
+
+    fn candidate(&self, hunt: &Hunt, leg: usize, endpoint: String) -> Candidate {
+        Candidate { leg, employee: self.employee(hunt, leg), endpoint }
+    }
+
+    /// Whether the leg's phone can be rung.
+    fn standing(&self, hunt: &Hunt, out: &Bits, leg: usize) -> Standing {
+        let company = self.company;
+        let has_desk = |ix: EmployeeIx| company.employees[ix.at()].endpoint.is_some();
+        let (has_phone, mobile) = match hunt.legs[leg] {
+            Leg::Phone(_) => (true, false),
+            Leg::Mobile(ix) => (company.employees[ix.at()].mobile.is_some(), true),
+            Leg::Desk(ix) => (has_desk(ix), false),
+            Leg::Owner => (self.state.owner.is_some_and(has_desk), false),
         };
-        let Some(endpoint) = endpoint else { return Ok((None, Standing::NobodyFound)) };
-        let standing = match employee {
-            _ if out => Standing::OutOfThisHunt,
+        match self.employee(hunt, leg) {
+            _ if !has_phone => Standing::NobodyFound,
+            _ if out.contains(leg) => Standing::OutOfThisHunt,
             Some(ix) => self.floor.standing(self.slots[ix.at()], &self.state.call_id, mobile, self.now_ms),
             None => Standing::Free,
-        };
-        Ok((Some(Candidate { leg, employee, endpoint }), standing))
+        }
     }
 
     /// The phones that ring.
     fn ringing(&mut self) -> Result<Vec<Candidate>, EngineError> {
         let (_, hunt) = self.hunt()?;
         let legs: Vec<usize> = self.hunt_state()?.ringing.iter().filter(|&leg| leg < hunt.legs.len()).collect();
-        let mut ringing = Vec::with_capacity(legs.len());
-        for leg in legs {
-            ringing.extend(self.standing_of(hunt, leg)?.0);
-        }
-        Ok(ringing)
+        let phone = |leg| Some(self.candidate(hunt, leg, self.endpoint(hunt, leg)?.into_owned()));
+        Ok(legs.into_iter().filter_map(phone).collect())
     }
 
     /// The pending `ring` again: the phones that rang, less those that another call has claimed meanwhile. With none left
@@ -385,8 +481,8 @@ impl<'e> Run<'e> {
     fn note(&mut self, node: &Node, formed: &Formed, passed_over: bool) -> Result<(), EngineError> {
         let round = u32::from(self.hunt_state()?.round) + 1;
         let scheme = self.company.schemes[node.scheme.at()].id.to_string();
-        let left_out = formed.left_out.clone();
-        self.rounds.push(RoundNote { scheme, node: node.id.to_string(), round, left_out, passed_over });
+        let (left_out, more) = (formed.left_out.clone(), formed.more);
+        self.rounds.push(RoundNote { scheme, node: node.id.to_string(), round, left_out, more, passed_over });
         Ok(())
     }
 
@@ -405,6 +501,35 @@ impl<'e> Run<'e> {
     fn hunt_state(&mut self) -> Result<&mut HuntState, EngineError> {
         self.state.hunt.as_mut().ok_or(EngineError::BadState("it has no hunt"))
     }
+}
+
+/// The phones that a round rings already: the few of most hunts are looked through, those of a big one are found.
+#[derive(Default)]
+struct Rings<'e> {
+    few: Vec<Cow<'e, str>>,
+    many: HashSet<Cow<'e, str>>,
+}
+
+impl<'e> Rings<'e> {
+    /// False for a phone that rings already.
+    fn insert(&mut self, endpoint: Cow<'e, str>) -> bool {
+        if self.few.contains(&endpoint) || self.many.contains(&endpoint) {
+            return false;
+        }
+        if self.few.len() < WALKED {
+            self.few.push(endpoint);
+        } else {
+            self.many.insert(endpoint);
+        }
+        true
+    }
+}
+
+/// Legs by a key, those of the same in the order of the document.
+fn sorted<'s, K: Ord>(legs: usize, key: impl Fn(usize) -> K + 's) -> Box<dyn Iterator<Item = usize> + 's> {
+    let mut order: Vec<usize> = (0..legs).collect();
+    order.sort_by_cached_key(|&leg| key(leg));
+    Box::new(order.into_iter())
 }
 
 /// True for strategies that choose whom a round rings when it begins.

@@ -17,6 +17,7 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
+use super::BadLine;
 use super::packed::{Packed, Slot, Wide};
 use crate::number::Number;
 
@@ -108,6 +109,15 @@ impl Callers {
             let (point, known) = (Span::point(at_ms), self.answer(number));
             self.remember(number, Answer { span: known.map_or(point, |known| known.span.with(point)), at_ms });
         }
+    }
+
+    /// Tells all of a page: a line for each number and its last call, `+79161230099<TAB>1795165200000`, milliseconds of
+    /// UTC. Millions of lines a second. Answers how many there were, or the line that is not one; those before it were told.
+    pub fn read(&mut self, page: &[u8]) -> Result<usize, BadLine> {
+        super::lines(page, |number, moment| {
+            let at_ms = moment.and_then(|moment| moment.parse().ok());
+            at_ms.map(|at_ms| self.tell(number, at_ms)).is_some()
+        })
     }
 
     /// Tells the answer to "did it call within so many days before `now_ms`".
@@ -313,6 +323,17 @@ mod tests {
             let wrong = if truth { Called::Never } else { Called::Before };
             prop_assert_ne!(said, wrong);
             prop_assert!(days.is_some() || at == i64::MIN || said == Called::Before);
+        }
+    }
+
+    #[test]
+    fn a_page_is_read_to_the_line_that_is_none() {
+        let mut callers = Callers::default();
+        assert_eq!(callers.read(format!("+79000000001\t{NOW}\n+79000000002\t{}\n", NOW - DAY_MS).as_bytes()), Ok(2));
+        assert_eq!(callers.of(subscriber(1), Some(0), NOW), Called::Before);
+        assert_eq!(callers.of(subscriber(2), Some(0), NOW), Called::Never);
+        for page in ["+79000000003\t1\n+79000000003", "+79000000003\t1\n+79000000003\tyesterday"] {
+            assert_eq!(callers.read(page.as_bytes()), Err(BadLine { line: 2 }));
         }
     }
 
