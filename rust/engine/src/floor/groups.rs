@@ -292,9 +292,12 @@ impl Floor {
         let as_of_ms = self.groups.as_of_ms;
         let ends = person.claims.iter().map(|claim| claim.until_ms).filter(|&until_ms| until_ms > as_of_ms).min();
         if ends != person.ends {
-            person.ends.map(|before| self.groups.ends.remove(&(before, slot)));
-            ends.map(|ends| self.groups.ends.insert((ends, slot)));
-            person.ends = ends;
+            if let Some(before) = std::mem::replace(&mut person.ends, ends) {
+                self.groups.ends.remove(&(before, slot));
+            }
+            if let Some(ends) = ends {
+                self.groups.ends.insert((ends, slot));
+            }
         }
         for seat in &person.seats {
             if let Some(group) = &mut self.groups.all[seat.group as usize] {
@@ -491,3 +494,43 @@ impl Shuffle {
 }
 
 const ROUNDS: u64 = 6;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_shuffle_is_a_permutation_and_ranks_are_its_inverse(legs in 1..1_000_usize, seed: u64) {
+            let shuffle = Shuffle::new(legs, seed);
+            let mut seen = vec![false; legs];
+            for rank in 0..legs {
+                let leg = shuffle.leg(rank);
+                prop_assert!(!std::mem::replace(&mut seen[leg], true));
+                prop_assert_eq!(shuffle.rank(leg), rank);
+            }
+        }
+
+        #[test]
+        fn places_are_the_bits_within(words in proptest::collection::vec(any::<u64>(), 0..4), from in 0..300_usize, to in 0..300_usize) {
+            let set = |at: usize| words.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
+            let expected: Vec<usize> = (from..to).filter(|&at| set(at)).collect();
+            prop_assert_eq!(places(&words, from..to).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    /// Pearson's test: with 99 degrees of freedom chi-square exceeds 149 once in a thousand.
+    #[test]
+    fn a_shuffle_begins_with_every_leg_alike() {
+        let (legs, calls) = (100, 20_000);
+        for rank in [0, 1, 99] {
+            let mut counts = vec![0_usize; legs];
+            (0..calls).for_each(|seed| counts[Shuffle::new(legs, seed).leg(rank)] += 1);
+            let expected = calls as f64 / legs as f64;
+            let chi_square: f64 = counts.iter().map(|&count| (count as f64 - expected).powi(2) / expected).sum();
+            assert!(chi_square < 149.0, "{rank}: {chi_square}");
+        }
+    }
+}
