@@ -7,7 +7,6 @@
 
 mod support;
 
-use kommutator_engine::call::Disposition;
 use kommutator_engine::floor::{Line, Presence, WALKED};
 use kommutator_engine::{Action, Engine, Event, Turn};
 use serde_json::{Value, json};
@@ -68,12 +67,14 @@ impl Both {
     }
 }
 
-/// How crowded the floor is: of a hundred people, so many are put on the phone, away, or where another call rings them.
+/// How crowded the floor is: of a hundred people, so many are put on the phone, away, or out of reach; all on the phone
+/// where nobody is left, for mobiles ring whoever is away.
 fn crowd(both: &mut Both, dice: &mut Dice, percent: usize) {
     for ix in 0..PEOPLE {
         let id = format!("e{ix}");
         let taken = dice.percent(percent);
-        let line = if taken { *dice.pick(&[Line::Busy, Line::Busy, Line::Unreachable]) } else { Line::Idle };
+        let other = if percent == 100 { Line::Busy } else { Line::Unreachable };
+        let line = if taken { *dice.pick(&[Line::Busy, Line::Busy, other]) } else { Line::Idle };
         let presence = if taken { *dice.pick(&[Presence::Present, Presence::Away]) } else { Presence::Present };
         for engine in [&mut both.grouped, &mut both.walking] {
             engine.line(&id, line).unwrap();
@@ -128,7 +129,11 @@ fn groups_find_whom_walking_finds() {
             }
             for _ in 0..dice.below(4) {
                 let id = format!("e{}", dice.below(PEOPLE));
-                let line = *dice.pick(&[Line::Idle, Line::Busy, Line::Busy, Line::Busy, Line::WrapUp, Line::Ringing]);
+                let mut line =
+                    *dice.pick(&[Line::Idle, Line::Busy, Line::Busy, Line::Busy, Line::WrapUp, Line::Ringing]);
+                if round == 5 && step < 200 {
+                    line = Line::Busy;
+                }
                 let presence = *dice.pick(&[Presence::Present, Presence::Present, Presence::Away]);
                 for engine in [&mut both.grouped, &mut both.walking] {
                     engine.line(&id, line).unwrap();
@@ -149,7 +154,8 @@ fn groups_find_whom_walking_finds() {
             };
             beyond += usize::from(turn.rounds.iter().any(|note| note.more) && !rung(&turn).is_empty());
             waits += usize::from(matches!(turn.action, Action::Wait { .. }));
-            nobody += usize::from(matches!(&turn.action, Action::End { disposition: Disposition::Busy, .. }));
+            nobody +=
+                usize::from(turn.rounds.iter().any(|note| note.more && note.passed_over && note.left_out.len() > 1));
             if !matches!(turn.action, Action::End { .. }) {
                 live.push(turn);
             }
