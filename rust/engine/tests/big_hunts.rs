@@ -165,6 +165,38 @@ fn groups_find_whom_walking_finds() {
 }
 
 #[test]
+fn who_is_busy_counts_wherever_he_stands_and_who_is_away_does_not() {
+    let everybody: Vec<String> = (0..PEOPLE).map(|ix| format!("e{ix}")).collect();
+    let doc = Doc::crew(PEOPLE).set(&["groups", "many"], json!({"members": everybody}));
+    let nodes = |strategy: &str| json!({"hunt": hunt(json!({"ring": [{"group": "many"}], "strategy": strategy, "seconds": 10.0}))});
+    let doc = doc.scheme("future", "hunt", nodes("longest_idle"));
+    let doc = STRATEGIES.iter().fold(doc, |doc, strategy| doc.scheme(strategy, "hunt", nodes(strategy)));
+    for busy in [Line::Busy, Line::Idle] {
+        for last in [Line::Idle, busy] {
+            let mut both = Both::new(&doc);
+            for engine in [&mut both.grouped, &mut both.walking] {
+                for ix in 0..PEOPLE - 1 {
+                    let away = ix < PEOPLE - 10 || busy == Line::Idle;
+                    engine.presence(&format!("e{ix}"), if away { Presence::Away } else { Presence::Present }).unwrap();
+                    engine.line(&format!("e{ix}"), busy).unwrap();
+                }
+                engine.line(&format!("e{}", PEOPLE - 1), last).unwrap();
+            }
+            for (at, strategy) in STRATEGIES.iter().enumerate() {
+                let mut turn = both.each(|engine| engine.arrive(strategy, &did(1 + at), None, NOON).unwrap());
+                if last == Line::Idle {
+                    assert_eq!(rung(&turn), [desk(PEOPLE - 1)], "{strategy}");
+                    let event = event(json!({"type": "unavailable"}));
+                    turn = both.each(|engine| engine.handle(&turn.state, &event, NOON).unwrap());
+                }
+                let expected = if busy == Line::Busy { "hunt:busy" } else { "hunt:unavailable" };
+                assert!(passed(&turn).starts_with(expected), "{strategy}: {}", passed(&turn));
+            }
+        }
+    }
+}
+
+#[test]
 fn versions_of_the_same_people_share_their_groups_and_dropping_one_leaves_the_other() {
     let doc = company();
     let mut both = Both::new(&doc);
