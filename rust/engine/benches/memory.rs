@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
@@ -20,6 +21,11 @@ use serde_json::{Map, Value, json};
 
 const NOW: i64 = 1_795_165_200_000;
 const WARM: usize = 1_000;
+const PART: &str = "BENCH_PART";
+
+/// Each is measured in a process of its own, for what a process has freed it does not give back.
+const PARTS: [(&str, fn(&mut Criterion)); 4] =
+    [("owners", owners), ("callers", callers), ("calls", calls_in_flight), ("floor", floor)];
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -27,11 +33,17 @@ fn main() {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
-    owners(&mut criterion, scaled(10_000_000));
-    callers(&mut criterion, scaled(100_000_000));
-    calls_in_flight(&mut criterion, scaled(1_000_000));
-    floor(&mut criterion, scaled(50_000));
-    criterion.final_summary();
+    if let Ok(part) = std::env::var(PART) {
+        let (_, measure) = PARTS.iter().find(|(name, _)| *name == part).expect("a part of this benchmark");
+        measure(&mut criterion);
+        criterion.final_summary();
+        return;
+    }
+    for (part, _) in PARTS {
+        let this = std::env::current_exe().expect("a program has a path");
+        let done = Command::new(this).args(std::env::args().skip(1)).env(PART, part).status();
+        assert!(done.expect("it starts").success(), "{part}");
+    }
 }
 
 fn scaled(count: usize) -> usize {
@@ -104,7 +116,9 @@ fn timed(what: &str, count: usize, mut deed: impl FnMut(usize)) {
     );
 }
 
-fn owners(criterion: &mut Criterion, count: usize) {
+fn owners(criterion: &mut Criterion) {
+    let count = scaled(10_000_000);
+    timed("nothing at all", count, |at| _ = black_box(at));
     let employees: Vec<String> = (0..50_000).map(|ix| format!("employee-{ix}")).collect();
     let before = resident();
     let mut owners = Owners::default();
@@ -152,7 +166,9 @@ fn owners(criterion: &mut Criterion, count: usize) {
     group.finish();
 }
 
-fn callers(criterion: &mut Criterion, count: usize) {
+fn callers(criterion: &mut Criterion) {
+    let count = scaled(100_000_000);
+    timed("nothing at all", count, |at| _ = black_box(at));
     let before = resident();
     let mut callers = Callers::default();
     timed("callers told one by one", count, |at| callers.tell(number(at), NOW - at as i64));
@@ -217,7 +233,8 @@ fn company(people: usize, groups: usize, strategies: &[&str]) -> Engine {
     Engine::new(compiled.company.into())
 }
 
-fn calls_in_flight(criterion: &mut Criterion, count: usize) {
+fn calls_in_flight(criterion: &mut Criterion) {
+    let count = scaled(1_000_000);
     let mut engine = company(10, 1, &[]);
     let mut group = criterion.benchmark_group("memory/calls in flight");
     let wrong: Event = serde_json::from_value(json!({"type": "digits", "digits": "9"})).expect("an event");
@@ -242,7 +259,8 @@ fn calls_in_flight(criterion: &mut Criterion, count: usize) {
 }
 
 /// A call is offered to the next employee and goes again; with everybody free, with one of the group, with nobody.
-fn floor(criterion: &mut Criterion, people: usize) {
+fn floor(criterion: &mut Criterion) {
+    let people = scaled(50_000);
     let strategies = ["round_robin", "longest_idle", "fewest_calls", "random", "linear"];
     let gone: Event = serde_json::from_value(json!({"type": "caller_hung_up"})).expect("an event");
     let mut group = criterion.benchmark_group("memory/next employee");

@@ -25,7 +25,7 @@ const KEPT: u64 = (1 << KEPT_BITS) - 1;
 /// Buckets come in chunks of as many, so that their directory never has to move as a whole.
 const CHUNK: usize = 1 << IMPLIED_BITS;
 /// Slots a bucket has on average.
-const MEAN: usize = 40;
+const MEAN: usize = 24;
 /// A bucket grows by so many slots.
 const GROWTH: usize = 4;
 /// Most slots of a bucket. Chance does not fill one; callers who choose their numbers to do so are not remembered.

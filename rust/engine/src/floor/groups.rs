@@ -16,7 +16,7 @@ use crate::company::document::Strategy;
 use crate::company::version::{Company, Hunt, Leg, NodeIx, Step, VersionId};
 
 /// Hunts with more legs have a group; the legs of others are walked, each time.
-pub const WALKED: usize = 64;
+pub const WALKED: usize = 32;
 
 /// By what the legs of a hunt are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
