@@ -23,8 +23,10 @@ const NOW: i64 = 1_795_165_200_000;
 const WARM: usize = 1_000;
 const PART: &str = "BENCH_PART";
 
+type Part = fn(&mut Criterion);
+
 /// Each is measured in a process of its own, for what a process has freed it does not give back.
-const PARTS: [(&str, fn(&mut Criterion)); 4] =
+const PARTS: [(&str, Part); 4] =
     [("owners", owners), ("callers", callers), ("calls", calls_in_flight), ("floor", floor)];
 
 fn main() {
