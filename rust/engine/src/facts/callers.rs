@@ -7,7 +7,8 @@
 //!
 //! What follows from it, of a number and a call of it that was told and was at or after the moment in question:
 //!
-//! - It is never said that the number has not called, whatever else was told, answered, evicted or missed.
+//! - It is never said that the number has not called, whatever else was told, answered, evicted or missed; but at the very
+//!   millisecond of an answer that overlooks the call, the answer stands: the nodes of one turn agree with each other.
 //! - That it has called is said to the millisecond where its last call was told between 1970 and 2109; of others it is
 //!   asked.
 //! - A number of which nothing was told is asked for. Where the table is complete it has not called, unless calls may
@@ -73,7 +74,8 @@ struct Answer {
     at_ms: i64,
 }
 
-/// The last calls that were told, ten bytes a number and the room of its bucket, in all less than twelve; and the answers.
+/// The last calls that were told, ten bytes a number and the room of its bucket, in all about twelve; and the
+/// answers.
 #[derive(Debug)]
 pub struct Callers {
     last: Packed<Wide>,
@@ -104,10 +106,13 @@ impl Callers {
             return;
         }
         let room = before.is_some() || self.last.len() < self.most;
-        if !room || self.last.insert(number, moment).is_err() {
-            self.complete = false;
-            let (point, known) = (Span::point(at_ms), self.answer(number));
-            self.remember(number, Answer { span: known.map_or(point, |known| known.span.with(point)), at_ms });
+        let kept = room && self.last.insert(number, moment).is_ok();
+        self.complete &= kept;
+        let point = Span::point(at_ms);
+        match self.answers.as_mut().and_then(|answers| answers.peek_mut(&number)) {
+            Some(answer) => answer.span = answer.span.with(point),
+            None if kept => {}
+            None => self.remember(number, Answer { span: point, at_ms }),
         }
     }
 
@@ -140,6 +145,7 @@ impl Callers {
             (None, None) if self.complete => missed,
             (None, None) => return Called::Unknown,
             (Some(told), None) => told.with(missed),
+            (_, Some(answer)) if answer.at_ms == now_ms => answer.span,
             (told, Some(answer)) => {
                 let known = told.map_or(answer.span, |told| told.with(answer.span));
                 if answer.at_ms > missed.hi { known } else { known.with(missed) }
@@ -324,6 +330,18 @@ mod tests {
             prop_assert_ne!(said, wrong);
             prop_assert!(days.is_some() || at == i64::MIN || said == Called::Before);
         }
+    }
+
+    #[test]
+    fn an_answer_that_overlooks_a_call_stands_for_its_own_turn_alone() {
+        let mut callers = Callers::default();
+        callers.tell(subscriber(1), NOW - 1);
+        callers.answered(subscriber(1), None, false, NOW);
+        assert_eq!(callers.of(subscriber(1), None, NOW), Called::Never);
+        assert_eq!(callers.of(subscriber(1), None, NOW + 1), Called::Before);
+        callers.answered(subscriber(1), None, false, NOW + 2);
+        callers.tell(subscriber(1), NOW + 2);
+        assert_eq!(callers.of(subscriber(1), None, NOW + 2), Called::Before);
     }
 
     #[test]

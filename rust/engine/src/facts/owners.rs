@@ -29,7 +29,7 @@ pub enum Owner<'t> {
     Nobody,
 }
 
-/// Owners of numbers. Eight bytes a number and the room of its bucket, in all less than ten.
+/// Owners of numbers. Eight bytes a number and the room of its bucket, in all about ten.
 #[derive(Debug)]
 pub struct Owners {
     table: Packed<u64>,

@@ -7,11 +7,12 @@
 //! Buckets grow by linear hashing (Litwin, *Linear hashing: a new tool for file and table addressing*, VLDB 1980): as
 //! numbers come, one bucket at a time is split in two, so that no insertion ever moves more than one bucket's slots.
 //!
-//! Compared on one machine, ten million numbers with four bytes each, in bytes an entry, nanoseconds of a look-up at
-//! random, and the longest single insertion: `std::collections::HashMap<u64, u32>` (hashbrown) 27 to 54 bytes, and the
-//! insertion that doubles it stands for half a second; a sorted vector 12 bytes, but a change moves megabytes; perfect
-//! hashes (`ph`), `fst` and filters (`xorf`) cannot be changed in place, and filters are not exact. `benches/memory.rs`
-//! measures this map beside the first of them.
+//! Measured by `benches/memory.rs` on a busy machine with two cores, ten million numbers with an employee each: 9.5 bytes
+//! a number and 11.2 with the allocator's own, where `std::collections::HashMap<u64, u32>` (hashbrown) takes 28.5; a
+//! look-up as long as one access to memory at random, 1.9 µs of 2.1; the longest insertion 85 ms where doing nothing was
+//! interrupted for 78 ms, and that of the `HashMap`, which doubles, 412 ms. Not measured, for what they are rules them
+//! out: a sorted vector moves megabytes at a change; perfect hashes (`ph`) and `fst` are built whole; filters (`xorf`) are
+//! not exact.
 
 use crate::number::Number;
 
