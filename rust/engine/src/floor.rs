@@ -4,12 +4,14 @@
 //! ring somebody and released when it stops; it has a deadline, so that a client that vanishes cannot hold anybody.
 
 mod groups;
+mod shuffle;
 
 use std::collections::HashMap;
 
-pub use groups::{Asking, Looking, Shuffle, WALKED};
+pub use groups::{Asking, Looking, WALKED};
 use groups::{Groups, Seat};
 use serde::{Deserialize, Serialize};
+pub use shuffle::Shuffle;
 
 /// How long after a round's end its claims still hold: the time a PBX has to report the end. Milliseconds.
 pub const RING_GRACE_MS: i64 = 5_000;

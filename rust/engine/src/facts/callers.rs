@@ -145,7 +145,7 @@ impl Callers {
             (None, None) if self.complete => missed,
             (None, None) => return Called::Unknown,
             (Some(told), None) => told.with(missed),
-            (_, Some(answer)) if answer.at_ms == now_ms => answer.span,
+            (_, Some(answer)) if answer.at_ms == now_ms && now_ms > missed.hi => answer.span,
             (told, Some(answer)) => {
                 let known = told.map_or(answer.span, |told| told.with(answer.span));
                 if answer.at_ms > missed.hi { known } else { known.with(missed) }
