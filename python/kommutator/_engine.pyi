@@ -159,13 +159,63 @@ class Turn:
         """The nodes just passed: `{"scheme", "node", "exit", "why": {"code", ...}}`."""
     @property
     def rounds(self) -> list[dict[str, Any]]:
-        """The rounds formed: `{"scheme", "node", "round", "left_out": [...], "passed_over"}`."""
+        """The rounds formed: `{"scheme", "node", "round", "left_out": [...], "passed_over"}`, and `"more": true` where a
+        hunt of very many phones left out more than are named."""
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, with the state as text."""
 
 @final
 class ListFiles:
     """The numbers of list files that an engine holds, for another to share; may go to another thread."""
+
+@final
+class OwnerTable:
+    """Who owns which number, made aside, in a thread of its own if need be: reading releases the interpreter's lock.
+
+    About ten bytes a number; at most 33 million, beyond which one of those that came first leaves for each that comes.
+    """
+
+    def __new__(cls, room: int = 0) -> OwnerTable:
+        """An empty table; `room` for so many numbers is made at once."""
+    def read(self, page: bytes) -> int:
+        """Tells all of a page, `+79161230099<TAB>anna` a line, the employee left out where it is nobody's; answers how
+        many lines there were. Raises `BadNumber`, with what came before the line told."""
+    def complete(self) -> bool:
+        """Says that every number that has an owner is in: calls of the others ask nobody. False beyond the bound."""
+    def clear(self) -> None:
+        """Lets all numbers go: milliseconds for each million."""
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is complete."""
+    @property
+    def size(self) -> int:
+        """Bytes that the numbers take, without the allocator's own."""
+    def __len__(self) -> int: ...
+
+@final
+class CallerTable:
+    """Who has called, and when last; made aside as `OwnerTable` is.
+
+    About twelve bytes a number; at most 150 million, beyond which new callers share the bounded cache of answers. Of a
+    number whose call was told it is never said that it has not called; when it called last is known to the millisecond.
+    """
+
+    def __new__(cls, room: int = 0) -> CallerTable:
+        """An empty table; `room` for so many numbers is made at once."""
+    def read(self, page: bytes) -> int:
+        """Tells all of a page, `+79161230099<TAB>1795165200000` a line: a number and its last call, milliseconds of UTC.
+        Answers how many lines there were. Raises `BadNumber`, with what came before the line told."""
+    def complete(self) -> None:
+        """Says that every call until now was told: a number that is not in has never called."""
+    def clear(self) -> None:
+        """Lets all numbers go: milliseconds for each million."""
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is complete, but for calls that may have been missed since."""
+    @property
+    def size(self) -> int:
+        """Bytes that the numbers take, without the allocator's own."""
+    def __len__(self) -> int: ...
 
 class Engine:
     """A company version or several, the floor, and facts."""
@@ -199,6 +249,13 @@ class Engine:
         """Forgets who owns a number: the next call asks. Raises `BadNumber`."""
     def called(self, number: str, now_ms: int) -> None:
         """Tells that a number called at that moment. Raises `BadNumber`."""
+    def swap_owners(self, table: OwnerTable) -> None:
+        """Takes a table of owners made aside, and leaves in `table` what was held before, to be let go (`clear`) where no
+        call waits. What was told since the table was made has to be told again. Microseconds, whatever the sizes."""
+    def swap_callers(self, table: CallerTable) -> None:
+        """Takes a table of callers, as `swap_owners` does."""
+    def missed_calls(self, until_ms: int) -> None:
+        """Tells that calls until that moment may not have been told: callers whom it could concern are asked for."""
     def listed(self, list: str, number: str, listed: bool) -> None:
         """Puts a number on a list or takes it off, from now on and in every version. Raises `BadNumber`, and
         `TooManyListChanges` beyond a million changes."""

@@ -7,7 +7,7 @@ from kommutator import Engine
 from kommutator.company import load
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.callers import SharedCallers
-from kommutator.exchange.messages import Began, Ended
+from kommutator.exchange.messages import CALLED_SUBJECT, Began, Ended
 from tests.scenario_files import folders
 
 from .conftest import Nats, until
@@ -32,7 +32,8 @@ async def test_callers_are_told_to_other_routers(nats: Nats) -> None:
         engine.called(number, at_ms)
 
     west, east = Bridge(nats.settings, "west"), Bridge(nats.settings, "east")
-    telling, hearing = SharedCallers(west, lambda number, at_ms: None), SharedCallers(east, called)
+    telling = SharedCallers(west, lambda number, at_ms: None, lambda: None)
+    hearing = SharedCallers(east, called, lambda: None)
     async with trio.open_nursery() as nursery:
         for part in (west.run, east.run, telling.run, hearing.run):
             nursery.start_soon(part)
@@ -56,3 +57,28 @@ async def test_callers_are_told_to_other_routers(nats: Nats) -> None:
     turn = engine.arrive("next", number, "+79161230099", NOW_MS + 5000)
     turn = engine.handle(turn.state, {"type": "played"}, NOW_MS + 9000)
     assert turn.action.type == "menu", "nobody has to be asked whether the number has called"
+
+
+async def test_what_cannot_be_heard_may_have_been_a_call(nats: Nats) -> None:
+    engine = Engine.of(load(FOLDER / "company.yaml"))
+    engine.called("89161230099", NOW_MS - 1000)
+    heard: list[str] = []
+
+    def missed() -> None:
+        heard.append("nothing")
+        engine.missed_calls(NOW_MS)
+
+    bridge = Bridge(nats.settings, "east")
+    hearing = SharedCallers(bridge, lambda number, at_ms: None, missed)
+    async with trio.open_nursery() as nursery:
+        for part in (bridge.run, hearing.run):
+            nursery.start_soon(part)
+        await until(lambda: bridge.connected)
+        while not heard:  # until the router follows
+            await bridge.call(lambda connection: connection.append(CALLED_SUBJECT, b"no callers"), 10)
+            await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    number = next(iter(load(FOLDER / "company.yaml").document["numbers"]))
+    turn = engine.arrive("known", number, "+79161230099", NOW_MS)
+    turn = engine.handle(turn.state, {"type": "played"}, NOW_MS + 3000)
+    assert turn.action.type == "menu", "who has called has called, whatever was missed"

@@ -86,7 +86,7 @@ class _Parts:
         self._claims = Claims(bridge, name, versions.homes)
         self._floor = SharedFloor(bridge, name, versions.homes, clock)
         self._lookups = ExchangeLookups(bridge, versions.forget_owner)
-        self._callers = SharedCallers(bridge, versions.called)
+        self._callers = SharedCallers(bridge, versions.called, lambda: versions.missed_calls(clock.now_ms()))
         self._shipper = Shipper(bridge, self._outgoing, name)
         self._recordings = RecordingUploader(bridge, data / "recordings")
         self._queries: Queries | None = None

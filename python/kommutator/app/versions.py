@@ -143,6 +143,11 @@ class Versions:
             with suppress(BadNumber):
                 self._engine.called(number, at_ms)
 
+    def missed_calls(self, until_ms: int) -> None:
+        """Calls of other routers until then may not have been heard of."""
+        if self._engine is not None:
+            self._engine.missed_calls(until_ms)
+
     # --- change
 
     async def begin(self, shelf: VersionShelf) -> None:

@@ -1,8 +1,9 @@
 """Who has called, told among routers: an engine that learnt that a number had never called must hear when it has, at
 whichever PBX.
 
-A router's own calls its engine knows by itself. What cannot be told (the exchange was away, and more has ended than waits
-here) is not told: until an engine forgets the number, or starts anew, it may take its caller for a new one.
+A router's own calls its engine knows by itself. Where calls of others may not have been heard (the exchange was away),
+the engine is told so, and asks for those whom it could concern. What a router cannot tell, because more has ended while
+the exchange was away than waits here, is not told.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ _AGAIN_S = 2.0
 
 
 class SharedCallers:
-    """Tells of this router's callers whose calls have ended, and `called` of those of others (`Engine.called`)."""
+    """Tells of this router's callers whose calls have ended, and `called` of those of others (`Engine.called`).
 
-    def __init__(self, bridge: Bridge, called: Callable[[str, int], None]) -> None:
+    `missed` is told where calls may not have been heard (`Engine.missed_calls` of now).
+    """
+
+    def __init__(self, bridge: Bridge, called: Callable[[str, int], None], missed: Callable[[], None]) -> None:
         self._bridge = bridge
         self._called = called
+        self._missed = missed
         self._heard = bridge.follow(CHANGES, CALLED_SUBJECT, _MOST_HEARD)
         self._live: dict[str, tuple[str, int]] = {}
         """The callers of the calls that go on, and when they came."""
@@ -79,12 +84,14 @@ class SharedCallers:
         while True:
             payload = await self._heard.get()
             if payload is None:
-                self._log.warning("callers of other routers may have been missed")
+                self._log.warning("callers of other routers may have been missed: they are asked for")
+                self._missed()
                 continue
             try:
                 callers = decode(payload, Called).callers
             except ExchangeError as error:
-                self._log.error("callers cannot be read", reason=str(error))
+                self._log.error("callers cannot be read: they are asked for", reason=str(error))
+                self._missed()
                 continue
             for number, at_ms in callers:
                 self._called(number, at_ms)

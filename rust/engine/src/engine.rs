@@ -7,7 +7,7 @@ use crate::call::state::{CallState, MAX_CALL_ID, Pending};
 use crate::call::{EngineError, Event, Ground, Run, Turn};
 use crate::company::version::{Company, NodeIx, VersionId};
 use crate::directory::ListFiles;
-use crate::facts::Facts;
+use crate::facts::{Callers, Facts, Owners};
 use crate::floor::{Floor, Line, Presence, RESERVE_MS, Slot};
 use crate::number::Number;
 
@@ -51,7 +51,8 @@ impl Engine {
 
     /// Holds a version, so that calls that began on it go on.
     pub fn hold(&mut self, company: Arc<Company>) -> VersionId {
-        let slots = company.employees.iter().map(|employee| self.floor.slot(&employee.id)).collect();
+        let slots: Vec<Slot> = company.employees.iter().map(|employee| self.floor.slot(&employee.id)).collect();
+        self.floor.seat_hunts(&company, &slots);
         let id = company.id;
         self.versions.insert(id, Held { company, slots });
         id
@@ -75,7 +76,11 @@ impl Engine {
         if self.active.id == version {
             return None;
         }
-        self.versions.remove(&version).map(|held| held.company)
+        let taken = self.versions.remove(&version).map(|held| held.company);
+        if taken.is_some() {
+            self.floor.unseat_hunts(version);
+        }
+        taken
     }
 
     /// The version that new calls begin on.
@@ -162,6 +167,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes a table of owners made aside, and gives the one before, to be let go where no call waits. What was told since
+    /// the table was made is told again by whoever made it. Microseconds, however many numbers there are.
+    pub fn swap_owners(&mut self, owners: Owners) -> Owners {
+        self.facts.swap_owners(owners)
+    }
+
+    /// Takes a table of callers made aside, as [`Engine::swap_owners`] does.
+    pub fn swap_callers(&mut self, callers: Callers) -> Callers {
+        self.facts.swap_callers(callers)
+    }
+
+    /// Tells that calls until `until_ms` may not have been told: whom they could concern is asked for.
+    pub fn missed_calls(&mut self, until_ms: i64) {
+        self.facts.missed_calls(until_ms);
+    }
+
     /// Puts a number on a list, or takes it off, from now on and in every version.
     pub fn listed(&mut self, list: &str, number: &str, listed: bool) -> Result<(), EngineError> {
         let number = self.number(number)?;
@@ -188,6 +209,12 @@ impl Engine {
     pub fn region_of(&self, number: &str) -> Option<&str> {
         let number = Number::parse(number, self.active.country)?;
         self.active.regions.find(number).map(|found| &*self.active.region_ids[found.region])
+    }
+
+    /// Facts, to read.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// The floor, to read.

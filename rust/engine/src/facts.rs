@@ -1,65 +1,25 @@
 //! Facts that move between versions: who owns a number, who has called before, who joined or left a list.
 //!
-//! Owners and histories are caches of what the company's memory answered, bounded and evicted by use alone. What they do
-//! not know, a call asks for.
+//! Owners and callers are told one by one, or as tables made aside and swapped in at once. What they do not know, a call
+//! asks for.
 
-use std::hash::Hash;
+mod callers;
+mod owners;
+mod packed;
 
-use lru::LruCache;
+pub use callers::{Called, Callers, MOST_ANSWERS, MOST_CALLERS};
+pub use owners::{MOST_NAMES, MOST_OWNERS, Owner, Owners};
 
 use crate::directory::ListChanges;
-use crate::number::Number;
+use crate::number::{Country, Number};
 
-/// How many callers' owners are remembered, and how many callers' histories.
-pub const REMEMBERED: usize = 100_000;
-
-const DAY_MS: i64 = 86_400_000;
-
-/// What is known of a number's owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// This employee, by id.
-    Employee(Box<str>),
-    /// Nobody: the company's memory said so.
-    Nobody,
-}
-
-/// Whether a number called within some days.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Called {
-    /// It did.
-    Before,
-    /// It did not.
-    Never,
-    /// Not known here.
-    Unknown,
-}
-
-/// When a number called last: at `lo` or later, at `hi` or earlier.
-#[derive(Clone, Copy, Debug)]
-struct LastCall {
-    lo: i64,
-    hi: i64,
-}
-
-/// The caches and the changes of lists.
-#[derive(Debug)]
+/// Owners, callers, and the changes of lists.
+#[derive(Debug, Default)]
 pub struct Facts {
-    owners: LruCache<Number, Owner>,
-    histories: LruCache<Number, LastCall>,
+    owners: Owners,
+    callers: Callers,
     lists: ListChanges,
     generation: u64,
-}
-
-impl Default for Facts {
-    fn default() -> Self {
-        Self {
-            owners: LruCache::unbounded(),
-            histories: LruCache::unbounded(),
-            lists: ListChanges::default(),
-            generation: 0,
-        }
-    }
 }
 
 impl Facts {
@@ -71,51 +31,66 @@ impl Facts {
 
     /// Remembers a number's owner, `None` being nobody.
     pub fn set_owner(&mut self, number: Number, employee: Option<&str>) {
-        let owner = employee.map_or(Owner::Nobody, |id| Owner::Employee(id.into()));
-        remember(&mut self.owners, number, owner);
+        self.owners.set(number, employee);
         self.generation += 1;
     }
 
     /// Forgets a number's owner: the next call asks.
     pub fn forget_owner(&mut self, number: Number) {
-        self.owners.pop(&number);
+        self.owners.forget(number);
         self.generation += 1;
     }
 
     /// The number's owner, if known.
-    pub fn owner(&mut self, number: Number) -> Option<&Owner> {
-        self.owners.get(&number)
+    #[must_use]
+    pub fn owner(&self, number: Number) -> Option<Owner<'_>> {
+        self.owners.of(number)
+    }
+
+    /// Takes another table of owners, and gives the one before: to let it go takes long, and no call shall wait for it.
+    pub fn swap_owners(&mut self, owners: Owners) -> Owners {
+        self.generation += 1;
+        std::mem::replace(&mut self.owners, owners)
+    }
+
+    /// Who owns which number.
+    #[must_use]
+    pub fn owners(&self) -> &Owners {
+        &self.owners
     }
 
     /// Remembers a call of the number at `at_ms`.
     pub fn set_called(&mut self, number: Number, at_ms: i64) {
-        let last = self.histories.peek(&number).copied();
-        let hi = last.map_or(at_ms, |last| last.hi.max(at_ms));
-        let lo = last.map_or(at_ms, |last| last.lo.max(at_ms));
-        remember(&mut self.histories, number, LastCall { lo, hi });
+        self.callers.tell(number, at_ms);
         self.generation += 1;
     }
 
     /// Remembers the answer to "did it call within so many days before `now_ms`".
     pub fn set_history(&mut self, number: Number, days: Option<u32>, before: bool, now_ms: i64) {
-        let since = since(days, now_ms);
-        let last = self.histories.peek(&number).copied();
-        let learnt = if before {
-            LastCall { lo: last.map_or(since, |last| last.lo.max(since)), hi: now_ms }
-        } else {
-            LastCall { lo: i64::MIN, hi: since.saturating_sub(1) }
-        };
-        remember(&mut self.histories, number, learnt);
+        self.callers.answered(number, days, before, now_ms);
     }
 
     /// Whether the number called within so many days before `now_ms`; at any time, without `days`.
     pub fn history(&mut self, number: Number, days: Option<u32>, now_ms: i64) -> Called {
-        let since = since(days, now_ms);
-        match self.histories.get(&number) {
-            Some(last) if last.lo >= since => Called::Before,
-            Some(last) if last.hi < since => Called::Never,
-            _ => Called::Unknown,
-        }
+        self.callers.of(number, days, now_ms)
+    }
+
+    /// Takes another table of callers, and gives the one before, as [`Facts::swap_owners`] does.
+    pub fn swap_callers(&mut self, callers: Callers) -> Callers {
+        self.generation += 1;
+        std::mem::replace(&mut self.callers, callers)
+    }
+
+    /// Remembers that calls until `until_ms` may not have been told.
+    pub fn missed_calls(&mut self, until_ms: i64) {
+        self.callers.missed(until_ms);
+        self.generation += 1;
+    }
+
+    /// Who has called.
+    #[must_use]
+    pub fn callers(&self) -> &Callers {
+        &self.callers
     }
 
     /// Adds a number to a list, or takes it out: see [`ListChanges::set`].
@@ -132,17 +107,30 @@ impl Facts {
     }
 }
 
-/// The first instant that counts, one past the earliest representable where every call counts.
-fn since(days: Option<u32>, now_ms: i64) -> i64 {
-    days.map_or(i64::MIN + 1, |days| now_ms.saturating_sub(i64::from(days).saturating_mul(DAY_MS)).max(i64::MIN + 1))
+/// The line of a page that is none, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the page is not a number in E.164 and what belongs to it")]
+pub struct BadLine {
+    /// Which.
+    pub line: usize,
 }
 
-fn remember<V>(cache: &mut LruCache<Number, V>, number: Number, value: V)
-where
-    Number: Hash + Eq,
-{
-    cache.put(number, value);
-    if cache.len() > REMEMBERED {
-        cache.pop_lru();
+/// Reads a page: lines of a number and, after a tab, something about it, until `take` refuses one.
+fn lines(page: &[u8], mut take: impl FnMut(Number, Option<&str>) -> bool) -> Result<usize, BadLine> {
+    let mut read = 0;
+    for line in page.split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            continue;
+        }
+        let text = std::str::from_utf8(line).map_err(|_| BadLine { line: read + 1 })?;
+        let (number, about) = text.split_once('\t').map_or((text, None), |(number, about)| (number, Some(about)));
+        // E.164 and extensions are the same in every country.
+        let number = Number::parse(number, Country::Ru).ok_or(BadLine { line: read + 1 })?;
+        if !take(number, about) {
+            return Err(BadLine { line: read + 1 });
+        }
+        read += 1;
     }
+    Ok(read)
 }

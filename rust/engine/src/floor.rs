@@ -3,9 +3,15 @@
 //! People are known by their ids, so that the floor outlives a change of version. A claim is made when a round begins to
 //! ring somebody and released when it stops; it has a deadline, so that a client that vanishes cannot hold anybody.
 
+mod groups;
+mod shuffle;
+
 use std::collections::HashMap;
 
+pub use groups::{Asking, Looking, WALKED};
+use groups::{Groups, Seat};
 use serde::{Deserialize, Serialize};
+pub use shuffle::Shuffle;
 
 /// How long after a round's end its claims still hold: the time a PBX has to report the end. Milliseconds.
 pub const RING_GRACE_MS: i64 = 5_000;
@@ -109,6 +115,9 @@ struct Person {
     claims: Vec<Claim>,
     talked_until_ms: i64,
     answered: u32,
+    /// His places in groups of big hunts; and, where he has any, when the next of his claims ends.
+    seats: Vec<Seat>,
+    ends: Option<i64>,
 }
 
 impl Person {
@@ -131,8 +140,10 @@ pub struct Floor {
     index: HashMap<Box<str>, Slot>,
     people: Vec<Person>,
     claims: HashMap<Box<str>, Vec<Slot>>,
-    rotation: HashMap<(Box<str>, Box<str>), u16>,
+    /// By scheme and node.
+    rotation: HashMap<Box<str>, HashMap<Box<str>, u16>>,
     freed: u64,
+    groups: Groups,
 }
 
 impl Floor {
@@ -149,6 +160,8 @@ impl Floor {
             claims: Vec::new(),
             talked_until_ms: i64::MIN,
             answered: 0,
+            seats: Vec::new(),
+            ends: None,
         });
         self.index.insert(id.into(), slot);
         slot
@@ -170,12 +183,14 @@ impl Floor {
     /// Sets presence.
     pub fn set_presence(&mut self, slot: Slot, presence: Presence) {
         self.person(slot).presence = presence;
+        self.moved(slot);
         self.freed += u64::from(presence == Presence::Present);
     }
 
     /// Sets the line.
     pub fn set_line(&mut self, slot: Slot, line: Line) {
         self.person(slot).line = line;
+        self.moved(slot);
         self.freed += u64::from(line == Line::Idle);
     }
 
@@ -230,6 +245,7 @@ impl Floor {
                 self.claims.entry(call.into()).or_default().push(slot);
             }
         }
+        self.moved(slot);
     }
 
     /// Releases what the call holds, except the people named.
@@ -238,6 +254,7 @@ impl Floor {
         let (kept, released): (Vec<Slot>, Vec<Slot>) = held.into_iter().partition(|slot| keep.contains(slot));
         for slot in &released {
             self.person(*slot).drop_claim(call);
+            self.moved(*slot);
         }
         self.freed += u64::from(!released.is_empty());
         if !kept.is_empty() {
@@ -271,6 +288,7 @@ impl Floor {
     /// Releases one person, if the call holds him.
     pub fn release(&mut self, slot: Slot, call: &str) {
         if self.person(slot).drop_claim(call) {
+            self.moved(slot);
             self.forget(call, slot);
             self.freed += 1;
         }
@@ -288,11 +306,13 @@ impl Floor {
     pub fn answered(&mut self, slot: Slot) {
         let person = self.person(slot);
         person.answered = person.answered.saturating_add(1);
+        self.moved(slot);
     }
 
     /// Remembers when the last conversation ended.
     pub fn talked_until(&mut self, slot: Slot, now_ms: i64) {
         self.person(slot).talked_until_ms = now_ms;
+        self.moved(slot);
     }
 
     /// When the last conversation ended, and how many calls were answered.
@@ -305,12 +325,15 @@ impl Floor {
     /// Where the next round-robin hunt of a node begins.
     #[must_use]
     pub fn rotation(&self, scheme: &str, node: &str) -> u16 {
-        self.rotation.get(&(scheme.into(), node.into())).copied().unwrap_or(0)
+        self.rotation.get(scheme).and_then(|nodes| nodes.get(node)).copied().unwrap_or(0)
     }
 
     /// Sets where the next round-robin hunt of a node begins.
     pub fn rotate(&mut self, scheme: &str, node: &str, next: u16) {
-        self.rotation.insert((scheme.into(), node.into()), next);
+        match self.rotation.get_mut(scheme).and_then(|nodes| nodes.get_mut(node)) {
+            Some(known) => *known = next,
+            None => _ = self.rotation.entry(scheme.into()).or_default().insert(node.into(), next),
+        }
     }
 
     fn person(&mut self, slot: Slot) -> &mut Person {

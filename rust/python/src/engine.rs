@@ -11,6 +11,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::lists::ListFiles;
+use crate::tables::{CallerTable, OwnerTable};
 use crate::turn::Turn;
 use crate::{convert, errors};
 
@@ -127,6 +128,20 @@ impl Engine {
 
     fn called(&mut self, py: Python<'_>, number: &str, now_ms: i64) -> PyResult<()> {
         errors::guarded(py, || self.0.called(number, now_ms))
+    }
+
+    fn swap_owners(&mut self, mut table: PyRefMut<'_, OwnerTable>) {
+        let held = self.0.swap_owners(std::mem::take(&mut table.0));
+        table.0 = held;
+    }
+
+    fn swap_callers(&mut self, mut table: PyRefMut<'_, CallerTable>) {
+        let held = self.0.swap_callers(std::mem::take(&mut table.0));
+        table.0 = held;
+    }
+
+    fn missed_calls(&mut self, until_ms: i64) {
+        self.0.missed_calls(until_ms);
     }
 
     fn listed(&mut self, py: Python<'_>, list: &str, number: &str, listed: bool) -> PyResult<()> {

@@ -52,6 +52,11 @@ pub fn bad_document(py: Python<'_>, message: &str) -> PyErr {
     raise(py, "BadDocument", message)
 }
 
+/// What is no telephone number.
+pub fn bad_number(py: Python<'_>, message: &str) -> PyErr {
+    raise(py, "BadNumber", message)
+}
+
 /// A country whose numbers cannot be read.
 pub fn unknown_country(py: Python<'_>, country: &str) -> PyErr {
     raise(py, "BadNumber", &format!("numbers of country `{country}` cannot be read"))

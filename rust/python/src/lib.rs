@@ -5,6 +5,7 @@ mod engine;
 mod errors;
 mod http;
 mod lists;
+mod tables;
 mod turn;
 
 use kommutator_engine::company::document::NumberList;
@@ -63,6 +64,8 @@ mod _engine {
     use super::http::{HttpConnection, HttpService};
     #[pymodule_export]
     use super::lists::{ListFiles, read_list};
+    #[pymodule_export]
+    use super::tables::{CallerTable, OwnerTable};
     #[pymodule_export]
     use super::turn::{Action, Event, Turn};
     #[pymodule_export]

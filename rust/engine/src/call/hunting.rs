@@ -8,26 +8,19 @@
 use std::collections::HashSet;
 
 use crate::company::document::Strategy;
-use crate::company::version::{Hunt, Leg, Node, Step, exit};
-use crate::floor::{ClaimKind, RING_GRACE_MS, Slot, Standing};
+use crate::company::version::{Hunt, Node, Step, exit};
+use crate::floor::{ClaimKind, RING_GRACE_MS, Slot, WALKED};
 use crate::trace::Reason;
 
 use super::EngineError;
 use super::event::{EndCause, Ended, Event};
-use super::machine::{Next, Run, seed};
+use super::machine::{Next, Run};
+use super::rounds::Formed;
 use super::state::{HuntState, Outcome, Pending};
-use super::turn::{Action, Candidate, LeftOut, RoundNote, RungEndpoint};
+use super::turn::{Action, Candidate, RoundNote, RungEndpoint};
 
 /// The call that holds people whom another router refused us, until the round is over.
 const ELSEWHERE: &str = "\u{0}elsewhere";
-
-/// A round as the floor allows it now.
-#[derive(Default)]
-struct Formed {
-    rung: Vec<Candidate>,
-    left_out: Vec<LeftOut>,
-    waits: bool,
-}
 
 impl<'e> Run<'e> {
     pub(super) fn begin_hunt(&mut self, node: &'e Node, hunt: &'e Hunt) -> Result<Next, EngineError> {
@@ -59,7 +52,26 @@ impl<'e> Run<'e> {
             if chooses {
                 return self.hunt_over();
             }
+            if hunt.strategy == Strategy::Linear && self.rounds.len() >= WALKED {
+                self.pass_over(hunt)?;
+            }
         }
+    }
+
+    /// Passes over the rounds of a linear hunt that have nobody, without naming them.
+    fn pass_over(&mut self, hunt: &Hunt) -> Result<(), EngineError> {
+        let Some(group) = self.group(hunt) else { return Ok(()) };
+        let state = self.hunt_state()?;
+        let (round, out) = (usize::from(state.round), state.out.clone());
+        let (found, busy) = self.floor.first_worth_a_round(self.asking(group, &|leg| out.contains(leg)), round);
+        let state = self.hunt_state()?;
+        state.round = found.unwrap_or(hunt.legs.len()) as u16;
+        state.busy |= busy;
+        let passed = usize::from(state.round) > round;
+        if let Some(last) = self.rounds.last_mut() {
+            last.more |= passed;
+        }
+        Ok(())
     }
 
     /// Rings or waits for what is left of the round.
@@ -155,12 +167,14 @@ impl<'e> Run<'e> {
         let (_, hunt) = self.hunt()?;
         if chooses(hunt) {
             // Those waited for have had their round.
-            for leg in 0..hunt.legs.len() {
-                let standing = self.standing_of(hunt, leg)?.1;
-                if standing.will_be_free() {
-                    self.hunt_state()?.out.insert(leg);
-                }
-            }
+            let group = self.group(hunt);
+            let out = self.hunt_state()?.out.clone();
+            let waited_for: Vec<usize> = match group {
+                Some(group) => self.floor.soon_free(self.asking(group, &|leg| out.contains(leg))).collect(),
+                None => (0..hunt.legs.len()).filter(|&leg| self.standing(hunt, &out, leg).will_be_free()).collect(),
+            };
+            let state = self.hunt_state()?;
+            waited_for.into_iter().for_each(|leg| state.out.insert(leg));
         }
         self.round_done()
     }
@@ -195,8 +209,7 @@ impl<'e> Run<'e> {
     /// It is the phone that declined or was busy: it is out of the hunt whomever else it stands for.
     fn leave_out(&mut self, hunt: &Hunt, phones: &HashSet<String>) -> Result<(), EngineError> {
         for leg in 0..hunt.legs.len() {
-            let candidate = self.standing_of(hunt, leg)?.0;
-            if candidate.is_some_and(|candidate| phones.contains(&candidate.endpoint)) {
+            if self.endpoint(hunt, leg).is_some_and(|endpoint| phones.contains(&*endpoint)) {
                 self.hunt_state()?.out.insert(leg);
             }
         }
@@ -225,110 +238,12 @@ impl<'e> Run<'e> {
         Ok(self.leave(place, why))
     }
 
-    /// Who of the round can be rung now, and who cannot, and why. Marks the hunt busy where somebody is.
-    fn form(&mut self, hunt: &'e Hunt) -> Result<Formed, EngineError> {
-        let order = self.order(hunt)?;
-        let mut formed = Formed::default();
-        let mut busy = false;
-        for leg in order {
-            let (candidate, mut standing) = self.standing_of(hunt, leg)?;
-            let taken = |other: &Candidate| Some(&other.endpoint) == candidate.as_ref().map(|leg| &leg.endpoint);
-            if standing == Standing::Free && formed.rung.iter().any(taken) {
-                standing = Standing::SamePhone;
-            }
-            busy |= standing.is_busy();
-            match candidate {
-                Some(candidate) if standing == Standing::Free => {
-                    formed.rung.push(candidate);
-                    if chooses(hunt) {
-                        break;
-                    }
-                }
-                candidate => {
-                    formed.waits |= standing.will_be_free();
-                    formed.left_out.push(self.left_out(hunt, leg, candidate, standing));
-                }
-            }
-        }
-        self.hunt_state()?.busy |= busy;
-        Ok(formed)
-    }
-
-    fn left_out(&self, hunt: &Hunt, leg: usize, candidate: Option<Candidate>, why: Standing) -> LeftOut {
-        let employee = match hunt.legs[leg] {
-            Leg::Desk(ix) | Leg::Mobile(ix) => Some(ix),
-            Leg::Owner => self.state.owner,
-            Leg::Phone(_) => None,
-        };
-        let employee = employee.map(|ix| self.company.employees[ix.at()].id.to_string());
-        LeftOut { employee, endpoint: candidate.map(|leg| leg.endpoint), why }
-    }
-
-    /// The legs of the round, in the order in which they are considered.
-    fn order(&mut self, hunt: &'e Hunt) -> Result<Vec<usize>, EngineError> {
-        let state = self.hunt_state()?.clone();
-        let round = usize::from(state.round);
-        Ok(match hunt.strategy {
-            Strategy::All | Strategy::Expanding => {
-                (0..hunt.rounds.get(round).map_or(0, |round| usize::from(round.legs))).collect()
-            }
-            Strategy::Linear => (round..hunt.legs.len()).take(1).collect(),
-            strategy => {
-                let legs = hunt.legs.len();
-                let mut untried: Vec<usize> = (0..legs).filter(|&leg| !state.out.contains(leg)).collect();
-                match strategy {
-                    Strategy::RoundRobin => {
-                        untried.sort_by_key(|leg| (leg + legs - usize::from(state.start) % legs) % legs);
-                    }
-                    Strategy::LongestIdle => untried.sort_by_key(|&leg| self.record(hunt, leg).0),
-                    Strategy::FewestCalls => untried.sort_by_key(|&leg| self.record(hunt, leg).1),
-                    _ => untried.sort_by_key(|&leg| seed(&self.state.call_id, leg as u64 + 1)),
-                }
-                untried
-            }
-        })
-    }
-
-    fn record(&self, hunt: &Hunt, leg: usize) -> (i64, u32) {
-        let employee = match hunt.legs[leg] {
-            Leg::Desk(ix) | Leg::Mobile(ix) => Some(ix),
-            Leg::Owner => self.state.owner,
-            Leg::Phone(_) => None,
-        };
-        employee.map_or((i64::MIN, 0), |ix| self.floor.record(self.slots[ix.at()]))
-    }
-
-    /// The leg's phone, and whether it can be rung.
-    fn standing_of(&mut self, hunt: &Hunt, leg: usize) -> Result<(Option<Candidate>, Standing), EngineError> {
-        let out = self.hunt_state()?.out.contains(leg);
-        let company = self.company;
-        let (employee, endpoint, mobile) = match hunt.legs[leg] {
-            Leg::Phone(number) => (None, Some(number.to_string()), false),
-            Leg::Mobile(ix) => (Some(ix), company.employees[ix.at()].mobile.map(|number| number.to_string()), true),
-            Leg::Desk(ix) => (Some(ix), company.employees[ix.at()].endpoint.as_deref().map(str::to_owned), false),
-            Leg::Owner => match self.state.owner {
-                Some(ix) => (Some(ix), company.employees[ix.at()].endpoint.as_deref().map(str::to_owned), false),
-                None => (None, None, false),
-            },
-        };
-        let Some(endpoint) = endpoint else { return Ok((None, Standing::NobodyFound)) };
-        let standing = match employee {
-            _ if out => Standing::OutOfThisHunt,
-            Some(ix) => self.floor.standing(self.slots[ix.at()], &self.state.call_id, mobile, self.now_ms),
-            None => Standing::Free,
-        };
-        Ok((Some(Candidate { leg, employee, endpoint }), standing))
-    }
-
     /// The phones that ring.
     fn ringing(&mut self) -> Result<Vec<Candidate>, EngineError> {
         let (_, hunt) = self.hunt()?;
         let legs: Vec<usize> = self.hunt_state()?.ringing.iter().filter(|&leg| leg < hunt.legs.len()).collect();
-        let mut ringing = Vec::with_capacity(legs.len());
-        for leg in legs {
-            ringing.extend(self.standing_of(hunt, leg)?.0);
-        }
-        Ok(ringing)
+        let phone = |leg| Some(self.candidate(hunt, leg, self.endpoint(hunt, leg)?.into_owned()));
+        Ok(legs.into_iter().filter_map(phone).collect())
     }
 
     /// The pending `ring` again: the phones that rang, less those that another call has claimed meanwhile. With none left
@@ -385,8 +300,8 @@ impl<'e> Run<'e> {
     fn note(&mut self, node: &Node, formed: &Formed, passed_over: bool) -> Result<(), EngineError> {
         let round = u32::from(self.hunt_state()?.round) + 1;
         let scheme = self.company.schemes[node.scheme.at()].id.to_string();
-        let left_out = formed.left_out.clone();
-        self.rounds.push(RoundNote { scheme, node: node.id.to_string(), round, left_out, passed_over });
+        let (left_out, more) = (formed.left_out.clone(), formed.more);
+        self.rounds.push(RoundNote { scheme, node: node.id.to_string(), round, left_out, more, passed_over });
         Ok(())
     }
 
@@ -402,13 +317,13 @@ impl<'e> Run<'e> {
         }
     }
 
-    fn hunt_state(&mut self) -> Result<&mut HuntState, EngineError> {
+    pub(super) fn hunt_state(&mut self) -> Result<&mut HuntState, EngineError> {
         self.state.hunt.as_mut().ok_or(EngineError::BadState("it has no hunt"))
     }
 }
 
 /// True for strategies that choose whom a round rings when it begins.
-fn chooses(hunt: &Hunt) -> bool {
+pub(super) fn chooses(hunt: &Hunt) -> bool {
     hunt.one_by_one() && hunt.strategy != Strategy::Linear
 }
 

@@ -183,6 +183,9 @@ pub struct RoundNote {
     pub round: u32,
     /// Who of the round is not rung, and why.
     pub left_out: Vec<LeftOut>,
+    /// In a hunt of very many phones more may have been left out, or rounds passed over, than are named.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// Nobody was left, so the round was passed over.
     pub passed_over: bool,
 }

@@ -1,0 +1,225 @@
+//! Forming a round: who of a hunt can be rung now, who cannot, and why.
+//!
+//! Whom a strategy looks at first is walked in its order, and whoever cannot be rung is named in the trace. After
+//! [`WALKED`] of them the floor's groups say who is next, and the trace names no more: however many people a hunt has, a
+//! round costs no more than that.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::company::document::Strategy;
+use crate::company::version::{EmployeeIx, Hunt, Leg};
+use crate::floor::{Asking, Looking, Shuffle, Standing, WALKED};
+
+use super::EngineError;
+use super::bits::Bits;
+use super::hunting::chooses;
+use super::machine::{Run, seed};
+use super::turn::{Candidate, LeftOut};
+
+/// A round as the floor allows it now.
+#[derive(Default)]
+pub(super) struct Formed {
+    pub rung: Vec<Candidate>,
+    pub left_out: Vec<LeftOut>,
+    /// More were left out than are named.
+    pub more: bool,
+    pub waits: bool,
+}
+
+impl<'e> Run<'e> {
+    /// Who of the round can be rung now, and who cannot, and why. Marks the hunt busy where somebody is.
+    pub(super) fn form(&mut self, hunt: &'e Hunt) -> Result<Formed, EngineError> {
+        let (formed, busy) = if chooses(hunt) { self.choose(hunt)? } else { self.all_of_round(hunt)? };
+        self.hunt_state()?.busy |= busy;
+        Ok(formed)
+    }
+
+    /// The round of a strategy that says beforehand whom each rings; and whether somebody was busy.
+    fn all_of_round(&mut self, hunt: &'e Hunt) -> Result<(Formed, bool), EngineError> {
+        let state = self.hunt_state()?;
+        let (round, out) = (usize::from(state.round), state.out.clone());
+        let legs = match hunt.strategy {
+            Strategy::Linear => round..hunt.legs.len().min(round + 1),
+            _ => 0..hunt.rounds.get(round).map_or(0, |round| usize::from(round.legs)),
+        };
+        let (mut formed, mut busy, mut rings) = (Formed::default(), false, Rings::default());
+        for leg in legs {
+            let (endpoint, mut standing) = (self.endpoint(hunt, leg), self.standing(hunt, &out, leg));
+            if let Some(endpoint) = endpoint.as_ref().filter(|_| standing == Standing::Free)
+                && !rings.insert(endpoint.clone())
+            {
+                standing = Standing::SamePhone;
+            }
+            busy |= standing.is_busy();
+            match endpoint {
+                Some(endpoint) if standing == Standing::Free => {
+                    formed.rung.push(self.candidate(hunt, leg, endpoint.into_owned()));
+                }
+                endpoint => {
+                    formed.waits |= standing.will_be_free();
+                    formed.left_out.push(self.left_out(hunt, leg, endpoint, standing));
+                }
+            }
+        }
+        Ok((formed, busy))
+    }
+
+    /// The first of those not tried yet who can be rung, in the order of a strategy that chooses; and whether somebody
+    /// before him was busy.
+    fn choose(&mut self, hunt: &'e Hunt) -> Result<(Formed, bool), EngineError> {
+        let group = self.group(hunt);
+        let state = self.hunt_state()?;
+        let (legs, out) = (hunt.legs.len(), state.out.clone());
+        let start = usize::from(state.start) % legs.max(1);
+        let shuffle = Shuffle::new(legs, seed(&self.state.call_id, 1));
+        let (order, looking) = self.order(hunt, group, start, &shuffle);
+        let named = if group.is_some() { WALKED } else { legs };
+        let (mut formed, mut busy) = (Formed::default(), false);
+        for leg in order.filter(|&leg| !out.contains(leg)).take(named) {
+            let (endpoint, standing) = (self.endpoint(hunt, leg), self.standing(hunt, &out, leg));
+            busy |= standing.is_busy();
+            match endpoint {
+                Some(endpoint) if standing == Standing::Free => {
+                    formed.rung.push(self.candidate(hunt, leg, endpoint.into_owned()));
+                    break;
+                }
+                endpoint => {
+                    formed.waits |= standing.will_be_free();
+                    formed.left_out.push(self.left_out(hunt, leg, endpoint, standing));
+                }
+            }
+        }
+        if let Some(group) = group
+            && formed.left_out.len() == WALKED
+        {
+            let ask = |leg| out.contains(leg);
+            let asking = self.asking(group, &ask);
+            let found = self.floor.first_free(asking, looking);
+            busy = busy || self.floor.busy_before(asking, looking, found);
+            formed.waits = formed.waits || self.floor.soon_free(asking).next().is_some();
+            formed.more = true;
+            if let Some((leg, endpoint)) = found.and_then(|leg| Some((leg, self.endpoint(hunt, leg)?))) {
+                formed.rung.push(self.candidate(hunt, leg, endpoint.into_owned()));
+            }
+        }
+        Ok((formed, busy))
+    }
+
+    /// The order of a strategy that chooses, leg by leg; and the same for a group.
+    fn order<'s>(
+        &'s self,
+        hunt: &'s Hunt,
+        group: Option<u32>,
+        start: usize,
+        shuffle: &'s Shuffle,
+    ) -> (Box<dyn Iterator<Item = usize> + 's>, Looking<'s>) {
+        let legs = hunt.legs.len();
+        match (hunt.strategy, group) {
+            (Strategy::RoundRobin, _) => (Box::new((start..legs).chain(0..start)), Looking::From(start)),
+            (Strategy::LongestIdle | Strategy::FewestCalls, Some(group)) => {
+                (Box::new(self.floor.by_record(group)), Looking::ByRecord)
+            }
+            (Strategy::LongestIdle, None) => (sorted(legs, |leg| self.record(hunt, leg).0), Looking::ByRecord),
+            (Strategy::FewestCalls, None) => (sorted(legs, |leg| self.record(hunt, leg).1), Looking::ByRecord),
+            // The order of few is drawn by sorting, that of many by a permutation which need not be drawn to its end.
+            _ if legs <= WALKED => {
+                (sorted(legs, |leg| seed(&self.state.call_id, leg as u64 + 1)), Looking::Shuffled(shuffle))
+            }
+            _ => (Box::new((0..legs).map(|rank| shuffle.leg(rank))), Looking::Shuffled(shuffle)),
+        }
+    }
+
+    /// Where the floor keeps the hunt's people in order, if it does.
+    pub(super) fn group(&mut self, hunt: &Hunt) -> Option<u32> {
+        if hunt.legs.len() <= WALKED {
+            return None;
+        }
+        self.floor.group(self.company.id, self.state.node, self.now_ms)
+    }
+
+    pub(super) fn asking<'a>(&'a self, group: u32, out: &'a dyn Fn(usize) -> bool) -> Asking<'a> {
+        Asking { group, call: &self.state.call_id, now_ms: self.now_ms, out }
+    }
+
+    fn left_out(&self, hunt: &Hunt, leg: usize, endpoint: Option<Cow<'_, str>>, why: Standing) -> LeftOut {
+        let employee = self.employee(hunt, leg).map(|ix| self.company.employees[ix.at()].id.to_string());
+        LeftOut { employee, endpoint: endpoint.map(Cow::into_owned), why }
+    }
+
+    fn record(&self, hunt: &Hunt, leg: usize) -> (i64, u32) {
+        self.employee(hunt, leg).map_or((i64::MIN, 0), |ix| self.floor.record(self.slots[ix.at()]))
+    }
+
+    /// Whose phone the leg is.
+    fn employee(&self, hunt: &Hunt, leg: usize) -> Option<EmployeeIx> {
+        match hunt.legs[leg] {
+            Leg::Desk(ix) | Leg::Mobile(ix) => Some(ix),
+            Leg::Owner => self.state.owner,
+            Leg::Phone(_) => None,
+        }
+    }
+
+    /// The leg's phone.
+    pub(super) fn endpoint(&self, hunt: &Hunt, leg: usize) -> Option<Cow<'e, str>> {
+        let company = self.company;
+        let desk = |ix: EmployeeIx| company.employees[ix.at()].endpoint.as_deref().map(Cow::Borrowed);
+        match hunt.legs[leg] {
+            Leg::Phone(number) => Some(Cow::Owned(number.to_string())),
+            Leg::Mobile(ix) => company.employees[ix.at()].mobile.map(|number| Cow::Owned(number.to_string())),
+            Leg::Desk(ix) => desk(ix),
+            Leg::Owner => self.state.owner.and_then(desk),
+        }
+    }
+
+    pub(super) fn candidate(&self, hunt: &Hunt, leg: usize, endpoint: String) -> Candidate {
+        Candidate { leg, employee: self.employee(hunt, leg), endpoint }
+    }
+
+    /// Whether the leg's phone can be rung.
+    pub(super) fn standing(&self, hunt: &Hunt, out: &Bits, leg: usize) -> Standing {
+        let company = self.company;
+        let has_desk = |ix: EmployeeIx| company.employees[ix.at()].endpoint.is_some();
+        let (has_phone, mobile) = match hunt.legs[leg] {
+            Leg::Phone(_) => (true, false),
+            Leg::Mobile(ix) => (company.employees[ix.at()].mobile.is_some(), true),
+            Leg::Desk(ix) => (has_desk(ix), false),
+            Leg::Owner => (self.state.owner.is_some_and(has_desk), false),
+        };
+        match self.employee(hunt, leg) {
+            _ if !has_phone => Standing::NobodyFound,
+            _ if out.contains(leg) => Standing::OutOfThisHunt,
+            Some(ix) => self.floor.standing(self.slots[ix.at()], &self.state.call_id, mobile, self.now_ms),
+            None => Standing::Free,
+        }
+    }
+}
+
+/// The phones that a round rings already: the few of most hunts are looked through, those of a big one are found.
+#[derive(Default)]
+struct Rings<'e> {
+    few: Vec<Cow<'e, str>>,
+    many: HashSet<Cow<'e, str>>,
+}
+
+impl<'e> Rings<'e> {
+    /// False for a phone that rings already.
+    fn insert(&mut self, endpoint: Cow<'e, str>) -> bool {
+        if self.few.contains(&endpoint) || self.many.contains(&endpoint) {
+            return false;
+        }
+        if self.few.len() < WALKED {
+            self.few.push(endpoint);
+        } else {
+            self.many.insert(endpoint);
+        }
+        true
+    }
+}
+
+/// Legs by a key, those of the same in the order of the document.
+fn sorted<'s, K: Ord>(legs: usize, key: impl Fn(usize) -> K + 's) -> Box<dyn Iterator<Item = usize> + 's> {
+    let mut order: Vec<usize> = (0..legs).collect();
+    order.sort_by_cached_key(|&leg| key(leg));
+    Box::new(order.into_iter())
+}
