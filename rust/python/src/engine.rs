@@ -16,7 +16,7 @@ type Arrival = (String, String, Option<String>, i64);
 
 /// Decides what a call does next.
 #[pyclass(subclass, module = "kommutator._engine")]
-pub struct Engine(core::Engine);
+pub struct Engine(pub core::Engine);
 
 /// Compiles a document that has no errors; `CompanyInvalid` carries them otherwise.
 fn compile(py: Python<'_>, document: &[u8]) -> PyResult<Arc<core::company::Company>> {
