@@ -409,3 +409,9 @@ class ClientsInvalid(KommutatorError):
 
     def __str__(self) -> str:
         return f"{self.rows} rows cannot be taken: {self.problems[0]}"
+
+
+class CannotListen(KommutatorError):
+    """An address on which routing queries should be served cannot be had; the message says which, and why."""
+
+    code = "cannot_listen"

@@ -14,6 +14,3 @@ def tree(cache: Path | None = None) -> Tree:
     """The unpacked packages, fetched at the first use, at once afterwards. Raises `PackagesMissing`."""
     return unpacked((cache or default_cache()) / "kamailio", _PACKAGES, lambda _tree: None)
 
-
-if __name__ == "__main__":
-    print(f"Kamailio is in {tree().root}")

@@ -109,9 +109,7 @@ def _fetch(base: Path, packages: Mapping[str, Sequence[str]], finish: Callable[[
     raise PackagesMissing(f"{base.name}: the packages could not be fetched.\n" + "\n".join(reasons))
 
 
-def _fetch_suite(
-    base: Path, archive: str, suite: str, packages: Sequence[str], finish: Callable[[Tree], None]
-) -> Tree:
+def _fetch_suite(base: Path, archive: str, suite: str, packages: Sequence[str], finish: Callable[[Tree], None]) -> Tree:
     work = base / f"{suite}.part"
     shutil.rmtree(work, ignore_errors=True)
     apt_root, content = work / "apt", work / "tree"

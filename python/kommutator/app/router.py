@@ -19,8 +19,9 @@ from kommutator.app.exchange import exchange_of
 from kommutator.app.figures import Figures, MeasuredEngine, MeasuredLookups
 from kommutator.app.health import Health, serving
 from kommutator.app.process import SystemClock, first_of, the_only_router, until_told_to_stop
+from kommutator.app.redirect import sip_endpoint
 from kommutator.app.versions import Company, Versions
-from kommutator.configuration import Asterisk, Configuration
+from kommutator.configuration import Asterisk, Configuration, Redirect
 from kommutator.errors import KommutatorError, NoSuchRouter
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.callers import SharedCallers
@@ -34,6 +35,7 @@ from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.exchange.recordings import RecordingUploader
 from kommutator.exchange.shipper import Shipper
 from kommutator.exchange.versions import VersionShelf, VersionWatch
+from kommutator.query.sip import SipEndpoint
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
 from kommutator.routing.orders import OrderDesk
@@ -131,6 +133,8 @@ class _Parts:
             self._clock,
             self._figures.step,
         )
+        if self._form.redirect is not None:
+            nursery.start_soon(self._redirects(self._form.redirect).run)
         self._orders = OrderDesk(self._router, versions.engine, self._claims, self._clock, versions.phone_of)
         await self._router.run()
 
@@ -139,6 +143,12 @@ class _Parts:
         if isinstance(self._form.pbx, Asterisk):
             return Attached(asterisk(self._form.pbx, recordings, self._versions, lines), lambda company: None)
         return simulated(self._socket, recordings, company, lines)
+
+    def _redirects(self, form: Redirect) -> SipEndpoint:
+        lookups = MeasuredLookups(self._lookups, self._figures)
+        endpoint = sip_endpoint(form, self._versions.engine, self._journal, lookups, self._clock)
+        endpoint.watch(self._figures.watch)
+        return endpoint
 
     # --- what parts tell each other
 

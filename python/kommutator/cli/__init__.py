@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "kommutator.cli.demo",
     "compile": "kommutator.cli.compile",
     "route": "kommutator.cli.route",
+    "redirect": "kommutator.cli.redirect",
     "desk": "kommutator.cli.desk",
     "import": "kommutator.cli.import_company",
     "export": "kommutator.cli.export_company",

@@ -61,7 +61,7 @@ fn decided<'py>(py: Python<'py>, call: Decided) -> PyResult<Call<'py>> {
 #[pymethods]
 impl SipRedirect {
     #[new]
-    #[pyo3(signature = (*, sources, identity_from, phone, number, media, calls_per_second, longest, key, journal))]
+    #[pyo3(signature = (*, sources, identity_from, phone, number, media, calls_per_second, hold_ms, longest, key, journal))]
     #[allow(clippy::too_many_arguments)] // they are keywords
     fn new(
         sources: Vec<String>,
@@ -70,6 +70,7 @@ impl SipRedirect {
         number: &str,
         media: Option<&str>,
         calls_per_second: Option<u32>,
+        hold_ms: u32,
         longest: usize,
         key: [u8; 16],
         journal: bool,
@@ -80,7 +81,7 @@ impl SipRedirect {
             media: media.map(|media| template(media, "did")).transpose()?,
         };
         let sources = Sources::new(networks(&sources)?, networks(&identity_from)?, calls_per_second);
-        Ok(Self(Redirect::new(Settings { sources, targets, longest, key, journal })))
+        Ok(Self(Redirect::new(Settings { sources, targets, longest, hold_ms, key, journal })))
     }
 
     /// Takes datagrams and answers those to send, in order.
@@ -130,6 +131,11 @@ impl SipRedirect {
             Ok(())
         })?;
         out.iter().map(|outgoing| Ok((PyBytes::new(py, &outgoing.bytes), own(py, outgoing.to)?))).collect()
+    }
+
+    /// Lets go those who were held for long enough; answers whether there are others.
+    fn let_go(&mut self, py: Python<'_>, mut engine: PyRefMut<'_, Engine>, now_ms: i64) -> PyResult<bool> {
+        errors::guarded(py, || Ok(self.0.let_go(&mut engine.0, now_ms)))
     }
 
     /// Calls decided since this was asked last.

@@ -44,36 +44,56 @@ pub struct Begun {
 
 /// What comes of a turn.
 pub enum Outcome {
-    /// The status, whole header lines, and what the journal is told; nothing where another begins the call anew.
-    Answer(Flaw, Vec<u8>, Option<Box<Decided>>),
+    /// It is answered.
+    Answer {
+        status: Flaw,
+        /// Whole header lines.
+        lines: Vec<u8>,
+        /// What the journal is told; nothing where another begins the call anew.
+        decided: Option<Box<Decided>>,
+        /// The state of the call whose employees are to be released later.
+        held: Option<Vec<u8>>,
+    },
     /// A question must be answered first.
     Asks(Begun),
 }
 
 impl Begun {
     /// Goes on from the call's last turn.
-    pub fn decide(mut self, engine: &mut Engine, targets: &Targets, now_ms: i64) -> Result<Outcome, EngineError> {
+    ///
+    /// Whom the answer rings stays claimed for the call where `hold` is set, until [`release_held`] lets them go.
+    pub fn decide(
+        mut self,
+        engine: &mut Engine,
+        targets: &Targets,
+        hold: bool,
+        now_ms: i64,
+    ) -> Result<Outcome, EngineError> {
         let Some((_, turn)) = self.turns.last() else { return Ok(self.failed()) };
         let mut lines = Vec::with_capacity(256);
         match &turn.action {
             Action::FindOwner { .. } | Action::FindHistory { .. } => Ok(Outcome::Asks(self)),
             Action::Ring { .. } | Action::Transfer { .. } => {
-                let ranked = who_is_tried(engine, turn, now_ms)?;
+                let ranked = who_is_tried(engine, turn, hold, now_ms)?;
                 targets.contacts(&ranked, &mut lines);
-                Ok(Outcome::Answer(MOVED, lines, Some(Box::new(self.over(Disposition::Transferred, Fault::None)))))
+                let held = (hold && matches!(turn.action, Action::Ring { .. })).then(|| turn.state.clone());
+                let decided = Some(Box::new(self.over(Disposition::Transferred, Fault::None)));
+                Ok(Outcome::Answer { status: MOVED, lines, decided, held })
             }
             Action::HangUp { prompt, cause } if prompt.is_none() || targets.media.is_none() => {
                 let status = refusal(*cause, &mut lines);
                 let state = turn.state.clone();
                 let (disposition, fault) = self.step(engine, &state, Event::HungUp {}, now_ms)?;
-                Ok(Outcome::Answer(status, lines, Some(Box::new(self.over(disposition, fault)))))
+                Ok(self.refused(status, lines, disposition, fault))
             }
             Action::End { disposition, fault } => {
                 let (disposition, fault) = (*disposition, *fault);
                 let status = refusal(Cause::Normal, &mut lines);
-                Ok(Outcome::Answer(status, lines, Some(Box::new(self.over(disposition, fault)))))
+                Ok(self.refused(status, lines, disposition, fault))
             }
-            _ if targets.media(&self.did, &mut lines) => Ok(Outcome::Answer(MOVED, lines, None)),
+            _ if targets.media(&self.did, &mut lines) => {
+                Ok(Outcome::Answer { status: MOVED, lines, decided: None, held: None })
+            }
             _ => {
                 let status = Flaw { status: 480, phrase: "Temporarily Unavailable" };
                 lines.extend_from_slice(
@@ -82,7 +102,7 @@ impl Begun {
                 let state = turn.state.clone();
                 let fault = Event::Fault { whose: Whose::Ours };
                 let (disposition, fault) = self.step(engine, &state, fault, now_ms)?;
-                Ok(Outcome::Answer(status, lines, Some(Box::new(self.over(disposition, fault)))))
+                Ok(self.refused(status, lines, disposition, fault))
             }
         }
     }
@@ -114,7 +134,11 @@ impl Begun {
 
     fn failed(self) -> Outcome {
         let status = Flaw { status: 500, phrase: "Server Internal Error" };
-        Outcome::Answer(status, Vec::new(), Some(Box::new(self.over(Disposition::Failed, Fault::Ours))))
+        self.refused(status, Vec::new(), Disposition::Failed, Fault::Ours)
+    }
+
+    fn refused(self, status: Flaw, lines: Vec<u8>, disposition: Disposition, fault: Fault) -> Outcome {
+        Outcome::Answer { status, lines, decided: Some(Box::new(self.over(disposition, fault))), held: None }
     }
 
     fn over(self, disposition: Disposition, fault: Fault) -> Decided {
@@ -125,9 +149,14 @@ impl Begun {
 
 /// Whom the scheme tries, with ranks from 0, as long as nobody answers and nothing else is to be done.
 ///
-/// The engine is asked as if each round ended without answer; after that it holds again what the first turn claimed. Whom
-/// it would wait for, and what comes after a notice, is no part of it.
-fn who_is_tried(engine: &mut Engine, first: &Turn, now_ms: i64) -> Result<Vec<(usize, String)>, EngineError> {
+/// The engine is asked as if each round ended without answer; after that it holds what the first turn claimed, or nobody.
+/// Whom it would wait for, and what comes after a notice, is no part of it.
+fn who_is_tried(
+    engine: &mut Engine,
+    first: &Turn,
+    hold: bool,
+    now_ms: i64,
+) -> Result<Vec<(usize, String)>, EngineError> {
     let mut ranked: Vec<(usize, String)> = Vec::with_capacity(4);
     let mut following: Option<Turn> = None;
     for rank in 0..MOST_RANKS {
@@ -151,12 +180,25 @@ fn who_is_tried(engine: &mut Engine, first: &Turn, now_ms: i64) -> Result<Vec<(u
         }
         following = Some(next);
     }
-    if matches!(first.action, Action::Ring { .. }) {
+    if hold && matches!(first.action, Action::Ring { .. }) {
         engine.resume(&first.state, now_ms)?;
-    } else if let Some(last) = following.filter(|last| !matches!(last.action, Action::End { .. })) {
-        engine.handle(&last.state, &Event::CallerHungUp { seconds: None }, now_ms)?;
+    } else {
+        release(engine, following.as_ref().unwrap_or(first), now_ms)?;
     }
     Ok(ranked)
+}
+
+/// Lets go whom a call holds. What the engine says of its end is not so: it went on elsewhere.
+fn release(engine: &mut Engine, turn: &Turn, now_ms: i64) -> Result<(), EngineError> {
+    if !matches!(turn.action, Action::End { .. }) {
+        release_held(engine, &turn.state, now_ms)?;
+    }
+    Ok(())
+}
+
+/// The same, from the state of a call that was held.
+pub fn release_held(engine: &mut Engine, state: &[u8], now_ms: i64) -> Result<(), EngineError> {
+    engine.handle(state, &Event::CallerHungUp { seconds: None }, now_ms).map(drop)
 }
 
 fn add(ranked: &mut Vec<(usize, String)>, rank: usize, address: &str) {

@@ -11,7 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::Flaw;
 use super::answer::{self, Content, write_tag};
 use super::contact::Targets;
-use super::decision::{Begun, Decided, Outcome};
+use super::decision::{Begun, Decided, Outcome, release_held};
 use super::memory::{Entry, MOST_ENTRIES, Memory};
 use super::message::{self, Method, Request, Silence};
 use super::source::Sources;
@@ -20,6 +20,8 @@ use super::via::Via;
 
 /// Most calls for which a question is asked at the same time.
 const MOST_ASKING: usize = 1_024;
+/// Most calls that hold somebody; the oldest lets go.
+const MOST_HELD: usize = 65_536;
 /// After that many seconds, whoever was told to wait may ask again.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -42,6 +44,8 @@ pub struct Settings {
     pub targets: Targets,
     /// The longest datagram that is read to its end, bytes.
     pub longest: usize,
+    /// So long nobody else rings those whom an answer names, milliseconds: until their PBX says that they ring.
+    pub hold_ms: u32,
     /// Makes ids of calls unlike those of every other process.
     pub key: [u8; 16],
     /// Whether calls are told to a journal.
@@ -91,6 +95,8 @@ pub struct Redirect {
     asking: HashMap<String, Asking>,
     questions: VecDeque<(String, Turn)>,
     decided: Vec<Decided>,
+    /// When to let go whom calls hold, with their states; in order.
+    held: VecDeque<(i64, Vec<u8>)>,
     counts: Counts,
 }
 
@@ -121,6 +127,7 @@ impl Redirect {
             asking: HashMap::new(),
             questions: VecDeque::new(),
             decided: Vec::new(),
+            held: VecDeque::new(),
             counts: Counts::default(),
         }
     }
@@ -190,9 +197,22 @@ impl Redirect {
         let asked = Asked { request: &request, via: &via, source: asking.source, transaction: asking.transaction };
         let outcome = decided.and_then(|turn| {
             asking.begun.turns.push((Some(event), turn));
-            asking.begun.decide(engine, &self.settings.targets, now_ms)
+            asking.begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
         });
         self.conclude(&asked, &datagram, outcome, now_ms, out)
+    }
+
+    /// Lets go those who were held for long enough; answers whether there are others.
+    pub fn let_go(&mut self, engine: &mut Engine, now_ms: i64) -> bool {
+        while let Some((until_ms, state)) = self.held.front() {
+            if *until_ms > now_ms && self.held.len() <= MOST_HELD {
+                return true;
+            }
+            // A version that is held no more has nobody to let go in.
+            let _gone = release_held(engine, state, now_ms);
+            self.held.pop_front();
+        }
+        false
     }
 
     /// Calls that have been decided since this was asked last, for the journal.
@@ -244,7 +264,12 @@ impl Redirect {
         let outcome = engine.arrive(&call_id, &did, caller.as_deref(), now_ms).and_then(|turn| {
             let mut turns = Vec::with_capacity(2);
             turns.push((None, turn));
-            Begun { call_id, did, caller, turns }.decide(engine, &self.settings.targets, now_ms)
+            Begun { call_id, did, caller, turns }.decide(
+                engine,
+                &self.settings.targets,
+                self.settings.hold_ms > 0,
+                now_ms,
+            )
         });
         // What failed is counted, and was answered 500: the caller of this has nobody to tell.
         let _counted = self.conclude(asked, datagram, outcome, now_ms, out);
@@ -269,8 +294,10 @@ impl Redirect {
                 self.asking.insert(asking.begun.call_id.clone(), asking);
                 return Ok(());
             }
-            Ok(Outcome::Answer(status, lines, decided)) => {
+            Ok(Outcome::Answer { status, lines, decided, held }) => {
                 self.counts.calls += 1;
+                let until_ms = now_ms.saturating_add(i64::from(self.settings.hold_ms));
+                self.held.extend(held.map(|state| (until_ms, state)));
                 if self.settings.journal {
                     self.decided.extend(decided.map(|decided| *decided));
                 }

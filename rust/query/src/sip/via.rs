@@ -28,8 +28,8 @@ impl<'h> Via<'h> {
     pub fn read(value: &'h [u8]) -> Option<Self> {
         let mut slashes = value.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let (first, second) = (slashes.next()?, slashes.next()?);
-        if !value[..first].trim_ascii().eq_ignore_ascii_case(b"SIP") || value[first + 1..second].trim_ascii() != b"2.0"
-        {
+        // The version is not looked at: a request of another one is answered so (RFC 4475, 3.1.2.17).
+        if !value[..first].trim_ascii().eq_ignore_ascii_case(b"SIP") {
             return None;
         }
         let transport = skip_blank(value, second + 1);
