@@ -93,9 +93,9 @@ def kamailio(folder: Path, config: Path, port: int, defines: dict[str, str]) -> 
     return program
 
 
-def sipp(folder: Path, name: str, port: int, *arguments: str) -> Program:
-    """A SIPp on 127.0.0.1 with a log of messages."""
-    fixed = ["-i", "127.0.0.1", "-p", str(port), "-nostdin", "-trace_msg", "-message_file", "messages.log"]
+def sipp(folder: Path, name: str, port: int, *arguments: str, address: str = "127.0.0.1") -> Program:
+    """A SIPp with a log of messages."""
+    fixed = ["-i", address, "-p", str(port), "-nostdin", "-trace_msg", "-message_file", "messages.log"]
     fixed += ["-trace_err", "-error_file", "errors.log"]
     return Program(folder, name, [*packages.tree().command("usr/bin/sipp"), *arguments, *fixed])
 
@@ -186,11 +186,14 @@ Content-Length: 0
 """
 
 
-def call(folder: Path, name: str, port: int, through: int, number: str) -> tuple[int, str]:
+def call(
+    folder: Path, name: str, port: int, through: int, number: str, *, address: str = "127.0.0.1"
+) -> tuple[int, str]:
     """One call to a number, answered and hung up by the caller: SIPp's exit code (0: all went so), and its messages."""
     scenario = folder / f"{name}.xml"
     scenario.write_text(_CALLER)
-    with sipp(folder, name, port, f"127.0.0.1:{through}", "-sf", str(scenario), "-s", number, "-m", "1") as caller:
+    arguments = (f"127.0.0.1:{through}", "-sf", str(scenario), "-s", number, "-m", "1")
+    with sipp(folder, name, port, *arguments, address=address) as caller:
         code = caller.process.wait(PATIENCE_S)
         return code, messages(caller)
 

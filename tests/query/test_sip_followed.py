@@ -11,7 +11,7 @@ import pytest
 
 from tests.query import kamailio_packages
 from tests.query.kamailio import DEPLOY, Program, busy_phone, call, command, invited, kamailio, phone
-from tests.telephony.asterisk import Asterisk
+from tests.telephony.asterisk import CALLER_ADDRESS, Asterisk
 from tests.telephony.ports import Ports
 
 pytestmark = pytest.mark.telephony
@@ -66,23 +66,23 @@ def test_kamailio_leads_a_caller_to_whom_the_answer_names(tmp_path: Path, ports:
 
 
 def test_asterisk_follows_an_answer(tmp_path: Path) -> None:
-    dialplan = "[kommutator](+)\nexten => _+749511122XX,1,Dial(PJSIP/${EXTEN}@asked,20)\n same => n,Hangup(${HANGUPCAUSE})\n"
+    dialplan = (
+        "[kommutator](+)\nexten => _+749511122XX,1,Dial(PJSIP/${EXTEN}@asked,20)\n same => n,Hangup(${HANGUPCAUSE})\n"
+    )
     with Asterisk(dialplan=dialplan) as asterisk:
         asked, desks, mobiles, pbx, caller = (asterisk.ports.base + n for n in range(20, 70, 10))
         with (asterisk.folder / "etc" / "pjsip.conf").open("a") as config:
             config.write(
-                "\n[asked]\ntype = endpoint\ntransport = transport-udp\ncontext = kommutator\nallow = !all,alaw\n"
+                "\n[asked]\ntype = endpoint\ntransport = transport-udp\ncontext = kommutator\nallow = !all,alaw,ulaw\n"
                 "redirect_method = uri_pjsip\naors = asked\n"
                 f"\n[asked]\ntype = aor\ncontact = sip:127.0.0.1:{asked}\n"
-                "\n[caller]\ntype = endpoint\ntransport = transport-udp\ncontext = kommutator\nallow = !all,ulaw,alaw\n"
             )
-        print((asterisk.folder / "etc" / "pjsip.conf").read_text())
-        print(asterisk.cli("module reload res_pjsip.so"))
+        assert "reloaded successfully" in asterisk.cli("module reload res_pjsip.so")
         with (
             redirecting(tmp_path, asked, desks, mobiles, pbx),
             phone(tmp_path, "desks", desks) as desk,
         ):
-            code, said = call(tmp_path, "team", caller, asterisk.ports.sip, TEAM)
+            code, said = call(tmp_path, "team", caller, asterisk.ports.sip, TEAM, address=CALLER_ADDRESS)
             assert code == 0, said + asterisk.log.read_text()[-3000:]
             assert invited(desk) == [f"sip:101@127.0.0.1:{desks}"]
 
@@ -90,6 +90,10 @@ def test_asterisk_follows_an_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["redirect.cfg"])
 def test_kamailio_takes_the_configurations(name: str) -> None:
     done = subprocess.run(
-        command(kamailio_packages.tree(), DEPLOY / name, {}, "-c"), capture_output=True, text=True, timeout=60, check=False
+        command(kamailio_packages.tree(), DEPLOY / name, {}, "-c"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
