@@ -93,10 +93,12 @@ def kamailio(folder: Path, config: Path, port: int, defines: dict[str, str]) -> 
     return program
 
 
-def sipp(folder: Path, name: str, port: int, *arguments: str, address: str = "127.0.0.1") -> Program:
-    """A SIPp with a log of messages."""
-    fixed = ["-i", address, "-p", str(port), "-nostdin", "-trace_msg", "-message_file", "messages.log"]
-    fixed += ["-trace_err", "-error_file", "errors.log"]
+def sipp(
+    folder: Path, name: str, port: int, *arguments: str, address: str = "127.0.0.1", quiet: bool = False
+) -> Program:
+    """A SIPp, with a log of messages unless it is to be `quiet`."""
+    fixed = ["-i", address, "-p", str(port), "-nostdin", "-trace_err", "-error_file", "errors.log"]
+    fixed += [] if quiet else ["-trace_msg", "-message_file", "messages.log"]
     return Program(folder, name, [*packages.tree().command("usr/bin/sipp"), *arguments, *fixed])
 
 

@@ -11,8 +11,10 @@ anew there: it is his, and not in this ledger.
 
 from __future__ import annotations
 
+import ctypes
 import secrets
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -33,6 +35,8 @@ LONGEST = 16_384
 _AT_ONCE = 64
 """So many datagrams are read before others have their turn."""
 _LET_GO_EVERY_S = 0.5
+_ATTACH_FILTER = 26
+"""`SO_ATTACH_FILTER` of Linux."""
 _BUFFER = 4 * 1024 * 1024
 """What the kernel is asked to keep for us, bytes; it may give less."""
 _KINDS = ("calls", "again", "refused", "too_many", "strangers", "unreadable", "failed")
@@ -179,6 +183,7 @@ def _listening(text: str) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            _without_acks(sock)
             sock.bind(address)
         except OSError:
             sock.close()
@@ -186,3 +191,25 @@ def _listening(text: str) -> socket.socket:
     except OSError as error:
         raise CannotListen(f"{text}: {error.strerror or error}") from error
     return sock
+
+
+def _without_acks(sock: socket.socket) -> None:
+    """Have the kernel drop every ACK: each answer is followed by one, and it asks for nothing.
+
+    A classic filter of four instructions (socket(7), SO_ATTACH_FILTER): load the four bytes after the header of UDP, compare
+    them with `ACK `, take nothing or all. Where the kernel takes no filter, ACKs are read and ignored.
+    """
+    load, equal, take = 0x20, 0x15, 0x06
+    after_header = 8
+    program = b"".join(
+        struct.pack("HBBI", *instruction)
+        for instruction in (
+            (load, 0, 0, after_header),
+            (equal, 0, 1, int.from_bytes(b"ACK ", "big")),
+            (take, 0, 0, 0),
+            (take, 0, 0, 0xFFFF_FFFF),
+        )
+    )
+    kept = ctypes.create_string_buffer(program)
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HL", 4, ctypes.addressof(kept)))

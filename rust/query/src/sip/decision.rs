@@ -188,9 +188,10 @@ fn who_is_tried(
     Ok(ranked)
 }
 
-/// Lets go whom a call holds. What the engine says of its end is not so: it went on elsewhere.
+/// Lets go whom a call holds: only one that rings holds anybody. What the engine says of its end is not so: it went on
+/// elsewhere.
 fn release(engine: &mut Engine, turn: &Turn, now_ms: i64) -> Result<(), EngineError> {
-    if !matches!(turn.action, Action::End { .. }) {
+    if matches!(turn.action, Action::Ring { .. }) {
         release_held(engine, &turn.state, now_ms)?;
     }
     Ok(())
