@@ -24,7 +24,7 @@ from tests.router.house import House
 
 COMPANY = Path(__file__).with_name("company.yaml")
 PATIENCE_S = 30.0
-TEMPLATES = {
+TEMPLATES: dict[str, Any] = {
     "phone": "sip:{name}@pbx.example",
     "number": "sip:{number}@carrier.example",
     "media": "sip:{did}@pbx.example",

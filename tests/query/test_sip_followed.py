@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -96,8 +97,8 @@ def test_asterisk_follows_an_answer(tmp_path: Path) -> None:
 class Contract(BaseHTTPRequestHandler):
     """The two requests of the engine's contract, answered by an engine: what Kamailio's configuration speaks."""
 
-    engine: Engine
-    events: list[str]
+    engine: ClassVar[Engine]
+    events: ClassVar[list[str]]
     guard = threading.Lock()
 
     def do_POST(self) -> None:
@@ -122,8 +123,12 @@ class Contract(BaseHTTPRequestHandler):
 
 def test_kamailio_asks_over_http_step_by_step(tmp_path: Path, ports: Ports) -> None:
     edge, desks, mobiles, pbx, caller = (ports.base + n for n in range(0, 50, 10))
-    serving = type("Serving", (Contract,), {"engine": Engine.load(COMPANY), "events": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
+
+    class Serving(Contract):
+        engine = Engine.load(COMPANY)
+        events: ClassVar[list[str]] = []
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Serving) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         defines = {
             "KOMMUTATOR": f'"http://127.0.0.1:{server.server_port}"',
@@ -141,7 +146,7 @@ def test_kamailio_asks_over_http_step_by_step(tmp_path: Path, ports: Ports) -> N
             assert code == 0, said + proxy.log()
             assert invited(busy) == [f"sip:102@127.0.0.1:{desks}", f"sip:101@127.0.0.1:{desks}"]
             assert invited(mobile) == [f"sip:+79161230001@127.0.0.1:{mobiles}"]
-            assert serving.events == ["busy", "busy"]
+            assert Serving.events == ["busy", "busy"]
             code, said = call(tmp_path, "spoken", caller, edge, SPOKEN)
             assert code == 0, said + proxy.log()
             assert invited(voice) == [f"sip:{SPOKEN}@127.0.0.1:{pbx}"]
