@@ -7,7 +7,7 @@ and the hours in GotoIfTime. Before it is measured, each must answer a sample as
 A figure is calls per second of the server's processor time: it does not depend on how fast SIPp asks. Times of answers are those
 that SIPp sees at the rate given.
 
-    python -m bench.redirect [--rate 1000] [--calls 20000]
+    python -m bench.redirect [--rate 4000] [--calls 20000]
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def measure(server: Server, folder: Path, port: int, rate: int, calls: int, addr
             times = sorted(float(row[1]) for row in csv.reader(file, delimiter=";") if row[1][:1].isdigit())
     return {
         "calls": calls,
-        "failed": code,
+        "all_answered": code == 0,
         "seconds": round(seconds, 2),
         "calls_per_s": round(calls / seconds),
         "processor_s": round(spent, 3),
@@ -314,7 +314,7 @@ def measure(server: Server, folder: Path, port: int, rate: int, calls: int, addr
 def main() -> None:
     """Measure all, print, and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=int, default=1_000)
+    parser.add_argument("--rate", type=int, default=4_000)
     parser.add_argument("--calls", type=int, default=20_000)
     options = parser.parse_args()
     ports = Ports.take()
@@ -331,8 +331,11 @@ def main() -> None:
             with serving as server:
                 check(server, address)
                 port = ports.base + 200 + place * 10
-                measure(server, folder / f"warm-{place}", port, options.rate, options.rate, address)
-                measured = measure(server, folder / f"run-{place}", port, options.rate, options.calls, address)
+                rate, calls = options.rate, options.calls
+                if server.name == "asterisk":  # it takes no more
+                    rate, calls = min(rate, 200), min(calls, 2_000)
+                measure(server, folder / f"warm-{place}", port, rate, rate, address)
+                measured = measure(server, folder / f"run-{place}", port, rate, calls, address)
                 figures[server.name] = measured
                 print(f"{server.name:30} {measured}", flush=True)
     kept = {

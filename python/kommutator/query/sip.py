@@ -35,7 +35,7 @@ LONGEST = 16_384
 """The longest request, bytes: what is longer is answered 513."""
 _AT_ONCE = 64
 """So many datagrams are read before others have their turn."""
-_BUSY_S, _GATHER_S = 0.005, 0.004
+_BUSY_S, _GATHER_S = 0.003, 0.002
 """Requests that follow one another so closely are gathered for so long, so that a wake-up answers several."""
 _LET_GO_EVERY_S = 0.5
 _ATTACH_FILTER = 26
