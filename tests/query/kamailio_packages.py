@@ -12,4 +12,4 @@ _PACKAGES = {"sid": _NEEDED, "bookworm": _NEEDED}
 
 def tree(cache: Path | None = None) -> Tree:
     """The unpacked packages, fetched at the first use, at once afterwards. Raises `PackagesMissing`."""
-    return unpacked((cache or default_cache()) / "kamailio", _PACKAGES, lambda _tree: None)
+    return unpacked((cache or default_cache()) / "kamailio", "Kamailio", _PACKAGES, lambda _tree: None)

@@ -69,12 +69,12 @@ def tree(cache: Path | None = None) -> Tree:
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         raise PackagesMissing("apt-get and dpkg are needed to fetch Asterisk and SIPp: run the tests on Debian")
-    return unpacked((cache or default_cache()) / "telephony", _PACKAGES, _finish)
+    return unpacked((cache or default_cache()) / "telephony", "Asterisk, SIPp and espeak-ng", _PACKAGES, _finish)
 
 
-def unpacked(base: Path, packages: Mapping[str, Sequence[str]], finish: Callable[[Tree], None]) -> Tree:
+def unpacked(base: Path, what: str, packages: Mapping[str, Sequence[str]], finish: Callable[[Tree], None]) -> Tree:
     """The closure of the packages of the first suite that can be had, unpacked in a folder of `base`; at once when it is
-    there already. `finish` sees to a new tree. Raises `PackagesMissing`.
+    there already. `what` is it for people; `finish` sees to a new tree. Raises `PackagesMissing`.
     """
     base.mkdir(parents=True, exist_ok=True)
     with locked(base / "lock"):
@@ -82,7 +82,7 @@ def unpacked(base: Path, packages: Mapping[str, Sequence[str]], finish: Callable
             root = base / f"{suite}-{REVISION}"
             if (root / ".complete").exists():
                 return Tree(root, suite)
-        return _fetch(base, packages, finish)
+        return _fetch(base, what, packages, finish)
 
 
 def default_cache() -> Path:
@@ -91,7 +91,7 @@ def default_cache() -> Path:
     return Path(given) if given else Path(__file__).resolve().parents[2] / ".cache"
 
 
-def _fetch(base: Path, packages: Mapping[str, Sequence[str]], finish: Callable[[Tree], None]) -> Tree:
+def _fetch(base: Path, what: str, packages: Mapping[str, Sequence[str]], finish: Callable[[Tree], None]) -> Tree:
     for outdated in base.glob("*-*"):
         shutil.rmtree(outdated)
     reasons: list[str] = []
@@ -106,7 +106,7 @@ def _fetch(base: Path, packages: Mapping[str, Sequence[str]], finish: Callable[[
         if reasons:
             sys.stderr.write(f"{base.name}: running the programs of {suite}\n")
         return fetched
-    raise PackagesMissing(f"{base.name}: the packages could not be fetched.\n" + "\n".join(reasons))
+    raise PackagesMissing(f"{what} could not be fetched.\n" + "\n".join(reasons))
 
 
 def _fetch_suite(base: Path, archive: str, suite: str, packages: Sequence[str], finish: Callable[[Tree], None]) -> Tree:
