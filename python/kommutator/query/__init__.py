@@ -1,1 +1,1 @@
-"""Routing queries: those who ask where a call should go, and do the rest themselves."""
+"""Routing queries: where a call should go, asked by whoever performs it himself."""

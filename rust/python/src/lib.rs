@@ -3,6 +3,7 @@
 mod convert;
 mod engine;
 mod errors;
+mod http;
 mod sip;
 mod turn;
 
@@ -45,6 +46,8 @@ fn normalize(py: Python<'_>, raw: &str, country: &str) -> PyResult<Option<String
 mod _engine {
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::http::{HttpConnection, HttpService};
     #[pymodule_export]
     use super::sip::SipRedirect;
     #[pymodule_export]
