@@ -111,6 +111,7 @@ bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.desk_painted $(BENCH)
 	$(BIN)/python -m bench.ui $(BENCH)
 	$(BIN)/python -m bench.erlang $(BENCH)
+	$(BIN)/python -m bench.redirect
 
 picture: build ## the README's picture of the desk, from a demo that runs
 	$(BIN)/python -m tests.ui.picture

@@ -346,3 +346,48 @@ class HttpConnection:
     @property
     def requests(self) -> int:
         """How many requests were answered."""
+
+@final
+class SipRedirect:
+    """A stateless SIP redirect server (RFC 3261, 8.3) without I/O: datagrams in, datagrams out, decided by an engine.
+
+    It remembers what it answered, so that a request that comes again costs no second decision: 65,536 transactions, each
+    for 32 s. Used by one thread at a time.
+    """
+
+    def __new__(
+        cls,
+        *,
+        sources: Sequence[str],
+        identity_from: Sequence[str],
+        phone: str,
+        number: str,
+        media: str | None,
+        calls_per_second: int | None,
+        hold_ms: int,
+        longest: int,
+        key: bytes,
+        journal: bool,
+    ) -> SipRedirect:
+        """`sources` are networks that may ask; `identity_from` those whose P-Asserted-Identity counts. `phone`, `number`
+        and `media` are templates with `{name}`, `{number}` and `{did}`. For `hold_ms` nobody
+        else rings whom an answer names. `longest` is a request's bytes; `key`, 16 bytes,
+        makes ids of calls unlike those of any other process. Raises `ValueError`."""
+    def take(self, engine: Engine, datagrams: Sequence[tuple[bytes, Any]], now_ms: int) -> list[tuple[bytes, Any]]:
+        """Takes datagrams, each with the address that the socket gave, and answers those to send, in order."""
+    def go_on(
+        self, engine: Engine, call_id: str, event: Event | Mapping[str, Any], now_ms: int
+    ) -> list[tuple[bytes, Any]]:
+        """Goes on with a call whose question was answered; nothing is to be sent when it is over. Raises `BadEvent`."""
+    def let_go(self, engine: Engine, now_ms: int) -> bool:
+        """Lets go those who were held for long enough; answers whether there are others."""
+    def questions(self) -> list[tuple[str, Turn]]:
+        """Calls that wait for an answer since this was asked last, each with the turn that asks."""
+    def decided(
+        self,
+    ) -> list[tuple[str, str, str | None, list[tuple[dict[str, Any] | None, Turn]], str, str]]:
+        """Calls decided since this was asked last: call id, DID, caller, turns with the event that led to each,
+        disposition and fault."""
+    def counts(self) -> dict[str, int]:
+        """What has come since the beginning: `calls`, `again`, `refused`, `too_many`, `strangers`, `unreadable`,
+        `failed`."""

@@ -5,6 +5,7 @@ Every field has a default, so that an empty file is a company on one machine wit
 
 from __future__ import annotations
 
+import re
 import shlex
 from ipaddress import ip_network
 from pathlib import Path
@@ -56,6 +57,17 @@ def _words(given: Any) -> Any:
 def _parts(given: Any) -> Any:
     """A list in one string, with commas."""
     return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+
+def _template(place: str) -> AfterValidator:
+    def check(text: str) -> str:
+        names = re.findall(r"\{([^{}]*)\}", text)
+        unknown = [name for name in names if name not in (place, "digits")]
+        if not re.fullmatch(r"(sips?|tel):[^\s<>\"?]+", text) or unknown or text.count("{") != len(names):
+            raise ValueError(f"should be an address of SIP, with {{{place}}} or {{digits}} in it")
+        return text
+
+    return AfterValidator(check)
 
 
 def _for_ever(given: Any) -> Any:
@@ -224,11 +236,39 @@ class Query(Form):
         return self
 
 
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_parts)]
+
+
+class Redirect(Form):
+    """SIP by UDP for carriers' SBCs and Kamailio: an INVITE is answered with where the call should go."""
+
+    listen: Annotated[tuple[Listening, ...], BeforeValidator(_parts), Field(min_length=1)]
+    """`host:port`, several with commas; `[::1]:5060` of IPv6. Several routers may share one."""
+    sources: Networks = ("127.0.0.0/8", "::1/128")
+    """Who may ask: addresses and networks. Others get no answer."""
+    identity_from: Networks = ()
+    """Whose P-Asserted-Identity counts as the caller; from others, From does."""
+    phone: Annotated[str, _template("name")]
+    """The contact of a phone, such as `sip:{name}@pbx.example`: of `PJSIP/101`, `{name}` is `101`."""
+    number: Annotated[str, _template("number")]
+    """The contact of a telephone number, such as `sip:{number}@carrier.example;user=phone`; `{digits}` is it without `+`."""
+    media: Annotated[str, _template("did")] | None = None
+    """Who takes calls that need a voice, such as `sip:{did}@pbx.example`: a menu, an announcement, a message. Without it
+    they are refused."""
+    calls_per_second: int | None = Field(default=1000, ge=1)
+    """The most of one address; more are answered 503."""
+    hold_s: float = Field(default=3, ge=0, le=60)
+    """So long nobody else rings those whom an answer names: until their PBX says that they ring."""
+    journal: bool = True
+    """Whether calls are in the ledger: it costs several times what the answer does."""
+
+
 class Router(Form):
     """A router: it serves one PBX, and employees' phones are registered at one."""
 
     pbx: Annotated[Asterisk | FastAgi | Simulated, Field(discriminator="kind")]
     """The PBX that it serves."""
+    redirect: Redirect | None = None
     metrics: Listening | None = None
     """`host:port` where `/metrics`, `/healthz` and `/readyz` are served; without it, nowhere."""
     tts: Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)] = DEFAULT_TTS

@@ -436,3 +436,9 @@ class CertificateUnusable(KommutatorError):
     """A certificate, its key or its authorities cannot be read."""
 
     code = "certificate_unusable"
+
+
+class CannotListen(KommutatorError):
+    """An address on which routing queries should be served cannot be had; the message says which, and why."""
+
+    code = "cannot_listen"

@@ -16,6 +16,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +69,20 @@ def tree(cache: Path | None = None) -> Tree:
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         raise PackagesMissing("apt-get and dpkg are needed to fetch Asterisk and SIPp: run the tests on Debian")
-    base = (cache or default_cache()) / "telephony"
+    return unpacked((cache or default_cache()) / "telephony", "Asterisk, SIPp and espeak-ng", _PACKAGES, _finish)
+
+
+def unpacked(base: Path, what: str, packages: Mapping[str, Sequence[str]], finish: Callable[[Tree], None]) -> Tree:
+    """The closure of the packages of the first suite that can be had, unpacked in a folder of `base`; at once when it is
+    there already. `what` is it for people; `finish` sees to a new tree. Raises `PackagesMissing`.
+    """
     base.mkdir(parents=True, exist_ok=True)
     with locked(base / "lock"):
-        for suite in _PACKAGES:
+        for suite in packages:
             root = base / f"{suite}-{REVISION}"
             if (root / ".complete").exists():
                 return Tree(root, suite)
-        return _fetch(base)
+        return _fetch(base, what, packages, finish)
 
 
 def default_cache() -> Path:
@@ -84,52 +91,52 @@ def default_cache() -> Path:
     return Path(given) if given else Path(__file__).resolve().parents[2] / ".cache"
 
 
-def _fetch(base: Path) -> Tree:
+def _fetch(base: Path, what: str, packages: Mapping[str, Sequence[str]], finish: Callable[[Tree], None]) -> Tree:
     for outdated in base.glob("*-*"):
         shutil.rmtree(outdated)
     reasons: list[str] = []
     archive = _archive()
-    for suite in _PACKAGES:
+    for suite in packages:
         try:
-            fetched = _fetch_suite(base, archive, suite)
+            fetched = _fetch_suite(base, archive, suite, packages[suite], finish)
         except PackagesMissing as error:
             reasons.append(f"{suite}: {error}")
-            sys.stderr.write(f"telephony: {suite} cannot be used, {error}\n")
+            sys.stderr.write(f"{base.name}: {suite} cannot be used, {error}\n")
             continue
         if reasons:
-            sys.stderr.write(f"telephony: running Asterisk of {suite}, without REST over the websocket\n")
+            sys.stderr.write(f"{base.name}: running the programs of {suite}\n")
         return fetched
-    raise PackagesMissing("Asterisk, SIPp and espeak-ng could not be fetched.\n" + "\n".join(reasons))
+    raise PackagesMissing(f"{what} could not be fetched.\n" + "\n".join(reasons))
 
 
-def _fetch_suite(base: Path, archive: str, suite: str) -> Tree:
+def _fetch_suite(base: Path, archive: str, suite: str, packages: Sequence[str], finish: Callable[[Tree], None]) -> Tree:
     work = base / f"{suite}.part"
     shutil.rmtree(work, ignore_errors=True)
-    apt_root, unpacked = work / "apt", work / "tree"
-    unpacked.mkdir(parents=True)
+    apt_root, content = work / "apt", work / "tree"
+    content.mkdir(parents=True)
     options = _apt_root(apt_root, archive, suite)
     run(["apt-get", *options, "update"], f"the package lists of {suite}")
-    install = ["-y", "--download-only", "--no-install-recommends", "install", *_PACKAGES[suite]]
-    run(["apt-get", *options, *install], ", ".join(_PACKAGES[suite]))
+    install = ["-y", "--download-only", "--no-install-recommends", "install", *packages]
+    run(["apt-get", *options, *install], ", ".join(packages))
     for package in sorted((apt_root / "var/cache/apt/archives").glob("*.deb")):
-        run(["dpkg", "-x", str(package), str(unpacked)], package.name)
+        run(["dpkg", "-x", str(package), str(content)], package.name)
     for pattern in _NEVER_RUN:
-        for folder in unpacked.glob(pattern):
+        for folder in content.glob(pattern):
             shutil.rmtree(folder)
-    sounds = unpacked / "usr/share/asterisk/sounds"
-    if not (sounds / "en").exists():
-        (sounds / "en").symlink_to("en_US_f_Allison")
     root = base / f"{suite}-{REVISION}"
     shutil.rmtree(root, ignore_errors=True)
-    unpacked.rename(root)
+    content.rename(root)
     fetched = Tree(root, suite)
-    _write_espeak(fetched)
+    finish(fetched)
     (root / ".complete").touch()
     shutil.rmtree(work)
     return fetched
 
 
-def _write_espeak(fetched: Tree) -> None:
+def _finish(fetched: Tree) -> None:
+    sounds = fetched.root / "usr/share/asterisk/sounds"
+    if not (sounds / "en").exists():
+        (sounds / "en").symlink_to("en_US_f_Allison")
     command = shlex.join([*fetched.command("usr/bin/espeak-ng"), f"--path={fetched.libraries}"])
     fetched.espeak_ng.parent.mkdir()
     fetched.espeak_ng.write_text(f'#!/bin/sh\nexec {command} "$@"\n')

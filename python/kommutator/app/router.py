@@ -22,8 +22,9 @@ from kommutator.app.figures import Figures, MeasuredEngine, MeasuredLookups
 from kommutator.app.health import Health, serving
 from kommutator.app.process import SystemClock, first_of, the_only_router, until_told_to_stop
 from kommutator.app.queries import QUERY_FIGURES, Queries
+from kommutator.app.redirect import sip_endpoint
 from kommutator.app.versions import Company, Versions
-from kommutator.configuration import Asterisk, Configuration, FastAgi
+from kommutator.configuration import Asterisk, Configuration, FastAgi, Redirect
 from kommutator.errors import KommutatorError, NoSuchRouter
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.callers import SharedCallers
@@ -37,6 +38,7 @@ from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.exchange.recordings import RecordingUploader
 from kommutator.exchange.shipper import Shipper
 from kommutator.exchange.versions import VersionShelf, VersionWatch
+from kommutator.query.sip import SipEndpoint
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
 from kommutator.routing.orders import OrderDesk
@@ -144,6 +146,8 @@ class _Parts:
             self._clock,
             self._figures.step,
         )
+        if self._form.redirect is not None:
+            nursery.start_soon(self._redirects(self._form.redirect).run)
         self._orders = OrderDesk(self._router, versions.engine, self._claims, self._clock, versions.phone_of)
         await self._router.run()
 
@@ -154,6 +158,12 @@ class _Parts:
         if isinstance(self._form.pbx, FastAgi):
             return Attached(fastagi(self._form.pbx, recordings, self._versions, lines), lambda company: None)
         return simulated(self._socket, recordings, company, lines)
+
+    def _redirects(self, form: Redirect) -> SipEndpoint:
+        lookups = MeasuredLookups(self._lookups, self._figures)
+        endpoint = sip_endpoint(form, self._versions.engine, self._journal, lookups, self._clock)
+        endpoint.watch(self._figures.watch)
+        return endpoint
 
     # --- what parts tell each other
 

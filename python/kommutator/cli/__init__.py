@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, str]] = {
     "compile": "kommutator.cli.compile",
     "route": "kommutator.cli.route",
     "query": "kommutator.cli.query",
+    "redirect": "kommutator.cli.redirect",
     "desk": "kommutator.cli.desk",
     "import": "kommutator.cli.import_company",
     "export": "kommutator.cli.export_company",

@@ -5,6 +5,7 @@ mod engine;
 mod errors;
 mod http;
 mod lists;
+mod sip;
 mod tables;
 mod turn;
 
@@ -64,6 +65,8 @@ mod _engine {
     use super::http::{HttpConnection, HttpService};
     #[pymodule_export]
     use super::lists::{ListFiles, read_list};
+    #[pymodule_export]
+    use super::sip::SipRedirect;
     #[pymodule_export]
     use super::tables::{CallerTable, OwnerTable};
     #[pymodule_export]

@@ -1,0 +1,446 @@
+//! The whole: a datagram in, answers out, and calls for the journal.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hasher;
+use std::net::SocketAddr;
+
+use kommutator_engine::Engine;
+use kommutator_engine::call::{EngineError, Event, Turn};
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use super::Flaw;
+use super::answer::{self, Content, write_tag};
+use super::contact::Targets;
+use super::decision::{Begun, Decided, Outcome, release_held};
+use super::memory::{Entry, MOST_ENTRIES, Memory};
+use super::message::{self, Method, Request, Silence};
+use super::source::Sources;
+use super::uri;
+use super::via::Via;
+
+/// Most calls for which a question is asked at the same time.
+const MOST_ASKING: usize = 1_024;
+/// Most calls that hold somebody; the oldest lets go.
+const MOST_HELD: usize = 65_536;
+/// After that many seconds, whoever was told to wait may ask again.
+const RETRY_AFTER_S: u32 = 1;
+
+const OK: Flaw = Flaw { status: 200, phrase: "OK" };
+const DIALOG: Flaw = Flaw { status: 481, phrase: "Call/Transaction Does Not Exist" };
+const CANCELLED: Flaw = Flaw { status: 487, phrase: "Request Terminated" };
+const NOT_ALLOWED: Flaw = Flaw { status: 405, phrase: "Method Not Allowed" };
+const NOT_IMPLEMENTED: Flaw = Flaw { status: 501, phrase: "Not Implemented" };
+const BAD_EXTENSION: Flaw = Flaw { status: 420, phrase: "Bad Extension" };
+const TOO_LARGE: Flaw = Flaw { status: 513, phrase: "Message Too Large" };
+const UNAVAILABLE: Flaw = Flaw { status: 503, phrase: "Service Unavailable" };
+const FAILED: Flaw = Flaw { status: 500, phrase: "Server Internal Error" };
+
+/// What a redirect server is told when it is made.
+#[derive(Debug)]
+pub struct Settings {
+    /// Who may ask.
+    pub sources: Sources,
+    /// How addresses become contacts.
+    pub targets: Targets,
+    /// The longest datagram that is read to its end, bytes.
+    pub longest: usize,
+    /// So long nobody else rings those whom an answer names, milliseconds: until their PBX says that they ring.
+    pub hold_ms: u32,
+    /// Makes ids of calls unlike those of every other process.
+    pub key: [u8; 16],
+    /// Whether calls are told to a journal.
+    pub journal: bool,
+}
+
+/// A datagram to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Where it goes.
+    pub to: SocketAddr,
+}
+
+/// What has come, counted since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls decided.
+    pub calls: u64,
+    /// Requests that came again and got the answer they had got.
+    pub again: u64,
+    /// Answers that say what is wrong with the request.
+    pub refused: u64,
+    /// Calls beyond the rate of their source, or beyond the questions asked at once.
+    pub too_many: u64,
+    /// Datagrams of addresses that may not ask.
+    pub strangers: u64,
+    /// Datagrams without any answer: neither request nor anything else that is meant for us.
+    pub unreadable: u64,
+    /// Calls on which the engine failed.
+    pub failed: u64,
+}
+
+/// A request waiting for the answer to a question.
+struct Asking {
+    begun: Begun,
+    datagram: Box<[u8]>,
+    source: SocketAddr,
+    transaction: u128,
+}
+
+/// Answers requests.
+pub struct Redirect {
+    settings: Settings,
+    memory: Memory,
+    asking: HashMap<String, Asking>,
+    questions: VecDeque<(String, Turn)>,
+    decided: Vec<Decided>,
+    /// When to let go whom calls hold, with their states; in order.
+    held: VecDeque<(i64, Vec<u8>)>,
+    counts: Counts,
+}
+
+/// A request on its way to its answer.
+struct Asked<'r, 'm> {
+    request: &'r Request<'m>,
+    via: &'r Via<'r>,
+    source: SocketAddr,
+    transaction: u128,
+}
+
+impl Asked<'_, '_> {
+    fn answer(&self, status: Flaw, content: Content<'_>) -> Outgoing {
+        Outgoing {
+            bytes: answer::write(self.request, self.via, self.source, self.transaction, status, content),
+            to: self.via.answer_to(self.source),
+        }
+    }
+}
+
+impl Redirect {
+    /// A server that has answered nobody yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            memory: Memory::new(MOST_ENTRIES),
+            asking: HashMap::new(),
+            questions: VecDeque::new(),
+            decided: Vec::new(),
+            held: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes a datagram, and answers it where it is to be answered: at most once, but for a CANCEL, which answers its
+    /// INVITE besides.
+    pub fn take(
+        &mut self,
+        engine: &mut Engine,
+        datagram: &[u8],
+        source: SocketAddr,
+        now_ms: i64,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+        if !self.settings.sources.may_ask(source.ip()) {
+            self.counts.strangers += 1;
+            return;
+        }
+        let too_large = datagram.len() > self.settings.longest;
+        let request = match message::read(&datagram[..datagram.len().min(self.settings.longest)]) {
+            Ok(request) => request,
+            Err(Silence::KeepAlive | Silence::Response) => return,
+            Err(Silence::Unreadable) => return self.counts.unreadable += 1,
+        };
+        let Some(first) = request.vias.first() else { return self.counts.unreadable += 1 };
+        let line = first.unfolded();
+        let Some(via) = Via::read(&line) else { return self.counts.unreadable += 1 };
+        let transaction = transaction(&self.settings.key, &request, &via);
+        let asked = Asked { request: &request, via: &via, source, transaction };
+        if request.method == Method::Ack {
+            return self.memory.acknowledge(transaction);
+        }
+        let refused = match check(&request, too_large) {
+            Ok(did) if request.method == Method::Invite => {
+                return self.invite(engine, &asked, did, datagram, now_ms, out);
+            }
+            Ok(_) if request.method == Method::Cancel => return self.cancel(engine, &asked, now_ms, out),
+            Ok(_) => return out.push(asked.answer(OK, Content::Abilities)),
+            Err(refused) => refused,
+        };
+        self.counts.refused += 1;
+        out.push(match refused {
+            NOT_ALLOWED => asked.answer(refused, Content::Allow),
+            BAD_EXTENSION => asked.answer(refused, Content::Unsupported(&options(&request))),
+            _ => asked.answer(refused, Content::Bare),
+        });
+    }
+
+    /// Goes on with a call whose question was answered, or was not in time.
+    pub fn go_on(
+        &mut self,
+        engine: &mut Engine,
+        call_id: &str,
+        event: Event,
+        now_ms: i64,
+        out: &mut Vec<Outgoing>,
+    ) -> Result<(), EngineError> {
+        let Some(mut asking) = self.asking.remove(call_id) else { return Ok(()) };
+        let decided = match asking.begun.turns.last() {
+            Some((_, turn)) => engine.handle(&turn.state, &event, now_ms),
+            None => Err(EngineError::BadState("the call has not begun")),
+        };
+        let datagram = std::mem::take(&mut asking.datagram);
+        let Some((request, line)) = reread(&datagram) else { return Ok(()) };
+        let Some(via) = Via::read(&line) else { return Ok(()) };
+        let asked = Asked { request: &request, via: &via, source: asking.source, transaction: asking.transaction };
+        let outcome = decided.and_then(|turn| {
+            asking.begun.turns.push((Some(event), turn));
+            asking.begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
+        });
+        self.conclude(&asked, &datagram, outcome, now_ms, out)
+    }
+
+    /// Lets go those who were held for long enough; answers whether there are others.
+    pub fn let_go(&mut self, engine: &mut Engine, now_ms: i64) -> bool {
+        while let Some((until_ms, state)) = self.held.front() {
+            if *until_ms > now_ms && self.held.len() <= MOST_HELD {
+                return true;
+            }
+            // A version that is held no more has nobody to let go in.
+            let _gone = release_held(engine, state, now_ms);
+            self.held.pop_front();
+        }
+        false
+    }
+
+    /// Calls that have been decided since this was asked last, for the journal.
+    pub fn decided(&mut self) -> Vec<Decided> {
+        std::mem::take(&mut self.decided)
+    }
+
+    /// Questions that have come up since this was asked last: a call's id, and the turn that asks.
+    pub fn questions(&mut self) -> Vec<(String, Turn)> {
+        self.questions.drain(..).collect()
+    }
+
+    /// What has come.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many transactions are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.memory.len()
+    }
+
+    fn invite(
+        &mut self,
+        engine: &mut Engine,
+        asked: &Asked<'_, '_>,
+        did: String,
+        datagram: &[u8],
+        now_ms: i64,
+        out: &mut Vec<Outgoing>,
+    ) {
+        match self.memory.get(asked.transaction) {
+            None => {}
+            Some(Entry::Answered(bytes, to)) => {
+                self.counts.again += 1;
+                return out.push(Outgoing { bytes: bytes.to_vec(), to: *to });
+            }
+            Some(Entry::Asking | Entry::Acknowledged) => return self.counts.again += 1,
+        }
+        let full = self.asking.len() >= MOST_ASKING;
+        if full || !self.settings.sources.take_call(asked.source.ip(), now_ms) {
+            self.counts.too_many += 1;
+            return out.push(asked.answer(UNAVAILABLE, Content::RetryAfter(RETRY_AFTER_S)));
+        }
+        let caller = caller(asked.request, self.settings.sources.is_trusted(asked.source.ip()));
+        let call_id = call_id(asked.transaction);
+        let outcome = engine.arrive(&call_id, &did, caller.as_deref(), now_ms).and_then(|turn| {
+            let mut turns = Vec::with_capacity(2);
+            turns.push((None, turn));
+            Begun { call_id, did, caller, turns }.decide(
+                engine,
+                &self.settings.targets,
+                self.settings.hold_ms > 0,
+                now_ms,
+            )
+        });
+        // What failed is counted, and was answered 500: the caller of this has nobody to tell.
+        let _counted = self.conclude(asked, datagram, outcome, now_ms, out);
+    }
+
+    fn conclude(
+        &mut self,
+        asked: &Asked<'_, '_>,
+        datagram: &[u8],
+        outcome: Result<Outcome, EngineError>,
+        now_ms: i64,
+        out: &mut Vec<Outgoing>,
+    ) -> Result<(), EngineError> {
+        let (answer, failed) = match outcome {
+            Ok(Outcome::Asks(begun)) => {
+                if let Some((_, turn)) = begun.turns.last() {
+                    self.questions.push_back((begun.call_id.clone(), turn.clone()));
+                }
+                self.memory.put(asked.transaction, Entry::Asking, now_ms);
+                let (source, transaction) = (asked.source, asked.transaction);
+                let asking = Asking { datagram: datagram.into(), source, transaction, begun };
+                self.asking.insert(asking.begun.call_id.clone(), asking);
+                return Ok(());
+            }
+            Ok(Outcome::Answer { status, lines, decided, held }) => {
+                self.counts.calls += 1;
+                let until_ms = now_ms.saturating_add(i64::from(self.settings.hold_ms));
+                self.held.extend(held.map(|state| (until_ms, state)));
+                if self.settings.journal {
+                    self.decided.extend(decided.map(|decided| *decided));
+                }
+                (asked.answer(status, Content::Lines(&lines)), Ok(()))
+            }
+            Err(error) => {
+                self.counts.failed += 1;
+                (asked.answer(FAILED, Content::Bare), Err(error))
+            }
+        };
+        self.memory.put(asked.transaction, Entry::Answered(answer.bytes.as_slice().into(), answer.to), now_ms);
+        out.push(answer);
+        failed
+    }
+
+    /// RFC 3261, 9.2: the CANCEL of an INVITE that is not answered ends it; of one that is, changes nothing.
+    fn cancel(&mut self, engine: &mut Engine, asked: &Asked<'_, '_>, now_ms: i64, out: &mut Vec<Outgoing>) {
+        let known = match self.memory.get(asked.transaction) {
+            None => false,
+            Some(Entry::Answered(..) | Entry::Acknowledged) => true,
+            Some(Entry::Asking) => {
+                self.abandon(engine, asked.transaction, now_ms, out);
+                true
+            }
+        };
+        out.push(asked.answer(if known { OK } else { DIALOG }, Content::Bare));
+    }
+
+    fn abandon(&mut self, engine: &mut Engine, transaction: u128, now_ms: i64, out: &mut Vec<Outgoing>) {
+        let Some(asking) = self.asking.remove(&call_id(transaction)) else { return };
+        if let Ok(decided) = asking.begun.cancelled(engine, now_ms)
+            && self.settings.journal
+        {
+            self.decided.push(decided);
+        }
+        let Some((request, line)) = reread(&asking.datagram) else { return };
+        let Some(via) = Via::read(&line) else { return };
+        let asked = Asked { request: &request, via: &via, source: asking.source, transaction };
+        let answer = asked.answer(CANCELLED, Content::Bare);
+        self.memory.put(transaction, Entry::Answered(answer.bytes.as_slice().into(), answer.to), now_ms);
+        out.push(answer);
+    }
+}
+
+/// A request that was read before.
+fn reread(datagram: &[u8]) -> Option<(Request<'_>, std::borrow::Cow<'_, [u8]>)> {
+    let request = message::read(datagram).ok()?;
+    let line = request.vias.first()?.unfolded();
+    Some((request, line))
+}
+
+/// What an INVITE, an OPTIONS or a CANCEL dials, or why the request is refused, in the order of RFC 3261, 8.2.
+fn check(request: &Request<'_>, too_large: bool) -> Result<String, Flaw> {
+    if too_large {
+        return Err(TOO_LARGE);
+    }
+    if let Some(flaw) = request.flaw {
+        return Err(flaw);
+    }
+    let to = request.to.map(message::Value::unfolded).unwrap_or_default();
+    let to = uri::address(&to).ok_or(Flaw::bad("Bad To"))?;
+    let from = request.from.map(message::Value::unfolded).unwrap_or_default();
+    if uri::address(&from).is_none() {
+        return Err(Flaw::bad("Bad From"));
+    }
+    match request.method {
+        Method::Other => return Err(NOT_ALLOWED),
+        Method::Unknown => return Err(NOT_IMPLEMENTED),
+        _ => {}
+    }
+    let dialled = uri::dialled(request.uri)?;
+    if request.method == Method::Cancel {
+        return Ok(dialled);
+    }
+    if to.tag.is_some() {
+        return Err(DIALOG);
+    }
+    if !request.require.is_empty() {
+        return Err(BAD_EXTENSION);
+    }
+    if dialled.is_empty() { Ok(uri::subscriber(to.uri).unwrap_or_default()) } else { Ok(dialled) }
+}
+
+/// The options of all Require headers in one line: none is supported.
+fn options(request: &Request<'_>) -> Vec<u8> {
+    let lines: Vec<_> = request.require.iter().map(|value| value.unfolded()).collect();
+    lines.join(&b", "[..])
+}
+
+/// Who calls: whom a trusted source asserts (RFC 3325), unless he wants to be private, else From.
+fn caller(request: &Request<'_>, trusted: bool) -> Option<String> {
+    if trusted && !request.asserted.is_empty() {
+        let private = request.privacy.is_some_and(|privacy| {
+            let privacy = privacy.unfolded();
+            privacy.split(|&byte| byte == b';').any(|word| word.trim_ascii().eq_ignore_ascii_case(b"id"))
+        });
+        if private {
+            return None;
+        }
+        let mut first = None;
+        for value in &request.asserted {
+            let line = value.unfolded();
+            let mut rest = Some(&*line);
+            while let Some(address) = rest.and_then(uri::address) {
+                if let Some(user) = uri::subscriber(address.uri) {
+                    let is_number = user.strip_prefix('+').unwrap_or(&user).bytes().all(|byte| byte.is_ascii_digit());
+                    if is_number {
+                        return Some(user);
+                    }
+                    first.get_or_insert(user);
+                }
+                rest = address.rest;
+            }
+        }
+        if first.is_some() {
+            return first;
+        }
+    }
+    let from = request.from?.unfolded();
+    uri::subscriber(uri::address(&from)?.uri)
+}
+
+/// A transaction's identity (RFC 3261, 17.2.3), that of its ACK and its CANCEL included. All that a retransmission has in
+/// common is in it, so that clients without unique branches (RFC 2543) are told apart, too.
+fn transaction(key: &[u8; 16], request: &Request<'_>, via: &Via<'_>) -> u128 {
+    let mut hasher = SipHasher13::new_with_key(key);
+    let from = request.from.map(message::Value::unfolded).unwrap_or_default();
+    let tag = uri::address(&from).and_then(|from| from.tag).unwrap_or_default();
+    let parts: [&[u8]; 5] = [via.branch, via.sent_by, request.call_id.map_or(b"", |id| id.0), tag, request.uri];
+    for part in parts {
+        hasher.write_usize(part.len());
+        hasher.write(part);
+    }
+    hasher.write_u32(request.number);
+    let other = !matches!(request.method, Method::Invite | Method::Ack | Method::Cancel);
+    hasher.write_u8(u8::from(other));
+    hasher.finish128().as_u128()
+}
+
+/// `sip-` and the tag of To, so that the ledger's call is found from a trace of SIP.
+fn call_id(transaction: u128) -> String {
+    let mut id = Vec::with_capacity(28);
+    id.extend_from_slice(b"sip-");
+    write_tag(transaction, &mut id);
+    String::from_utf8(id).unwrap_or_default()
+}
