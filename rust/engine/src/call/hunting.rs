@@ -10,7 +10,11 @@ use std::collections::HashSet;
 use crate::company::document::Strategy;
 use crate::company::version::{Hunt, Leg, Node, Step, exit};
 use crate::floor::{ClaimKind, RING_GRACE_MS, Slot, Standing};
+use crate::number::Number;
 use crate::trace::Reason;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use super::EngineError;
 use super::event::{EndCause, Ended, Event};
@@ -21,10 +25,15 @@ use super::turn::{Action, Candidate, LeftOut, RoundNote, RungEndpoint};
 /// The call that holds people whom another router refused us, until the round is over.
 const ELSEWHERE: &str = "\u{0}elsewhere";
 
+/// Rounds of so many phones are formed without memory of their own.
+const FEW: usize = 4;
+
+type Few<T> = SmallVec<[T; FEW]>;
+
 /// A round as the floor allows it now.
 #[derive(Default)]
 struct Formed {
-    rung: Vec<Candidate>,
+    rung: Few<Candidate>,
     left_out: Vec<LeftOut>,
     waits: bool,
 }
@@ -47,9 +56,9 @@ impl<'e> Run<'e> {
             let (node, hunt) = self.hunt()?;
             let Some(ms) = round_ms(hunt, self.hunt_state()?) else { return self.hunt_over() };
             self.hunt_state()?.until_ms = self.now_ms.saturating_add_unsigned(ms);
-            let formed = self.form(hunt)?;
+            let mut formed = self.form(hunt)?;
             let passed_over = formed.rung.is_empty() && !formed.waits;
-            self.note(node, &formed, passed_over)?;
+            self.note(node, &mut formed, passed_over)?;
             if !passed_over {
                 return self.perform(formed);
             }
@@ -72,7 +81,7 @@ impl<'e> Run<'e> {
             self.state.pending = Pending::Wait;
             return self.wait_action().map(Next::Action);
         }
-        let keep: Vec<Slot> = formed.rung.iter().filter_map(|leg| leg.employee).map(|ix| self.slots[ix.at()]).collect();
+        let keep: Few<Slot> = formed.rung.iter().filter_map(|leg| leg.employee).map(|ix| self.slots[ix.at()]).collect();
         self.floor.release_except(&self.state.call_id, &keep);
         for &slot in &keep {
             let until = until_ms.saturating_add(RING_GRACE_MS);
@@ -142,12 +151,12 @@ impl<'e> Run<'e> {
             return self.waited_out();
         }
         let (node, hunt) = self.hunt()?;
-        let formed = self.form(hunt)?;
+        let mut formed = self.form(hunt)?;
         if formed.rung.is_empty() && !formed.waits {
-            self.note(node, &formed, true)?;
+            self.note(node, &mut formed, true)?;
             return self.round_done();
         }
-        self.note(node, &formed, false)?;
+        self.note(node, &mut formed, false)?;
         self.perform(formed)
     }
 
@@ -193,7 +202,7 @@ impl<'e> Run<'e> {
     }
 
     /// It is the phone that declined or was busy: it is out of the hunt whomever else it stands for.
-    fn leave_out(&mut self, hunt: &Hunt, phones: &HashSet<String>) -> Result<(), EngineError> {
+    fn leave_out(&mut self, hunt: &Hunt, phones: &HashSet<SmolStr>) -> Result<(), EngineError> {
         for leg in 0..hunt.legs.len() {
             let candidate = self.standing_of(hunt, leg)?.0;
             if candidate.is_some_and(|candidate| phones.contains(&candidate.endpoint)) {
@@ -260,12 +269,12 @@ impl<'e> Run<'e> {
             Leg::Owner => self.state.owner,
             Leg::Phone(_) => None,
         };
-        let employee = employee.map(|ix| self.company.employees[ix.at()].id.to_string());
+        let employee = employee.map(|ix| self.company.employees[ix.at()].id.clone());
         LeftOut { employee, endpoint: candidate.map(|leg| leg.endpoint), why }
     }
 
     /// The legs of the round, in the order in which they are considered.
-    fn order(&mut self, hunt: &'e Hunt) -> Result<Vec<usize>, EngineError> {
+    fn order(&mut self, hunt: &'e Hunt) -> Result<Few<usize>, EngineError> {
         let state = self.hunt_state()?.clone();
         let round = usize::from(state.round);
         Ok(match hunt.strategy {
@@ -275,7 +284,7 @@ impl<'e> Run<'e> {
             Strategy::Linear => (round..hunt.legs.len()).take(1).collect(),
             strategy => {
                 let legs = hunt.legs.len();
-                let mut untried: Vec<usize> = (0..legs).filter(|&leg| !state.out.contains(leg)).collect();
+                let mut untried: Few<usize> = (0..legs).filter(|&leg| !state.out.contains(leg)).collect();
                 match strategy {
                     Strategy::RoundRobin => {
                         untried.sort_by_key(|leg| (leg + legs - usize::from(state.start) % legs) % legs);
@@ -303,11 +312,11 @@ impl<'e> Run<'e> {
         let out = self.hunt_state()?.out.contains(leg);
         let company = self.company;
         let (employee, endpoint, mobile) = match hunt.legs[leg] {
-            Leg::Phone(number) => (None, Some(number.to_string()), false),
-            Leg::Mobile(ix) => (Some(ix), company.employees[ix.at()].mobile.map(|number| number.to_string()), true),
-            Leg::Desk(ix) => (Some(ix), company.employees[ix.at()].endpoint.as_deref().map(str::to_owned), false),
+            Leg::Phone(number) => (None, Some(number.text()), false),
+            Leg::Mobile(ix) => (Some(ix), company.employees[ix.at()].mobile.map(Number::text), true),
+            Leg::Desk(ix) => (Some(ix), company.employees[ix.at()].endpoint.clone(), false),
             Leg::Owner => match self.state.owner {
-                Some(ix) => (Some(ix), company.employees[ix.at()].endpoint.as_deref().map(str::to_owned), false),
+                Some(ix) => (Some(ix), company.employees[ix.at()].endpoint.clone(), false),
                 None => (None, None, false),
             },
         };
@@ -321,10 +330,10 @@ impl<'e> Run<'e> {
     }
 
     /// The phones that ring.
-    fn ringing(&mut self) -> Result<Vec<Candidate>, EngineError> {
+    fn ringing(&mut self) -> Result<Few<Candidate>, EngineError> {
         let (_, hunt) = self.hunt()?;
-        let legs: Vec<usize> = self.hunt_state()?.ringing.iter().filter(|&leg| leg < hunt.legs.len()).collect();
-        let mut ringing = Vec::with_capacity(legs.len());
+        let legs: Few<usize> = self.hunt_state()?.ringing.iter().filter(|&leg| leg < hunt.legs.len()).collect();
+        let mut ringing = Few::with_capacity(legs.len());
         for leg in legs {
             ringing.extend(self.standing_of(hunt, leg)?.0);
         }
@@ -356,7 +365,7 @@ impl<'e> Run<'e> {
         Ok(())
     }
 
-    fn ring_action(&mut self, rung: Vec<Candidate>) -> Result<Action, EngineError> {
+    fn ring_action(&mut self, rung: Few<Candidate>) -> Result<Action, EngineError> {
         let (_, hunt) = self.hunt()?;
         let ms = self.left_of_round()?;
         let round = u32::from(self.hunt_state()?.round) + 1;
@@ -364,16 +373,16 @@ impl<'e> Run<'e> {
         let endpoints = rung
             .into_iter()
             .map(|leg| RungEndpoint {
-                employee: leg.employee.map(|ix| company.employees[ix.at()].id.to_string()),
+                employee: leg.employee.map(|ix| company.employees[ix.at()].id.clone()),
                 endpoint: leg.endpoint,
             })
             .collect();
-        Ok(Action::Ring { endpoints, ms, music: hunt.music.as_deref().map(str::to_owned), round })
+        Ok(Action::Ring { endpoints, ms, music: hunt.music.clone(), round })
     }
 
     pub(super) fn wait_action(&mut self) -> Result<Action, EngineError> {
         let (_, hunt) = self.hunt()?;
-        let music = hunt.music.as_deref().map(str::to_owned);
+        let music = hunt.music.clone();
         Ok(Action::Wait { music, announce: None, ms: self.left_of_round()? })
     }
 
@@ -382,11 +391,12 @@ impl<'e> Run<'e> {
         Ok(u64::try_from(until_ms.saturating_sub(self.now_ms)).unwrap_or(0))
     }
 
-    fn note(&mut self, node: &Node, formed: &Formed, passed_over: bool) -> Result<(), EngineError> {
+    /// Tells of a round, and of whom it leaves out.
+    fn note(&mut self, node: &Node, formed: &mut Formed, passed_over: bool) -> Result<(), EngineError> {
         let round = u32::from(self.hunt_state()?.round) + 1;
-        let scheme = self.company.schemes[node.scheme.at()].id.to_string();
-        let left_out = formed.left_out.clone();
-        self.rounds.push(RoundNote { scheme, node: node.id.to_string(), round, left_out, passed_over });
+        let scheme = self.company.schemes[node.scheme.at()].id.clone();
+        let left_out = std::mem::take(&mut formed.left_out);
+        self.rounds.push(RoundNote { scheme, node: node.id.clone(), round, left_out, passed_over });
         Ok(())
     }
 

@@ -14,6 +14,30 @@ impl Spelling {
     /// Reads the digits of a number as typed, delivered by a PBX, or in a SIP or telephone URI; `None` if anything else
     /// is in it, if there are no digits, or too many.
     pub(super) fn read(raw: &str) -> Option<Self> {
+        Self::bare(raw).or_else(|| Self::dressed(raw))
+    }
+
+    /// Reads digits alone, after `+` or not: what trunks deliver.
+    fn bare(raw: &str) -> Option<Self> {
+        let (plus, given) = match raw.as_bytes() {
+            [b'+', given @ ..] => (true, given),
+            given => (false, given),
+        };
+        if given.is_empty() || given.len() > DIGITS {
+            return None;
+        }
+        let mut digits = [0; DIGITS];
+        for (digit, place) in given.iter().zip(&mut digits) {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            *place = *digit;
+        }
+        Some(Self { digits, length: given.len(), plus })
+    }
+
+    /// Reads a number with whatever stands in and around it.
+    fn dressed(raw: &str) -> Option<Self> {
         let mut spelling = Self { digits: [0; DIGITS], length: 0, plus: false };
         let mut text = subscriber(address(raw)?)?.chars();
         while let Some(character) = text.next() {
