@@ -159,8 +159,14 @@ def show(figures: Mapping[str, Any]) -> None:
         table.add_row(scheme, rust_row, python_row, instructions_row)
     CONSOLE.print(table)
 
-    table = Table("through Python", "median µs", title="One arrival with its action read, one step, and batches of 1,000")
-    for name in (name for name in medians if name.startswith(("test_step/", "test_arrive_many", "test_handle_many", "test_first_action"))):
+    table = Table(
+        "through Python", "median µs", title="One arrival with its action read, one step, and batches of 1,000"
+    )
+    for name in (
+        name
+        for name in medians
+        if name.startswith(("test_step/", "test_arrive_many", "test_handle_many", "test_first_action"))
+    ):
         table.add_row(name.removeprefix("test_"), microseconds(medians[name]))
     CONSOLE.print(table)
 

@@ -176,7 +176,9 @@ def test_handle_many(benchmark: BenchmarkFixture) -> None:
     """A batch of steps in one crossing: the greeting of each call has been played, and the menu is next."""
     engine = engine_of("2-list-and-menu")
     at_ms = milliseconds(datetime.fromisoformat("2026-11-18T12:00:00+03:00"))
-    greetings = engine.arrive_many([(f"call-{number}", "+74951112233", "89161230099", at_ms) for number in range(BATCH)])
+    greetings = engine.arrive_many(
+        [(f"call-{number}", "+74951112233", "89161230099", at_ms) for number in range(BATCH)]
+    )
     events = [(turn.state, PLAYED, at_ms) for turn in greetings]
     turns = benchmark(engine.handle_many, events)
     assert [words(turn) for turn in turns] == ["menu menu"] * BATCH
