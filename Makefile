@@ -113,6 +113,7 @@ bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.run $(BENCH)
 	$(BIN)/python -m bench.clients $(BENCH)
 	$(BIN)/python -m bench.desk $(BENCH)
+	$(BIN)/python -m bench.desk_painted $(BENCH)
 	$(BIN)/python -m bench.ui $(BENCH)
 
 picture: build ## the README's picture of the desk, from a demo that runs

@@ -47,7 +47,7 @@ from kommutator.exchange.settings import ExchangeSettings
 
 CONSOLE: Final = Console()
 PER_SECOND: Final = 50
-_PASSWORD: Final = "correct horse"
+PASSWORD: Final = "correct horse"
 _CHEAP: Final = AccountSettings(hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 _PATIENCE_S: Final = 60.0
 
@@ -99,7 +99,7 @@ async def measured(folder: Path, dsn: str, nats: EmbeddedNats, calls: int) -> di
         limits = httpx.Limits(max_connections=None)
         async with (
             httpx.AsyncClient(base_url=url, trust_env=False, timeout=None, limits=limits) as client,
-            echoing(nats) as exchange,
+            echoing(ExchangeSettings((nats.address.url,), nats.address.user, nats.address.password)) as exchange,
         ):
             listening = [asyncio.create_task(pages.listen(client, each, token)) for each, token in tokens.items()]
             await pages.all_listen()
@@ -133,10 +133,10 @@ async def prepared(dsn: str, document: Path) -> dict[str, str]:
                 await clients.create(tx, clients.Draft("person", f"Client {2 * each}", "", (caller(2 * each),)), now)
             for each in range(DESKS):
                 name = operator(each)
-                await accounts.create_user(tx, name, name, "operator", _PASSWORD, now, _CHEAP, employee=name)
+                await accounts.create_user(tx, name, name, "operator", PASSWORD, now, _CHEAP, employee=name)
         for each in range(DESKS):
             name = operator(each)
-            tokens[name], _ = await accounts.sign_in(database, name, _PASSWORD, f"10.0.0.{each}", now, _CHEAP)
+            tokens[name], _ = await accounts.sign_in(database, name, PASSWORD, f"10.0.0.{each}", now, _CHEAP)
     return tokens
 
 
@@ -204,9 +204,9 @@ class Pages:
                 self.seconds.append((now - int(card["call_id"].partition("-")[2])) / 1e9)
                 self._changed.set()
 
-    async def all_listen(self) -> None:
+    async def all_listen(self, many: int = DESKS) -> None:
         """Wait until every page has begun."""
-        await self._until(lambda: self._begun == DESKS)
+        await self._until(lambda: self._begun == many)
 
     async def have(self, told: dict[str, list[str]]) -> None:
         """Wait until every card is there."""
@@ -266,10 +266,8 @@ async def tell(folder: Path, document: Path, calls: int) -> dict[str, list[str]]
 
 
 @asynccontextmanager
-async def echoing(nats: EmbeddedNats) -> AsyncIterator[Exchange]:
+async def echoing(settings: ExchangeSettings) -> AsyncIterator[Exchange]:
     """Somebody on the exchange who answers at once, and somebody who asks."""
-    address = nats.address
-    settings = ExchangeSettings((address.url,), address.user, address.password)
     answers, asks = Exchange(settings, "echo"), Exchange(settings, "asks")
 
     async def same(payload: bytes) -> bytes:

@@ -15,6 +15,11 @@ def operator(number: int) -> str:
     return f"op{number}"
 
 
+def phone(number: int) -> str:
+    """An employee's phone."""
+    return f"PJSIP/{1000 + number}"
+
+
 def did(call: int) -> str:
     """The number that a call dials."""
     return f"+7495111{call % GROUPS:04}"
@@ -29,7 +34,7 @@ def company() -> str:
     """The company's document."""
     lines = ["company: {name: Bench, timezone: Europe/Moscow, country: RU, language: ru}", "employees:"]
     lines += [
-        f"  {operator(each)}: {{name: Operator {each}, department: desk, endpoint: PJSIP/{1000 + each}}}"
+        f"  {operator(each)}: {{name: Operator {each}, department: desk, endpoint: {phone(each)}}}"
         for each in range(DESKS)
     ]
     lines += ["departments: {desk: {name: Desk}}", 'prompts: {speak: {say: "Speak.", seconds: 1}}', "groups:"]

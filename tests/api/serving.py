@@ -28,3 +28,6 @@ async def served(app: Quart) -> AsyncIterator[str]:
     finally:
         ending.set()
         await server
+        # A connection that was accepted in the last moment has a task that must begin before it can be cancelled: cancelled
+        # before, it would leave its socket open.
+        await asyncio.sleep(0)

@@ -38,6 +38,69 @@ def enquiry(**more: Any) -> dict[str, Any]:
     return {"client": client, "topic": "Насосы", "to_do": "Перезвонить", "service_type": "equipment", **more}
 
 
+async def test_an_interest_goes_on_in_one_transaction_once(vera: Browser, boris: Browser) -> None:
+    first = await (await vera.post("/api/enquiries", enquiry(assignee="boris"), headers=KEY)).get_json()
+    interest = first["interest"]
+    corrections = {"name": "Анна Петровна", "number": "8 916 765-43-21", "notes": "Звонить после десяти"}
+    body = {
+        "interest_id": interest["id"],
+        "interest_revision": interest["revision"],
+        "to_do": "Выслать сегодня",
+        "call_id": "c2",
+        "corrections": corrections,
+    }
+    key = {"Idempotency-Key": "draft-2"}
+    answers = await asyncio.gather(*(vera.post("/api/enquiries", body, headers=key) for _ in range(3)))
+    assert sorted(each.status_code for each in answers) == [200, 200, 201]
+    told = [(await each.get_json())["interest"] for each in answers]
+    assert {(each["id"], each["revision"]) for each in told} == {(interest["id"], interest["revision"] + 1)}
+    assert (told[0]["topic"], told[0]["to_do"], told[0]["assignee"]) == ("Насосы", "Выслать сегодня", "boris")
+
+    steps = (await boris.json(f"/api/interests/{interest['id']}/history"))["items"]
+    assert [list(each["changes"]) for each in steps[1:]] == [["to_do"]]
+    card = await boris.json(f"/api/clients/{interest['client_id']}/card")
+    assert card["client"]["name"] == "Анна Петровна"
+    assert card["client"]["notes"] == "Звонить после десяти"
+    assert [each["number"] for each in card["client"]["numbers"]] == ["+79161234567", "+79167654321"]
+    (contact,) = (each for each in card["interactions"] if each["call_id"] == "c2")
+    assert (contact["kind"], contact["topic"], contact["body"]) == ("call", "Насосы", "Выслать сегодня")
+
+
+async def test_an_interest_that_was_changed_meanwhile_is_not_written_over(vera: Browser, boris: Browser) -> None:
+    first = await (await vera.post("/api/enquiries", enquiry(assignee="boris"), headers=KEY)).get_json()
+    interest = first["interest"]
+    change = {"topic": "Насосы", "to_do": "Уже выслано", "assignee": "boris", "status": "active"}
+    path, etag = f"/api/interests/{interest['id']}", {"If-Match": f'"{interest["revision"]}"'}
+    assert (await boris.put(path, change, headers=etag)).status_code == 200
+    body = {"interest_id": interest["id"], "interest_revision": interest["revision"], "to_do": "Выслать"}
+    body["corrections"] = {"name": "Другое имя"}
+    key = {"Idempotency-Key": "draft-2"}
+    refused = await vera.post("/api/enquiries", body, headers=key)
+    assert refused.status_code == 412
+    assert refused.headers["ETag"] == f'"{interest["revision"] + 1}"'
+    card = await boris.json(f"/api/clients/{interest['client_id']}/card")
+    assert (card["client"]["name"], card["interests"][0]["to_do"]) == ("Анна Петрова", "Уже выслано")
+    assert len(card["interactions"]) == 1
+    body["interest_revision"] += 1
+    assert (await vera.post("/api/enquiries", body, headers=key)).status_code == 201
+    (after,) = (await boris.json("/api/me/interests"))["items"]
+    assert (after["to_do"], after["status"]) == ("Выслать", "active")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client_id": 1, "interest_id": 1, "interest_revision": 1},
+        {"interest_id": 1},
+        {"client_id": 1, "interest_revision": 1},
+        {"client": {"numbers": ["8 916 123-45-67"]}, "corrections": {"name": "Иная"}},
+    ],
+)
+async def test_an_enquiry_says_whose_it_is_in_one_way(vera: Browser, wrong: dict[str, Any]) -> None:
+    answer = await vera.post("/api/enquiries", {"topic": "Насосы", "assignee": "boris", **wrong}, headers=KEY)
+    assert answer.status_code == 422
+
+
 async def test_an_enquiry_reaches_the_managers_workplace_once(vera: Browser, boris: Browser) -> None:
     draft = {"fields": {"topic": "Нас"}, "revision": 1, "call_id": "c1"}
     assert (await vera.put("/api/drafts/draft-1", draft)).status_code == 200

@@ -13,6 +13,7 @@ from kommutator.app.desk import now
 from kommutator.crm import accounts, attendance
 from kommutator.crm.pool import Database
 from kommutator.desk.background.topics import Topics
+from kommutator.desk.live.attendance import COMES_BACK
 from kommutator.desk.live.hub import Hub
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.exchange.nats.client import Exchange
@@ -116,6 +117,32 @@ async def test_what_was_said_by_hand_stays(db: Database, nats: EmbeddedNats, ann
         async with desk.page(anna, session):
             await desk.hub.attendance.sweep()
             assert desk.presence("anna") == "offline"
+
+
+async def test_who_signs_in_is_present_unless_he_went_as_away(
+    db: Database, nats: EmbeddedNats, anna: accounts.User
+) -> None:
+    desk, session = Desk(db, nats), await token(db)
+
+    async def signs_in() -> None:
+        async with db.transaction("anna") as tx:  # as the API does
+            await attendance.arrived(tx, "anna", now(), now() - COMES_BACK)
+
+    async with desk.running():
+        await signs_in()
+        assert desk.presence("anna") is None
+        async with desk.page(anna, session):
+            await until(lambda: desk.presence("anna") == "present")
+            await desk.hub.floor.presence("anna", "away", 1)
+            await until(lambda: desk.presence("anna") == "away")
+            await signs_in()  # in another browser
+            async with desk.page(anna, session):
+                await desk.hub.attendance.sweep()
+                assert desk.presence("anna") == "away"
+        await until(lambda: desk.presence("anna") == "offline")
+        await signs_in()
+        async with desk.page(anna, session):
+            await until(lambda: desk.presence("anna") == "away")
 
 
 async def test_another_desk_keeps_her_presence_when_hers_is_killed(

@@ -10,12 +10,23 @@ from typing import Any
 import pytest
 
 from kommutator.app.desk import now
-from kommutator.crm import clients, drafts
+from kommutator.crm import clients, drafts, missed, tasks
 from kommutator.pbx.simulated import codec
 from kommutator.pbx.simulated.behaviour import PhoneAct
-from tests.live.conftest import DID, Stack
+from tests.desk_services.conftest import until
+from tests.live.conftest import DID, PHONES, Stack
 
 pytestmark = [pytest.mark.anyio, pytest.mark.services]
+
+
+async def test_who_signs_in_and_has_a_phone_is_present(stack: Stack) -> None:
+    boris = await stack.page("boris")
+
+    async def present() -> bool:
+        floor = (await boris.listen())["floor"]
+        return any(each["employee"] == "boris" and each["presence"] == "present" for each in floor)
+
+    await until(present)
 
 
 async def test_a_call_rings_two_desks_and_stays_with_the_one_who_answers(stack: Stack) -> None:
@@ -71,6 +82,38 @@ async def test_a_manager_is_asked_agrees_and_has_the_client_with_what_was_typed(
     assert (await boris.hears("passed_to_me"))["draft"]["fields"] == fields
     assert (await boris.order(call_id, "hang_up"))["done"]
     assert (await boris.card("over", call_id))["over_by"] == "us"
+
+
+async def test_what_the_operator_types_reaches_the_manager_before_he_answers_and_after_he_has_the_client(
+    stack: Stack,
+) -> None:
+    anna, boris = await stack.listening("anna"), await stack.listening("boris")
+    call_id = await stack.calls()
+    await stack.picks_up("anna")
+    await anna.card("talking", call_id)
+
+    async def types(revision: int, **fields: str) -> None:
+        body = {"call_id": call_id, "fields": fields, "revision": revision}
+        await anna.ask("PUT", "/api/drafts/wizard-1", body)
+
+    await types(1, topic="Насосы", service_type="equipment")
+    await anna.order(call_id, "consult", employee="boris")
+    asked = await boris.hears("asked_of_me")
+    assert (asked["card"]["state"], asked["card"]["role"], asked["card"]["by"]) == ("offered", "guest", "anna")
+    assert asked["draft"]["fields"] == {"topic": "Насосы", "service_type": "equipment"}
+    await types(2, topic="Насосы для котельной")
+    await boris.hears("asked_of_me", lambda told: told["draft"]["revision"] == 2)
+    await stack.picks_up("boris")
+    await boris.card("talking", call_id, role="guest")
+    # She hands him the client by her telephone, in the middle of a word.
+    await stack.pbx(codec.PutDown(PHONES["anna"]))
+    assert (await boris.hears("passed_to_me"))["draft"]["revision"] == 2
+    await types(3, topic="Насосы для котельной", to_do="Посчитать")
+    passed = await boris.hears("passed_to_me", lambda told: told["draft"]["revision"] == 3)
+    assert passed["draft"]["fields"]["to_do"] == "Посчитать"
+    await anna.ask("DELETE", "/api/drafts/wizard-1", status=204)
+    await boris.listen()
+    assert (await boris.hears("passed_to_me"))["draft"]["revision"] == 3
 
 
 @pytest.mark.parametrize(("acts", "state"), [("declines", "declined"), ("busy", "busy")])
@@ -152,6 +195,50 @@ async def test_a_call_back_rings_my_phone_and_then_the_client(stack: Stack) -> N
     await anna.hears("call_back", lambda change: change["state"] in ("calling", "talking"))
     refused = {"order": str(uuid.uuid4()), "number": "112"}
     assert (await anna.ask("POST", "/api/call-backs", refused))["reason"] == "bad_number"
+
+
+async def test_who_calls_back_has_the_clients_card_and_what_was_missed_is_settled(stack: Stack) -> None:
+    number = "+79161234567"
+    async with stack.database.transaction("test") as tx:
+        client = await clients.create(
+            tx, clients.Draft("person", "Иван Петров", numbers=(number,), owner="boris"), now()
+        )
+        await missed.add(tx, "m-1", "call-1", number, DID, "boris", now())
+        await tasks.add(tx, "t-1", "task", "call-1", "boris", "Перезвонить", now(), missed_id="m-1")
+    boris = await stack.page("boris")
+    assert [(each["missed"], each["tasks"]) for each in [await boris.listen()]] == [(1, 1)]
+    body = {"order": "order-of-boris", "number": number, "missed_id": "m-1"}
+    assert (await boris.ask("POST", "/api/call-backs", body))["done"]
+    call_id = "back-order-of-boris"
+    card = await boris.card("dialling", call_id, known=True)
+    assert (card["back"], card["caller"], card["role"]) == ({"state": "ringing", "reason": None}, number, "operator")
+    assert [match["id"] for match in card["matches"]] == [client.id]
+    assert [each["call_id"] for each in (await boris.listen())["calls"]] == [call_id]
+    await stack.picks_up("boris")
+    await boris.card("talking", call_id)
+
+    async def settled() -> bool:
+        snapshot = await boris.listen()
+        return (snapshot["missed"], snapshot["tasks"]) == (0, 0)
+
+    await until(settled)
+    await stack.pbx(codec.PutDown(PHONES["boris"]))
+    card = await boris.card("over", call_id)
+    assert card["back"] == {"state": "over", "reason": None}
+    enquiry = {"client_id": client.id, "topic": "Насосы", "assignee": "boris", "call_id": call_id}
+    await boris.ask("POST", "/api/enquiries", enquiry, 201, **{"Idempotency-Key": call_id})
+    contacts = await boris.ask("GET", f"/api/clients/{client.id}/interactions")
+    assert [(each["kind"], each["call_id"]) for each in contacts["items"]] == [("call_back", call_id)]
+
+
+async def test_a_call_back_is_given_up_at_the_desk_while_a_phone_rings(stack: Stack) -> None:
+    boris, vera = await stack.listening("boris"), await stack.listening("vera")
+    body = {"order": "order-of-boris", "number": "+79161234567"}
+    assert (await boris.ask("POST", "/api/call-backs", body))["done"]
+    call_id = (await boris.card("dialling"))["call_id"]
+    assert (await vera.order(call_id, "hang_up"))["reason"] == "not_yours"
+    assert (await boris.order(call_id, "hang_up"))["done"]
+    assert (await boris.card("over", call_id))["back"] == {"state": "over", "reason": "cancelled"}
 
 
 async def test_an_accepted_enquiry_is_at_the_managers_desk_within_a_second(stack: Stack) -> None:

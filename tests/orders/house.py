@@ -113,7 +113,7 @@ class House:
     async def order(
         self,
         kind: OrderKind,
-        call: Channel | None,
+        call: Channel | str | None,
         by: str = "anna",
         *,
         employee: str | None = None,
@@ -124,13 +124,13 @@ class House:
         """Give an order; `too_late` when it is not answered by its deadline."""
         self._given += 1
         until = self.simulation.agenda.now_ms() + round(deadline_s * 1000)
-        call_id = None if call is None else call.call_id
+        call_id = call.call_id if isinstance(call, Channel) else call
         order = Order(f"order-{self._given}", kind, by, until, call_id, employee, endpoint, number)
         with trio.move_on_after(deadline_s):
             return await self.desk.carry_out(order)
         return OrderDone(order.order, False, "too_late")
 
-    async def does(self, kind: OrderKind, call: Channel | None, by: str = "anna", **target: str) -> OrderDone:
+    async def does(self, kind: OrderKind, call: Channel | str | None, by: str = "anna", **target: str) -> OrderDone:
         """Give an order that must be done."""
         done = await self.order(kind, call, by, **target)  # type: ignore[arg-type]
         assert done.done, done

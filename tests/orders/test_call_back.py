@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 import trio
 
+from kommutator.routing.doings import CalledBack
+
 from .house import House, play
 
 ANNA, CLIENT = "PJSIP/101", "+79161230099"
+
+
+def called(house: House) -> str:
+    """The id of the call back that goes on."""
+    return next(doing.call for doing in house.journal.doings if isinstance(doing, CalledBack))
 
 
 def test_both_talk_until_one_hangs_up() -> None:
@@ -52,6 +59,35 @@ def test_the_employee_who_hangs_up_while_the_client_rings_ends_it() -> None:
         assert house.world.quiet
 
     play(story)
+
+
+@pytest.mark.parametrize("rings", ["ringing", "calling"])
+def test_it_is_ended_from_the_desk_while_a_phone_rings(rings: str) -> None:
+    async def story(house: House) -> None:
+        await house.does("call_back", None, number=CLIENT)
+        await house.until(lambda: (rings, None) in house.called_back())
+        call_id = called(house)
+        assert (await house.order("hang_up", call_id, by="boris")).reason == "not_yours"
+        await house.does("hang_up", call_id)
+        await house.until(lambda: ("over", "cancelled") in house.called_back())
+        assert house.world.quiet
+        assert house.reserved() == set()
+        assert (await house.order("hang_up", call_id)).reason == "unknown_call"
+
+    phones: dict[str, object] = {ANNA: {"does": "answer", "after": 5 if rings == "ringing" else 0}}
+    play(story, phones | {CLIENT: {"does": "silent"}})
+
+
+def test_who_talks_ends_it_by_the_phone() -> None:
+    async def story(house: House) -> None:
+        await house.does("call_back", None, number=CLIENT)
+        await house.until(lambda: ("talking", None) in house.called_back())
+        call_id = called(house)
+        assert (await house.order("hang_up", call_id)).reason == "wrong_state"
+        assert house.world.put_down(ANNA)
+        await house.until(lambda: ("over", None) in house.called_back())
+
+    play(story, {CLIENT: {"does": "answer", "after": 2}})
 
 
 def test_only_numbers_are_dialled_and_only_from_a_free_phone() -> None:

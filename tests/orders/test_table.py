@@ -59,23 +59,23 @@ def test_two_who_went_while_nobody_watched() -> None:
     assert happenings(Stage.CALLING, rang, Standing("gone", "up")) == ["guest_up", "operator_gone"]
 
 
-def test_a_line_is_not_busy_by_a_leg_that_is_being_ended() -> None:
+def test_a_line_is_not_busy_by_a_leg_that_does_not_count() -> None:
     devices = Devices()
+    devices.withhold("leg-1", "PJSIP/102")
     assert devices.line("PJSIP/102", "RINGING") == "ringing"
-    devices.doom("leg-1", "PJSIP/102")
     assert devices.line("PJSIP/102", "INUSE") is None
     assert devices.line("PJSIP/101", "INUSE") == "busy"
-    assert devices.ended("leg-1") == "PJSIP/102"
+    assert devices.settled("leg-1") == "PJSIP/102"
     assert devices.line("PJSIP/102", "INUSE") == "busy"
 
 
-def test_a_line_is_looked_at_again_only_when_something_was_held_back() -> None:
+def test_a_line_is_told_again_only_when_something_was_held_back() -> None:
     devices = Devices()
-    devices.doom("leg-1", "PJSIP/102")
+    devices.withhold("leg-1", "PJSIP/102")
     assert devices.line("PJSIP/102", "NOT_INUSE") == "idle"
-    assert devices.ended("leg-1") is None
-    devices.doom("leg-2", "PJSIP/102")
-    devices.doom("leg-3", "PJSIP/102")
+    assert devices.settled("leg-1") is None
+    devices.withhold("leg-2", "PJSIP/102")
+    devices.withhold("leg-3", "PJSIP/102")
     assert devices.line("PJSIP/102", "INUSE") is None
-    assert devices.ended("leg-2") is None
-    assert devices.ended("leg-3") == "PJSIP/102"
+    assert devices.settled("leg-2") is None
+    assert devices.settled("leg-3") == "PJSIP/102"

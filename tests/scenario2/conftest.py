@@ -6,15 +6,19 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.packages import browser
-from tests.scenario2.house import House
-from tests.telephony.asterisk import Asterisk
+from tests.scenario2.house import PATIENCE_MS, House
+from tests.scenario2.scene import Scene
+from tests.softphone.asterisk import WebAsterisk
+from tests.softphone.telephone import MICROPHONE_ARGUMENTS, MICROPHONE_HZ
+from tests.telephony.sound import tone
 
 _HOUSE = pytest.StashKey[House]()
 
@@ -27,12 +31,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium. It goes with the folder: its driver keeps an event loop in this thread."""
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Debian's Chromium with a microphone that hears a tone.
+
+    It goes with the folder: its driver keeps an event loop in this thread.
+    """
+    voice = tone(tmp_path_factory.mktemp("voice") / "voice.wav", hertz=MICROPHONE_HZ, seconds=10)
     found = browser()
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
-            executable_path=str(found.program), args=["--no-sandbox"], env={**os.environ, **found.environment}
+            executable_path=str(found.program),
+            env={**os.environ, **found.environment},
+            args=[
+                "--no-sandbox",
+                *MICROPHONE_ARGUMENTS,
+                f"--use-file-for-fake-audio-capture={voice}",
+            ],
         )
         yield running
         running.close()
@@ -44,7 +59,7 @@ def open_house(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Ho
     folder = Path(tempfile.mkdtemp(prefix="kt-scenario-"))
     folder.chmod(0o755)
     failed = request.session.testsfailed
-    asterisk = Asterisk()
+    asterisk = WebAsterisk(["106"], phones=["101", "102", "103"])
     try:
         asterisk.start()
         house = House(folder, asterisk, chromium)
@@ -75,3 +90,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, p
         report.sections.append(("the stack's log", house.stack.tail()))
         report.sections.append(("Asterisk", f"logs and SIP traces are kept in {house.asterisk.folder}"))
     return report
+
+
+@pytest.fixture
+def scene(house: House, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """With this manager's phone, and a number that nobody knows."""
+    number, manager = request.param
+    with ExitStack() as stack:
+        yield Scene(house, stack, number, manager)
+    assert house.asterisk.wait_idle() == []

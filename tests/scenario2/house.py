@@ -17,16 +17,21 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from kommutator.pbx.simulated.control import PbxControl
 from tests.drills.stack import Line, Stack
-from tests.telephony.asterisk import Asterisk
+from tests.softphone.asterisk import WebAsterisk
 from tests.telephony.sound import tone
 
 T = TypeVar("T")
 
 OFFICE, BRANCH = "+74951112201", "+74951112202"
 """The number that comes in at Asterisk, and the one of the simulated PBX."""
+BOTH, HOME = "+74951112203", "+74951112204"
+"""Two more at Asterisk: of two operators, and of one whose telephone is the browser."""
+PATIENCE_MS = 30_000
 PEOPLE = {
     "anna": ("Анна Смирнова", "operator"),
     "boris": ("Борис Орлов", "manager"),
+    "lena": ("Елена Ветрова", "operator"),
+    "tanya": ("Татьяна Лугина", "operator"),
     "dasha": ("Дарья Крылова", "operator"),
     "zoya": ("Зоя Ланская", "operator"),
     "gleb": ("Глеб Морозов", "manager"),
@@ -39,7 +44,7 @@ _COMPANY = Path(__file__).parent / "company.yaml"
 class House:
     """The processes, and hands on them."""
 
-    def __init__(self, folder: Path, asterisk: Asterisk, browser: Browser) -> None:
+    def __init__(self, folder: Path, asterisk: WebAsterisk, browser: Browser) -> None:
         self.asterisk = asterisk
         self.stack = Stack(folder, "office", asterisk=asterisk)
         self.url = f"http://127.0.0.1:{asterisk.ports.party()[0]}"
@@ -49,7 +54,9 @@ class House:
         self._thread = ThreadPoolExecutor(1)
         config = self.stack.config
         text = config.read_text(encoding="utf-8").replace("127.0.0.1:0", self.url.removeprefix("http://"), 1)
-        config.write_text(f'{text}[routers.branch.pbx]\nkind = "simulated"\n', encoding="utf-8")
+        given = asterisk.server
+        softphones = f'[routers.office.pbx.softphones]\nurl = "{given.url}"\nsecret = "{given.secret}"\n'
+        config.write_text(f'{text}{softphones}[routers.branch.pbx]\nkind = "simulated"\n', encoding="utf-8")
 
     # --- its life
 
@@ -100,12 +107,12 @@ class House:
     # --- browsers
 
     def page(self, login: str, path: str = "/") -> Page:
-        """A browser of its own in which somebody has signed in, and hears what happens."""
+        """A browser of its own in which somebody has signed in, is present, and hears what happens."""
         context = self._browser.new_context(
             base_url=self.url, viewport={"width": 1366, "height": 768}, locale="ru-RU", timezone_id="Europe/Moscow"
         )
         self._contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         signed = context.request.post("/api/sign-in", data={"login": login, "password": _PASSWORD})
         assert signed.ok, signed.text()
         page = context.new_page()

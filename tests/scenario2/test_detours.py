@@ -184,7 +184,7 @@ def test_two_operators_are_rung_and_the_card_stays_where_it_was_answered(house: 
     expect(dasha.get_by_text("Звонков нет")).to_be_visible()
     expect(dasha.get_by_text("Никто не звонит")).to_be_visible()
     goes(house, call_id)
-    discarded(zoya)
+    expect(zoya.get_by_text("Звонков нет")).to_be_visible()
 
 
 def test_several_clients_have_the_number_and_she_chooses(house: House, dasha: Page) -> None:

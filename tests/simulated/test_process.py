@@ -237,6 +237,27 @@ def test_the_same_id_comes_once(pbx: Pbx) -> None:
     played(call, pbx)
 
 
+def test_who_hangs_up_before_the_router_is_ready_is_told_to_it_all_the_same(pbx: Pbx) -> None:
+    async def call(watched: Watched) -> None:
+        came: list[str] = []
+
+        def hear(told: codec.FromPbx) -> None:
+            if isinstance(told, codec.Came):
+                came.append(told.call_id)
+
+        async with trio.open_nursery() as nursery:
+            router = await open_link(nursery, pbx.socket, codec.Hello(codec.PROTOCOL, "router", "first"))
+            nursery.start_soon(router.run, hear)
+            gone = await watched.control.place(codec.Place("+74951110001"))
+            await watched.control.hang_up(gone)
+            there = await watched.control.place(codec.Place("+74951110001"))
+            await router.ask(codec.Serve())
+            assert came == [gone, there]
+            router.close()
+
+    played(call, pbx)
+
+
 def test_what_a_watcher_does_not_take_is_counted_and_nobody_waits_for_it(pbx: Pbx) -> None:
     async def call(watched: Watched) -> None:
         async with trio.open_nursery() as nursery:

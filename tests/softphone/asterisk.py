@@ -15,10 +15,10 @@ _MODULES = ("res_pjsip_transport_websocket", "res_srtp", "codec_opus_open_source
 
 
 class WebAsterisk(Asterisk):
-    """With a websocket by TLS on a port of its own, and `users` as softphones."""
+    """With a websocket by TLS on a port of its own, `users` as softphones, and `phones` on desks."""
 
-    def __init__(self, users: Sequence[str], dialplan: str) -> None:
-        super().__init__(phones=(), dialplan=dialplan)
+    def __init__(self, users: Sequence[str], dialplan: str = "", phones: Sequence[str] = ()) -> None:
+        super().__init__(phones=phones, dialplan=dialplan)
         self._users = users
 
     @property

@@ -6,7 +6,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,19 @@ from kommutator.desk.softphone.servers import Softphones
 from tests.browser.packages import browser
 from tests.crm.conftest import server, server_folder
 from tests.softphone.asterisk import WebAsterisk
+from tests.softphone.telephone import (
+    MICROPHONE_ARGUMENTS,
+    MICROPHONE_HZ,
+    MUSIC_HZ,
+    PATIENCE_S,
+    hears,
+    hears_nothing,
+    page_hears,
+    phase,
+    registered,
+    switch_on,
+)
 from tests.telephony import sound
-from tests.telephony.media import Line
 from tests.telephony.router import RouterProcess
 from tests.telephony.sipp import Caller
 from tests.ui.conftest import database, signed_in
@@ -33,9 +43,7 @@ pytestmark = [pytest.mark.telephony, pytest.mark.services]
 RINGS, PICKS_UP, ROUTED = "+74951112201", "+74951112202", "+74951112203"
 """Our numbers: two of the dialplan, and one of the router."""
 CLIENT = "+79265550102"
-MICROPHONE_HZ, MUSIC_HZ, VOICE_HZ = 1000, 440, 220
 RITA = "106"
-QUIET_DB = -50
 DIALPLAN = f"""
 [kommutator](+)
 exten => {RINGS},1,Dial(PJSIP/{RITA},30)
@@ -59,23 +67,6 @@ schemes:
       left: {{kind: task, assign: rita, title: "Call {{caller}}", exits: {{done: bye}}}}
       bye: {{kind: hangup}}
 """
-_HEARS = """async ([hertz, limit]) => {
-    const context = new AudioContext();
-    const ear = context.createAnalyser();
-    ear.fftSize = 4096;
-    context.createMediaStreamSource(document.querySelector("audio").srcObject).connect(ear);
-    const bins = new Float32Array(ear.frequencyBinCount);
-    const until = performance.now() + 4000;
-    let best = -Infinity;
-    while (performance.now() < until && best < limit) {
-        await new Promise((done) => setTimeout(done, 50));
-        ear.getFloatFrequencyData(bins);
-        best = Math.max(best, bins[Math.round(hertz / context.sampleRate * ear.fftSize)]);
-    }
-    await context.close();
-    return best;
-}"""
-"""The loudest that a tone was within four seconds, in decibels of full scale."""
 
 
 @pytest.fixture(scope="module")
@@ -106,20 +97,18 @@ def stage(
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium with a microphone that hears a tone, and with media on loopback, which browsers leave out otherwise."""
+    """Chromium with a microphone that hears a tone."""
     voice = sound.tone(tmp_path_factory.mktemp("voice") / "voice.wav", hertz=MICROPHONE_HZ, seconds=10)
     found = browser()
+    expect.set_options(timeout=1000 * PATIENCE_S)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
             executable_path=str(found.program),
             env={**os.environ, **found.environment},
             args=[
                 "--no-sandbox",
-                "--use-fake-ui-for-media-stream",
-                "--use-fake-device-for-media-stream",
+                *MICROPHONE_ARGUMENTS,
                 f"--use-file-for-fake-audio-capture={voice}",
-                "--allow-loopback-in-peer-connection",
-                "--ignore-certificate-errors",
             ],
         )
         yield running
@@ -152,43 +141,10 @@ def caller(asterisk: WebAsterisk, request: pytest.FixtureRequest) -> Iterator[Ca
 
 def switched_on(stage: Stage, context: BrowserContext) -> Page:
     """A page of Rita's with her telephone."""
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(1000 * PATIENCE_S)
     page = signed_in(stage, context.new_page(), "olga")
-    page.get_by_role("button", name="Телефон в браузере").click()
-    page.get_by_role("button", name="Включить телефон").click()
-    registered(page)
-    page.keyboard.press("Escape")
+    switch_on(page)
     return page
-
-
-def registered(page: Page, seconds: float = 10) -> None:
-    """Waits until the PBX has the telephone."""
-    expect(page.locator("[data-registration=registered]")).to_be_attached(timeout=1000 * seconds)
-
-
-def phase(page: Page, name: str) -> None:
-    """Waits until the telephone is there."""
-    expect(page.locator(f".softphone[data-phase={name}]")).to_be_attached()
-
-
-def hears(line: Line, hertz: int, *, since: float = 0, seconds: float = 5) -> None:
-    """Waits until a tone is the loudest of what comes now, or after a moment."""
-    deadline = time.monotonic() + seconds
-    while True:
-        heard = line.heard(since=max(since, time.time() - 0.3))
-        levels = {each: round(sound.loudness_at(heard, each)) for each in (MICROPHONE_HZ, MUSIC_HZ, VOICE_HZ)}
-        if len(heard) > 0.2 * sound.RATE and levels[hertz] > 200 and levels[hertz] == max(levels.values()):
-            return
-        assert time.monotonic() < deadline, (hertz, levels, len(heard))
-        time.sleep(0.05)
-
-
-def hears_nothing(line: Line, *, seconds: float = 5) -> None:
-    """Waits until nothing loud comes any more."""
-    deadline = time.monotonic() + seconds
-    while sound.rms(line.heard(since=time.time() - 0.3)) > 100:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_she_answers_in_the_browser_and_both_hear_each_other(page: Page, caller: Caller) -> None:
@@ -199,7 +155,7 @@ def test_she_answers_in_the_browser_and_both_hear_each_other(page: Page, caller:
     caller.wait_for("200", of="INVITE")
     phase(page, "talking")
     hears(caller.line, MICROPHONE_HZ)
-    assert hears_the_caller(page, caller) > QUIET_DB
+    page_hears(page, caller.line)
 
 
 def test_muted_held_and_keys(asterisk: WebAsterisk, page: Page, caller: Caller) -> None:
@@ -287,7 +243,7 @@ def test_a_router_rings_it_and_follows_its_hold_key(asterisk: WebAsterisk, page:
     ):
         talk(page, caller)
         hears(caller.line, MICROPHONE_HZ)
-        assert hears_the_caller(page, caller) > QUIET_DB
+        page_hears(page, caller.line)
         page.get_by_role("button", name="Телефон в браузере").click()
         page.get_by_role("button", name="Удержать").click()
         hears(caller.line, MUSIC_HZ)
@@ -296,7 +252,7 @@ def test_a_router_rings_it_and_follows_its_hold_key(asterisk: WebAsterisk, page:
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Положить трубку").click()
         caller.wait_for("BYE")
-        (line,) = router.wait_ledger(seconds=5)
+        (line,) = router.wait_ledger()
         assert line["disposition"] == "answered"
     assert asterisk.wait_idle() == []
 
@@ -311,7 +267,7 @@ def test_it_comes_back_when_the_pbx_does(asterisk: WebAsterisk, page: Page) -> N
     asterisk.crash()
     expect(page.locator("[data-registration=unreachable]")).to_be_attached()
     asterisk.start()
-    registered(page, seconds=20)
+    registered(page)
     with Caller(asterisk, RINGS, CLIENT) as caller:
         talk(page, caller)
         hears(caller.line, MICROPHONE_HZ)
@@ -337,15 +293,6 @@ def talk(page: Page, caller: Caller) -> None:
     phase(page, "talking")
 
 
-def hears_the_caller(page: Page, caller: Caller) -> float:
-    """How loud the caller's voice is in the page, in decibels of full scale."""
-    with ThreadPoolExecutor(1) as mouth:
-        speaking = mouth.submit(caller.speak, sound.murmur(2))
-        loudest = float(page.evaluate(_HEARS, [VOICE_HZ, QUIET_DB]))
-        speaking.result()
-    return loudest
-
-
 def keys_heard(asterisk: WebAsterisk) -> list[str]:
     """The keys that came from the browser."""
     return re.findall(rf"DTMF end '(.)' received on PJSIP/{RITA}", asterisk.log.read_text(errors="replace"))
@@ -353,7 +300,7 @@ def keys_heard(asterisk: WebAsterisk) -> list[str]:
 
 def until(condition: Callable[[], bool], what: str) -> None:
     """Waits for what no element on the page shows."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)

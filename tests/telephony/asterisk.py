@@ -156,10 +156,20 @@ class Asterisk:
                 )
         return found
 
-    def wait_idle(self, seconds: float = 5.0) -> list[Channel]:
+    def wait_idle(self, seconds: float = 30.0) -> list[Channel]:
         """Waits until there is no channel any more, and returns those that are there all the same."""
         deadline = time.monotonic() + seconds
         while (left := self.channels()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return left
+
+    def wait_no_bridge(self, seconds: float = 30.0) -> list[str]:
+        """Waits until no call has a bridge any more, and returns those that are there all the same.
+
+        A bridge is dissolved a moment after its last channel has gone, by a thread of its own.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := self._bridges()) and time.monotonic() < deadline:
             time.sleep(0.02)
         return left
 
@@ -193,6 +203,9 @@ class Asterisk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(keep=kind is not None)
+
+    def _bridges(self) -> list[str]:
+        return [line for line in self.cli("bridge show all").splitlines() if "kt~" in line]
 
     def _command(self) -> list[str]:
         return [*self._tree.command("usr/sbin/asterisk"), "-C", str(self.folder / "etc" / "asterisk.conf")]

@@ -124,7 +124,7 @@ class RouterProcess:
                 raise RouterFailed(f"what was awaited did not come within {seconds} s\n{self.tail()}")
             time.sleep(_POLL_S)
 
-    def wait(self, event: str, *, skip: int = 0, seconds: float = 20.0, **fields: Any) -> LogLine:
+    def wait(self, event: str, *, skip: int = 0, seconds: float = 30.0, **fields: Any) -> LogLine:
         """Waits for a log line with these fields, after the first `skip` lines, and returns it."""
         wanted = {"event": event, **fields}
 
@@ -143,7 +143,7 @@ class RouterProcess:
         path = self.data / "ledger.jsonl"
         return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
-    def wait_ledger(self, count: int = 1, *, seconds: float = 20.0) -> list[dict[str, Any]]:
+    def wait_ledger(self, count: int = 1, *, seconds: float = 30.0) -> list[dict[str, Any]]:
         """Waits until the ledger has `count` lines, and returns them."""
         deadline = time.monotonic() + seconds
         while len(lines := self.ledger()) < count:

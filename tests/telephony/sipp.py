@@ -13,7 +13,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +26,7 @@ from .media import Line
 from .messages import SipEvent
 
 _PHONE_ADDRESS = "127.0.0.1"
-_READY_S = 10.0
+_READY_S = 30.0
 _GOODBYE_S = 2.0
 _POLL_S = 0.01
 
@@ -60,7 +61,7 @@ class Party:
         return self._process is not None and self._process.poll() is None
 
     def wait_for(
-        self, name: str, *, of: str | None = None, after: float = 0.0, count: int = 1, seconds: float = 10.0
+        self, name: str, *, of: str | None = None, after: float = 0.0, count: int = 1, seconds: float = 30.0
     ) -> SipEvent:
         """Waits until the `count`-th such event is there, and returns it; raises `PartyFailed`.
 
@@ -95,6 +96,16 @@ class Party:
         )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(text.encode(), (self.address, self.port))
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Lets SIPp stand still: what comes meanwhile it finds in the order in which it came."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Ends SIPp at once, by its process id. Nothing more is said on the wire."""
@@ -307,7 +318,7 @@ class Phone(Phones):
         )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
             line.bind((self.address, self.port))
-            line.settimeout(5)
+            line.settimeout(30)
             line.sendto(text.encode(), (host, int(port)))
             accepted, asked = False, expires_s == 0
             while not (accepted and asked):

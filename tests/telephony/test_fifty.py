@@ -38,7 +38,8 @@ class Kind:
 
 
 _KINDS = {
-    "answered": Kind(12, "answered", Behaviour("answer", after=0.5, talks=1.0)),
+    "answered": Kind(10, "answered", Behaviour("answer", after=0.5, talks=1.0)),
+    "put down at once": Kind(2, "answered", Behaviour("answer", after=0.5, talks=0.001)),
     "left talking": Kind(4, "answered", Behaviour("answer", after=0.5)),
     "busy": Kind(7, "busy", Behaviour("busy")),
     "declined": Kind(5, "unavailable", Behaviour("decline")),
@@ -56,6 +57,7 @@ _RING_S, _SHARED_S = 3.0, 40.0
 _SPEECH_S = 1.5
 _END_S = 60.0
 _EVERYBODY = "+74950000099"
+_PUT_DOWN_TOO_SOON = "the leg ended before it could be connected"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Fifty:
     mobiles: list[SipEvent]
     desks: dict[str, list[SipEvent]]
     cdr: list[dict[str, str]]
+    unconnected: set[str]
+    """Calls whose phone was put down again before its caller could be connected with it."""
     most_at_once: int
     left: str
     after: dict[str, Any]
@@ -120,6 +124,7 @@ def fifty(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactor
         seen = {_caller(n): caller.events for n, caller in enumerate(callers)}
         rung, desk_events = mobiles.events, {name: desk.events for name, desk in desks.items()}
         cdr = asterisk.cdr()
+        too_short = {line["call"] for line in router.log() if line["event"] == _PUT_DOWN_TOO_SOON}
         with Caller(asterisk, _EVERYBODY, "+79169999999") as last:
             last.call()
             router.wait("turn", action="ring", call=router.wait("call began", caller="+79169999999")["call"])
@@ -127,7 +132,7 @@ def fifty(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactor
             last.wait_end()
         after = router.wait_ledger(len(_CALLS) + 1)[-1]
         assert router.stop() == 0
-        return Fifty(lines, seen, rung, desk_events, cdr, most_at_once, left, after)
+        return Fifty(lines, seen, rung, desk_events, cdr, too_short, most_at_once, left, after)
 
 
 def test_all_are_there_at_once_and_each_has_its_line(fifty: Fifty) -> None:
@@ -153,9 +158,14 @@ def test_dispositions_agree_with_the_pbxs_own_records(fifty: Fifty) -> None:
         records = [record for record in fifty.cdr if record["uniqueid"] == line["call_id"]]
         assert records, f"Asterisk knows nothing of {line['call_id']}"
         talked = any(record["dstchannel"] for record in records)
-        assert talked == (line["disposition"] == "answered"), records
+        answered = line["disposition"] == "answered"
+        # Of a phone that was picked up and put down again in the milliseconds before both were in one bridge, Asterisk
+        # says in the caller's record that he was answered, and by nobody.
+        assert talked == (answered and line["call_id"] not in fifty.unconnected), records
+        assert answered >= (line["call_id"] in fifty.unconnected)
     known = {line["call_id"] for line in fifty.lines}
-    assert {record["uniqueid"] for record in fifty.cdr if record["dcontext"] == "kommutator"} == known
+    of_callers = [record for record in fifty.cdr if record["dcontext"] == "kommutator"]
+    assert {record["uniqueid"] for record in of_callers} == known
 
 
 def test_nobody_is_rung_for_two_calls_at_once(fifty: Fifty) -> None:

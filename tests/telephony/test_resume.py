@@ -7,12 +7,13 @@ same.
 
 from __future__ import annotations
 
+import array
 import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -58,10 +59,13 @@ _AFTER_TICK: dict[str, dict[str, Any]] = {"play": {"sequence": 1}}
 _TICK_S = 0.3
 _PROMPT_S = 12.0
 _LONGEST_PROMPT_S = 60.0
-_SHORT_S = 1.5
+_SHORT_S = 3.0
 _FIRST_ROUND_S = 1.5
 _SPEECH_S, _LAST_WORDS_S = 12.0, 4.0
 _FALLBACK = "fallback"
+_BY_HAND = Behaviour("answer", after=300.0)
+_QUIET_S = 0.6
+"""So long a pause is the end of a prompt, or none begins."""
 _END_S = 60.0
 
 
@@ -81,11 +85,15 @@ class Run:
     """When the next router had found its calls."""
     keyed: float = 0.0
     """When the key was pressed during the menu's prompt."""
-    menu_again: float = 0.0
-    """How loud the menu was for its caller between then and the phone's ringing."""
+    menu_again_s: float = 0.0
+    """How long something was heard by the caller in the menu, from the next router's start until he pressed a key."""
+    over_again_s: float = 0.0
+    """The same of him whose prompt had ended while the router was away, until the phone rang."""
+    long_heard_s: float = 0.0
+    """How long the long prompt was heard until the phone rang."""
     recordings: dict[_Which, Path] = field(default_factory=dict)
-    left: str = ""
-    """What the console says of channels and bridges at the end."""
+    left: list[Any] = field(default_factory=list)
+    """Channels and bridges that are there at the end all the same."""
 
     def of_phones(self, stage: str, fate: _Fate) -> list[list[SipEvent]]:
         """The events of each phone of a call."""
@@ -147,16 +155,13 @@ def test_other_phone_is_cancelled_once_the_router_learns_who_answered(broken: Ru
 
 def test_key_ends_the_prompt_of_a_menu_that_was_taken_over(broken: Run) -> None:
     (phone,) = broken.of_phones("keyed", "stays")
-    assert phone[0].at - broken.keyed < 2.0
+    assert phone[0].at - broken.keyed < _LONGEST_PROMPT_S / 3
 
 
 def test_nothing_is_said_to_a_caller_twice(broken: Run) -> None:
-    assert broken.menu_again < 100
-    (long,), (over,) = broken.of_phones("prompt", "stays"), broken.of_phones("over", "stays")
-    heard = messages.first(broken.callers["prompt", "stays"], "200", of="INVITE")
-    assert heard is not None
-    assert _PROMPT_S - 1 < long[0].at - heard.at - _TICK_S < _PROMPT_S + 1.5
-    assert over[0].at - broken.back < 1.0
+    assert broken.menu_again_s == 0
+    assert broken.over_again_s < _SHORT_S / 2  # he hears that it rings before it does
+    assert _PROMPT_S - 1 < broken.long_heard_s - _TICK_S < _PROMPT_S + 1
 
 
 @pytest.mark.parametrize("fate", ["stays", "leaves", "ends"])
@@ -176,8 +181,7 @@ def test_new_call_is_taken_by_the_fallback_while_the_router_is_away(broken: Run)
 
 
 def test_nothing_is_left_in_asterisk(broken: Run) -> None:
-    assert "0 active channels" in broken.left
-    assert "kt~" not in broken.left
+    assert broken.left == []
 
 
 # --- how the calls are played
@@ -201,9 +205,6 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
         if broken:
             router.kill()
             died = time.time()
-            assert messages.first(phones["answered-stays-1"].events, "200", of="INVITE") is None, (
-                "it answered too early"
-            )
         for fate in ("leaves", "ends"):
             speeches["message", fate].result()
         callers["message", "ends"].press("#")
@@ -214,6 +215,13 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
             run.gap = (died, time.time())
             router.start()
             run.back = time.time()
+        else:
+            _pick_up(phones["answered-stays-1"])
+        for name in ("hunt-stays-2", "answered-stays-1"):
+            phones[name].act()
+        menu = callers["menu", "stays"].line
+        menu.wait_quiet(since=0.0, seconds=_QUIET_S, limit=_END_S)
+        run.menu_again_s = _loud_s(menu.heard(since=run.gap[1]))
         callers["menu", "stays"].press("1")
         callers["keyed", "stays"].line.wait_sound(since=time.time())
         run.keyed = time.time()
@@ -224,8 +232,7 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
         lines = router.wait_ledger(len(_CALLS), seconds=_END_S)
         for caller in callers.values():
             caller.wait_end()
-        asterisk.wait_idle(10)
-        run.left = asterisk.cli("core show channels") + asterisk.cli("bridge show all")
+        run.left = [*asterisk.wait_idle(), *asterisk.wait_no_bridge()]
         assert router.stop() == 0
         run.all_lines = len(lines)
         for call, caller in callers.items():
@@ -234,8 +241,9 @@ def _run(asterisk: Asterisk, folder: Path, *, broken: bool) -> Run:
             file = next((router.data / "recordings").glob(f"*{ids[call]}*.wav"), None)
             if file is not None:
                 run.recordings[call] = file
-        rung = phones["menu-stays-1"].wait_for("INVITE")
-        run.menu_again = sound.rms(callers["menu", "stays"].line.heard(since=run.gap[1], until=rung.at))
+        over, long = (phones[name].wait_for("INVITE").at for name in ("over-stays-1", "prompt-stays-1"))
+        run.over_again_s = _loud_s(callers["over", "stays"].line.heard(since=run.gap[1], until=over))
+        run.long_heard_s = _loud_s(callers["prompt", "stays"].line.heard(until=long))
         run.phones = {name: [e for e in phone.events if e.of != "OPTIONS"] for name, phone in phones.items()}
     return run
 
@@ -269,7 +277,7 @@ def _bring_to_their_stages(
         elif stage == "conversation":
             phones[_phones(stage, fate)[0]].wait_for("ACK")
         elif stage == "message":
-            callers[stage, fate].line.wait_quiet(since=there[stage, fate], seconds=0.3, limit=10)
+            callers[stage, fate].line.wait_quiet(since=there[stage, fate], seconds=0.3, limit=30)
             speech = sound.murmur(_speech_s(fate))
             speeches[stage, fate] = pool.submit(callers[stage, fate].speak, speech)
         else:
@@ -297,8 +305,8 @@ def _pass_the_gap(
 ) -> None:
     """What happens while there is no router: a prompt ends, a phone is picked up, people talk, somebody new calls."""
     began = time.time()
-    callers["over", "stays"].line.wait_quiet(since=0.0, seconds=0.3, limit=10)
-    phones["answered-stays-1"].wait_for("ACK")
+    callers["over", "stays"].line.wait_quiet(since=0.0, seconds=0.3, limit=30)
+    _pick_up(phones["answered-stays-1"])
     phone = phones["conversation-stays-1"]
     callers["conversation", "stays"].speak(sound.murmur(0.3))
     phone.line.wait_sound(since=began)
@@ -309,17 +317,22 @@ def _pass_the_gap(
     newcomer.wait_end()
 
 
+def _pick_up(phone: Phone) -> None:
+    phone.act()
+    phone.wait_for("ACK")
+
+
 def _asterisk(start_asterisk: StartAsterisk) -> Asterisk:
     return start_asterisk(phones=[*_all_phones(), _FALLBACK], fallback=f"PJSIP/{_FALLBACK}")
 
 
 def _behaviour(name: str) -> Behaviour:
     if name == "answered-stays-1":
-        return Behaviour("answer", after=3.0, talks=9.0)
+        return _BY_HAND
     if name.startswith("conversation"):
         return Behaviour("answer", after=0.1)
     if name.startswith("hunt") or name == "answered-stays-2":
-        return Behaviour("answer", after=14.0, talks=0.5) if name == "hunt-stays-2" else Behaviour("silent")
+        return replace(_BY_HAND, talks=0.5) if name == "hunt-stays-2" else Behaviour("silent")
     return Behaviour("silent") if name == _FALLBACK else Behaviour("answer", after=0.3, talks=0.5)
 
 
@@ -355,9 +368,9 @@ def _company(folder: Path) -> Path:
             "message": {"kind": "voicemail", "prompt": "speak", "seconds": 60, "exits": {"done": "bye"}},
             "bye": {"kind": "hangup"},
         }
-        nodes["ring"] = {"kind": "ring", "seconds": 20, "exits": {"no_answer": "message"}}
+        nodes["ring"] = {"kind": "ring", "seconds": 90, "exits": {"no_answer": "message"}}
         if stage == "hunt":
-            seconds = (_FIRST_ROUND_S, 25, 5)
+            seconds = (_FIRST_ROUND_S, 90, 5)
             steps = [{"ring": who, "seconds": limit} for who, limit in zip(ring, seconds, strict=True)]
             nodes["ring"] |= {"strategy": "expanding", "steps": steps}
             del nodes["ring"]["seconds"]
@@ -400,6 +413,12 @@ def _company(folder: Path) -> Path:
     document = folder / "company.yaml"
     document.write_text(json.dumps(company, indent=1), encoding="utf-8")
     return document
+
+
+def _loud_s(heard: array.array[int]) -> float:
+    """How much of it is loud, in seconds."""
+    piece = sound.RATE // 50
+    return sum(sound.rms(heard[start : start + piece]) > 1000 for start in range(0, len(heard), piece)) / 50
 
 
 def _essence(line: Mapping[str, Any]) -> dict[str, Any]:

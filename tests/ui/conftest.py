@@ -11,7 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from kommutator.crm.embedded import Server
 from tests.browser.packages import browser
@@ -21,6 +21,7 @@ from tests.ui.stage import PASSWORD, Stage, staged, until
 __all__ = ["server", "server_folder"]
 
 _names = itertools.count(1)
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="package")
@@ -67,7 +68,7 @@ def stage(database: Callable[[], str], tmp_path: Path) -> Iterator[Stage]:
 def context(chromium: Browser) -> Iterator[BrowserContext]:
     """A browser that knows nobody, 1366×768, Russian. What its pages report as errors fails the test."""
     context = chromium.new_context(viewport={"width": 1366, "height": 768}, locale="ru-RU", timezone_id="Asia/Tokyo")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 

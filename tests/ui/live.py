@@ -77,6 +77,7 @@ class Live:
             if call is not None:
                 return _json(self._order(call[1], told))
             self.call_backs.append(told)
+            await self._call_back(f"back-{told['order']}", told["number"])
             return _json({"done": True})
 
         app.before_request(answer)
@@ -94,10 +95,34 @@ class Live:
     async def ring(self, caller: str | None, did: str = "+74951112201", region: str | None = "Москва") -> str:
         """A call comes to the desk; its id."""
         call_id = f"call-{next(self._ids)}"
+        card = self.calls[call_id] = await self._card(call_id, caller, did, region)
+        self.tell("call", card)
+        return call_id
+
+    async def _call_back(self, call_id: str, number: str) -> None:
+        card = await self._card(call_id, number, None, None)
+        self.calls[call_id] = {**card, "state": "dialling", "back": {"state": "ringing", "reason": None}}
+        self.tell("call", self.calls[call_id])
+
+    def back(self, call_id: str, state: str, reason: str | None = None) -> None:
+        """How a call back goes on."""
+        shown = {"talking": "talking", "over": "over"}.get(state, "dialling")
+        self.change(call_id, state=shown, back={"state": state, "reason": reason})
+        number = self.calls[call_id]["caller"]
+        self.tell("call_back", {"call_id": call_id, "number": number, "state": state, "reason": reason})
+
+    def words(self, call_id: str, revision: int, fields: Json) -> None:
+        """What the operator who asks, or has passed the call on, has typed up to now."""
+        card = self.calls[call_id]
+        draft = {"id": "of-another", "call_id": call_id, "revision": revision, "fields": fields}
+        told = {"call_id": call_id, "card": card, "draft": draft}
+        self.tell("asked_of_me" if card["role"] == "guest" else "passed_to_me", told)
+
+    async def _card(self, call_id: str, caller: str | None, did: str | None, region: str | None) -> Json:
         card: Json = {
             "call_id": call_id,
             "did": did,
-            "did_name": "Главный",
+            "did_name": None if did is None else "Главный",
             "caller": caller,
             "caller_national": national(caller) if caller else None,
             "region": region,
@@ -116,6 +141,7 @@ class Live:
             "interactions": [],
             "tags": {},
             "consultation": None,
+            "back": None,
             "draft_id": None,
             "as_of": now(),
         }
@@ -132,9 +158,7 @@ class Live:
                     ]
             if len(found) == 1:
                 card["owner"] = found[0].owner
-        self.calls[call_id] = card
-        self.tell("call", card)
-        return call_id
+        return card
 
     def change(self, call_id: str, **values: Any) -> None:
         """The call's card as it is now."""

@@ -65,6 +65,35 @@ def consulting(stage: Stage, page: Page) -> None:
     page.get_by_text("Менеджер на линии").wait_for()
 
 
+def ringing(stage: Stage, page: Page) -> None:
+    """A manager at his workplace is asked whether he takes a client."""
+    at("/work", "Котёл для цеха")(stage, page)
+    call = stage.run(stage.live.ring("+79265550102"))
+    stage.do(lambda live: live.change(call, role="guest", by="rita"))
+    typed = {"service_type": "equipment", "topic": "Печь для цеха", "name": "Иван Седов", "company": "Литейный двор"}
+    stage.do(lambda live: live.words(call, 1, {**typed, "to_do": "Посчитать две печи, доставка до конца месяца"}))
+    page.get_by_text("Печь для цеха").first.wait_for()
+
+
+def back(stage: Stage, page: Page) -> None:
+    """A manager calls a client back."""
+    at("/work?interest=1", "Взять в работу")(stage, page)
+    page.get_by_role("button", name="Перезвонить").first.click()
+    page.get_by_text("Звоним вам").first.wait_for()
+    (call,) = stage.live.calls
+    stage.do(lambda live: live.back(call, "calling"))
+    page.get_by_text("Звоним клиенту").first.wait_for()
+
+
+def empty(stage: Stage, page: Page) -> None:
+    """A call has ended with nothing written."""
+    call = stage.run(stage.live.ring("+79265550102"))
+    stage.do(lambda live: live.answered(call))
+    page.get_by_label("Тема").wait_for()
+    stage.do(lambda live: live.over(call, "client"))
+    page.get_by_text("ничего не записано").wait_for()
+
+
 def asked(stage: Stage, page: Page) -> None:
     """The enquiry is asked for."""
     wizard(stage, page)
@@ -105,6 +134,9 @@ SCENES: dict[str, tuple[str, Callable[[Stage, Page], object]]] = {
     "picker": ("olga", picker),
     "consulting": ("olga", consulting),
     "asked": ("olga", asked),
+    "empty": ("olga", empty),
+    "ringing": ("boris", ringing),
+    "back": ("boris", back),
     "keys": ("olga", keys),
     "work": ("boris", at("/work?interest=1", "Взять в работу")),
     "missed": ("boris", at("/work?tab=missed", "Обработан")),

@@ -84,7 +84,7 @@ class Stage:
 
 def until(condition: Callable[[], bool], what: str) -> None:
     """Waits for what no element on the page shows."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from kommutator.crm import clients, interests
+from kommutator.crm import clients, interactions, interests
 from tests.ui.conftest import signed_in
 from tests.ui.live import Live
 from tests.ui.stage import Stage, until
@@ -264,12 +265,52 @@ def test_the_client_hangs_up_during_the_consultation(stage: Stage, olga: Page) -
 
 def test_the_telephone_leads_to_the_same_states(stage: Stage, olga: Page) -> None:
     call = talks(stage, olga)
+    olga.get_by_label("Тема").fill("Котёл")
     stage.do(lambda live: live.change(call, held=True))
     expect(olga.get_by_role("button", name="Снять с удержания")).to_be_visible()
     stage.do(lambda live: live.change(call, held=False))
     stage.do(lambda live: live.over(call, "us"))
     expect(olga.get_by_role("alertdialog", name="Принять обращение?")).to_be_visible()
     assert kinds(stage) == []
+
+
+def test_a_call_with_nothing_written_closes_by_itself_and_can_be_brought_back(stage: Stage, olga: Page) -> None:
+    call = talks(stage, olga)
+    stage.do(lambda live: live.over(call, "client"))
+    expect(olga.get_by_text("Звонок окончен, ничего не записано: 8 (926) 555-01-02")).to_be_visible()
+    expect(olga.get_by_text("Звонков нет")).to_be_visible()
+    until(lambda: drafts(stage) == [], "no draft is left of it")
+    olga.get_by_role("button", name="Вернуть").click()
+    olga.get_by_label("Тип услуги").select_option(label="Ремонт")
+    olga.get_by_label("Тема").fill("Вспомнила")
+    olga.keyboard.press("Control+Enter")
+    expect(olga.get_by_text("Обращение принято. ").first).to_be_visible()
+    (made,) = (each for each in wanted(stage, "pyotr") + wanted(stage, "rita") if each.topic == "Вспомнила")
+    assert client_of(stage, made).numbers == (NEW,)
+
+
+def test_hung_up_with_nothing_written_asks_nothing(stage: Stage, olga: Page) -> None:
+    talks(stage, olga)
+    olga.keyboard.press("F9")
+    expect(olga.get_by_text("ничего не записано")).to_be_visible()
+    expect(olga.get_by_role("alertdialog")).to_have_count(0)
+    ordered(stage, "hang_up")
+
+
+def test_her_last_keystrokes_go_with_the_call_that_her_phone_passes_on(stage: Stage, olga: Page) -> None:
+    call = talks(stage, olga)
+    stage.do(lambda live: live.consults(call, "boris", "agreed"))
+    expect(olga.get_by_text("Менеджер на линии")).to_be_visible()
+    olga.get_by_label("Тема").press_sequentially("Котёл")
+    stage.do(lambda live: live.gone(call, "elsewhere", "boris"))
+
+    async def kept() -> list[str]:
+        async with stage.services.database.transaction("test") as tx:
+            rows = await tx.fetch("select content from closed_drafts where company_id = $1 and call_id = $2", call)
+            return [row["content"]["topic"] for row in rows]
+
+    until(lambda: stage.run(kept()) == ["Котёл"], "what she typed last is at the desk")
+    until(lambda: drafts(stage) == [], "and the wizard is closed there")
 
 
 def test_swap_and_back(stage: Stage, olga: Page) -> None:
@@ -328,6 +369,75 @@ def test_an_interest_is_continued(stage: Stage, olga: Page) -> None:
     expect(olga.get_by_text("Обращение принято. ").first).to_be_visible()
     assert len(wanted(stage, "boris")) == before
     assert "Выслать сегодня" in {each.to_do for each in wanted(stage, "boris")}
+
+
+def test_an_interest_is_continued_once_though_the_answer_is_lost(stage: Stage, olga: Page) -> None:
+    talks(stage, olga, KNOWN_TWICE)
+    olga.get_by_role("checkbox", name="Продолжить этот интерес").first.check()
+    olga.get_by_label("Что сделать").fill("Выслать сегодня")
+    olga.get_by_label("Имя", exact=True).fill("Елена Петровна Громова")
+    statuses: list[int] = []
+
+    def cut(route: Route) -> None:
+        answer = route.fetch()
+        statuses.append(answer.status)
+        if len(statuses) == 1:
+            route.abort("connectionreset")
+        else:
+            route.fulfill(response=answer)
+
+    olga.route("**/api/enquiries", cut)
+    olga.keyboard.press("Control+Enter")
+    olga.keyboard.press("Control+Enter")
+    expect(olga.get_by_text("обращение сохранено и будет принято само").first).to_be_visible()
+    expect(olga.get_by_text("Обращение принято. ").first).to_be_visible()
+    assert statuses == [201, 200]
+    (interest,) = (each for each in wanted(stage, "boris") if each.to_do == "Выслать сегодня")
+    assert client_of(stage, interest).name == "Елена Петровна Громова"
+
+    async def noted() -> tuple[int, int]:
+        async with stage.services.database.transaction("test") as tx:
+            steps = await interests.history(tx, interest.id)
+            contacts = await interactions.of_client(tx, interest.client_id)
+        return sum("to_do" in each.changes for each in steps[1:]), sum(
+            each.body == "Выслать сегодня" for each in contacts
+        )
+
+    assert stage.run(noted()) == (1, 1)
+
+
+def test_an_interest_that_was_changed_meanwhile_is_shown_before_it_goes_on(stage: Stage, olga: Page) -> None:
+    talks(stage, olga, KNOWN_TWICE)
+    olga.get_by_role("checkbox", name="Продолжить этот интерес").first.check()
+    olga.get_by_label("Что сделать").fill("Выслать сегодня")
+
+    async def change() -> None:
+        async with stage.services.database.transaction("boris") as tx:
+            (interest,) = (each for each in await interests.of_client(tx, 1) if each.id == 3)
+            draft = replace(interest.draft, topic="Договор на два года", to_do="Уже выслан")
+            await interests.change(tx, 3, draft, interest.revision, stage.services.clock())
+
+    stage.run(change())
+    olga.keyboard.press("Control+Enter")
+    expect(olga.get_by_text("Интерес изменили, пока вы писали").first).to_be_visible()
+    expect(olga.get_by_label("Тема")).to_have_value("Договор на два года")
+    expect(olga.get_by_label("Что сделать")).to_have_value("Выслать сегодня")
+    olga.keyboard.press("Control+Enter")
+    expect(olga.get_by_text("Обращение принято. ").first).to_be_visible()
+    (after,) = (each for each in wanted(stage, "boris") if each.id == 3)
+    assert (after.topic, after.to_do) == ("Договор на два года", "Выслать сегодня")
+
+
+def test_notes_of_a_known_client_are_noted_of_him_and_are_nothing_to_do(stage: Stage, olga: Page) -> None:
+    talks(stage, olga, KNOWN)
+    olga.get_by_label("Тема").fill("Насос")
+    olga.get_by_label("Что сделать").fill("Перезвонить")
+    olga.get_by_label("Заметки").fill("Говорит быстро")
+    olga.keyboard.press("Control+Enter")
+    expect(olga.get_by_text("Обращение принято. ").first).to_be_visible()
+    (made,) = (each for each in wanted(stage, "ilya") if each.topic == "Насос")
+    assert made.to_do == "Перезвонить"
+    assert client_of(stage, made).notes == "Говорит быстро"
 
 
 def test_a_second_call_takes_nothing_from_under_the_hands(stage: Stage, olga: Page) -> None:
@@ -394,8 +504,8 @@ def test_an_interest_is_on_the_managers_workplace_at_once(stage: Stage, context:
     made = stage.run(accept())
     told = {"id": made, "client_id": 1, "title": "Срочный заказ", "assignee": "boris", "state": "new"}
     stage.do(lambda live: live.tell("interest", told))
-    expect(page.get_by_text("Новый интерес: Срочный заказ").first).to_be_visible(timeout=1000)
-    expect(page.get_by_role("link", name=re.compile("Срочный заказ.*Позвонить"))).to_be_visible(timeout=1000)
+    expect(page.get_by_text("Новый интерес: Срочный заказ").first).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("Срочный заказ.*Позвонить"))).to_be_visible()
 
 
 def test_a_transferred_call_brings_what_the_operator_had_typed(stage: Stage, context: BrowserContext) -> None:

@@ -49,7 +49,7 @@ def test_nobody_is_kept_out(shared: Stage, chromium: Browser, name: str, size: s
     width, height = SIZES[size]
     look: Any = {"viewport": {"width": width, "height": height}, "color_scheme": theme, "reduced_motion": "reduce"}
     context = chromium.new_context(locale="ru-RU", **look)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     wrong: list[str] = []
 

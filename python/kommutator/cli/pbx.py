@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
@@ -63,24 +64,24 @@ async def _serve(host: PbxHost, socket: Path) -> None:
     log = structlog.get_logger().bind(pbx=host.name)
     failures: list[Exception] = []
 
-    async def until_told() -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for number in signals:
-                log.info("stopping", signal=signal.Signals(number).name, calls=host.on_the_line)
-                readiness.stopping()
-                nursery.cancel_scope.cancel()
-                return
+    async def until_told(signals: AsyncIterator[int]) -> None:
+        number = await anext(signals)
+        log.info("stopping", signal=signal.Signals(number).name, calls=host.on_the_line)
+        readiness.stopping()
+        nursery.cancel_scope.cancel()
 
     def listening() -> None:
         log.info("serving", socket=str(socket))
         readiness.ready(f"{socket}")
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(until_told)
-        try:
-            await host.run(listening)
-        except (DataFolderBusy, OSError) as error:
-            failures.append(error)
-            nursery.cancel_scope.cancel()
+    # Whoever sees the socket may tell us to stop: signals are heard before it is there.
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(until_told, signals)
+            try:
+                await host.run(listening)
+            except (DataFolderBusy, OSError) as error:
+                failures.append(error)
+                nursery.cancel_scope.cancel()
     if failures:
         raise failures[0]

@@ -67,6 +67,18 @@ async def absent(tx: Tx, employee: str, presence: str, now: datetime) -> None:
     )  # fmt: skip
 
 
+async def arrived(tx: Tx, employee: str, now: datetime, stale_before: datetime) -> None:
+    """He has signed in: when his first page comes he is what he was before his pages were gone, if that is not long ago, else
+    present. One row."""
+    await _lock(tx, employee)
+    await tx.run(
+        """insert into absences (company_id, employee, presence, at) values ($1, $2, 'present', $3)
+           on conflict (company_id, employee) do update set presence = excluded.presence, at = excluded.at
+           where absences.at < $4""",
+        employee, now, stale_before,
+    )  # fmt: skip
+
+
 async def back(tx: Tx, seen_since: datetime) -> list[str]:
     """Who is noted as absent and has a page again. One pass over the absences."""
     rows = await tx.fetch(

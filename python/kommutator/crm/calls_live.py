@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from kommutator.crm.pool import Tx
-from kommutator.routing.doings import Doing
+from kommutator.routing.doings import CALL_BACK, Doing
 from kommutator.routing.entries import Began, CallEntry, Ended, Turned
 from kommutator.routing.turn import Turn
 
@@ -28,14 +28,24 @@ class KnownCall:
 
 
 async def going_on(tx: Tx, since: datetime, ended_since: datetime) -> list[KnownCall]:
-    """Calls that began since then and have not ended, or have ended lately; 5,000 at most, the newest. Three index ranges."""
-    return await _whole(
+    """Calls, and calls back, that began since then and have not ended, or have ended lately; 5,000 of each at most, the newest.
+    Four index ranges."""
+    called = await _whole(
         tx,
         """select call_id, coalesce(router, '') as router, did, caller, began_at, ended_at, disposition, fault from calls
            where company_id = $1 and began_at >= $2 and (ended_at is null or ended_at >= $3)
            order by began_at desc limit $4""",
         since, ended_since, _MOST,
     )  # fmt: skip
+    rows = await tx.fetch(
+        """select call_id from call_doings where company_id = $1 and kind = 'called_back' and at >= $2
+           group by call_id having coalesce(max(at) filter (where state = 'over') >= $3, true)
+           order by max(at) desc limit $4""",
+        since, ended_since, _MOST,
+    )  # fmt: skip
+    back = {row["call_id"]: KnownCall(row["call_id"], "", []) for row in rows}
+    await _doings(tx, list(back), back)
+    return [*called, *back.values()]
 
 
 async def one(tx: Tx, call_id: str) -> KnownCall | None:
@@ -46,7 +56,11 @@ async def one(tx: Tx, call_id: str) -> KnownCall | None:
            where company_id = $1 and call_id = $2""",
         call_id,
     )
-    return found[0] if found else None
+    if found or not call_id.startswith(CALL_BACK):
+        return found[0] if found else None
+    back = {call_id: KnownCall(call_id, "", [])}
+    await _doings(tx, [call_id], back)
+    return back[call_id] if back[call_id].entries else None
 
 
 async def _whole(tx: Tx, query: str, *arguments: object) -> list[KnownCall]:

@@ -96,8 +96,11 @@ async def create(
     return made, True
 
 
-async def change(tx: Tx, interest_id: int, draft: Draft, revision: int, now: datetime, comment: str = "") -> Interest:
-    """Writes everything of `draft` over the interest at that revision, and keeps in its history what changed.
+async def change(
+    tx: Tx, interest_id: int, draft: Draft, revision: int, now: datetime, comment: str = "", *, key: str | None = None
+) -> Interest:
+    """Writes everything of `draft` over the interest at that revision, and keeps in its history what changed; by `key`
+    the change is found again, and it is made once.
 
     Raises `NotFound`, `Conflict` when it is at another revision, `Refused`.
     """
@@ -115,7 +118,7 @@ async def change(tx: Tx, interest_id: int, draft: Draft, revision: int, now: dat
         )  # fmt: skip
     assert row is not None
     after = _of(row)
-    await _note(tx, after, before.draft, now, comment)
+    await _note(tx, after, before.draft, now, comment, key)
     for assignee in dict.fromkeys([before.assignee, after.assignee]):
         await tx.tell(
             "interest", id=after.id, assignee=assignee, department=after.department, status=after.status,
@@ -136,8 +139,12 @@ async def get(tx: Tx, interest_id: int, *, lock: bool = False) -> Interest:
 
 
 async def by_key(tx: Tx, key: str) -> Interest | None:
-    """The interest that was created with this key. One row by index."""
-    row = await tx.one(f"select {_COLUMNS} from interests where company_id = $1 and key = $2", key)
+    """The interest that was created, or changed, with this key. Two index look-ups."""
+    row = await tx.one(
+        f"""select {_COLUMNS} from interests where company_id = $1 and (key = $2 or id =
+                (select interest_id from interest_history where company_id = $1 and key = $2))""",
+        key,
+    )
     return None if row is None else _of(row)
 
 
@@ -233,16 +240,16 @@ class _rules:
             raise Refused("an interest has an employee or a department responsible, and a known status") from error
 
 
-async def _note(tx: Tx, after: Interest, before: Draft, now: datetime, comment: str) -> None:
+async def _note(tx: Tx, after: Interest, before: Draft, now: datetime, comment: str, key: str | None = None) -> None:
     changes = {
         key: [getattr(before, key), getattr(after, key)]
         for key in Draft.__slots__
         if getattr(before, key) != getattr(after, key)
     }
     await tx.run(
-        """insert into interest_history (company_id, interest_id, revision, at, actor, changes, comment)
-           values ($1, $2, $3, $4, $5, $6, $7)""",
-        after.id, after.revision, now, tx.actor, changes, comment,
+        """insert into interest_history (company_id, interest_id, revision, at, actor, changes, comment, key)
+           values ($1, $2, $3, $4, $5, $6, $7, $8)""",
+        after.id, after.revision, now, tx.actor, changes, comment, key,
     )  # fmt: skip
 
 

@@ -8,12 +8,10 @@ import structlog
 import trio
 
 from kommutator.errors import EngineError, PbxError
-from kommutator.routing.doings import CalledBack
+from kommutator.routing.doings import CALL_BACK, CalledBack
 from kommutator.routing.ports import Clock, Engine, Journal, Pbx
 from kommutator.routing.talks import Outcome
 
-PREFIX = "back-"
-"""What the id of such a call begins with."""
 _AT_ONCE = 256
 
 
@@ -26,6 +24,7 @@ class CallBacks:
         self._journal = journal
         self._clock = clock
         self._freed = freed
+        self._going: dict[str, _CallBack] = {}
         self._in, self._out = trio.open_memory_channel[_CallBack](_AT_ONCE)
         self._log = structlog.get_logger()
 
@@ -38,7 +37,7 @@ class CallBacks:
     async def make(self, order: str, employee: str, endpoint: str, number: str) -> Outcome:
         """Call a number back from an employee's phone; returns when that rings. Once it does, how it goes on is told
         by the journal."""
-        call_id = f"{PREFIX}{order}"
+        call_id = f"{CALL_BACK}{order}"
         try:
             if not self._engine.reserve(employee, call_id, self._clock.now_ms()):
                 return Outcome(False, "busy")
@@ -57,11 +56,25 @@ class CallBacks:
             raise
         return back.outcome
 
+    def hang_up(self, call_id: str, employee: str) -> Outcome:
+        """End a call back that has not reached the client yet; one that has is ended by the phones."""
+        back = self._going.get(call_id)
+        if back is None:
+            return Outcome(False, "unknown_call")
+        if back.employee != employee:
+            return Outcome(False, "not_yours")
+        if back.talking:
+            return Outcome(False, "wrong_state")
+        back.scope.cancel()
+        return Outcome(True)
+
     async def _make(self, back: _CallBack) -> None:
         """The supervisor of one."""
         log = self._log.bind(call=back.call_id)
+        self._going[back.call_id] = back
 
         def tell(state: str) -> None:
+            back.talking = back.talking or state == "talking"
             if state == "ringing":
                 back.settle(Outcome(True))
             if state in ("ringing", "calling", "talking"):
@@ -76,8 +89,11 @@ class CallBacks:
         except Exception:
             log.exception("a call back failed in our code")
         finally:
+            del self._going[back.call_id]
             self._engine.release(back.employee, back.call_id)
             self._freed()
+        if back.scope.cancelled_caught:
+            reason = "cancelled"
         self._tell(back, "over", reason)
         back.settle(Outcome(False, (reason or "failed").removeprefix("employee_")))
 
@@ -96,6 +112,7 @@ class _CallBack:
         self.scope = trio.CancelScope()
         self.outcome = Outcome(False, "failed")
         self.settled = trio.Event()
+        self.talking = False
 
     def settle(self, outcome: Outcome) -> None:
         if not self.settled.is_set():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+CALL_BACK: Final = "back-"
+"""What the id of a call back begins with."""
 
 GuestState = Literal[
     "calling", "ringing", "agreed", "declined", "busy", "no_answer", "unreachable", "gone", "cancelled"
@@ -60,7 +63,7 @@ class CalledBack(msgspec.Struct, frozen=True, tag="called_back", tag_field="kind
     """A call to a client, from an employee's own phone. It is no incoming call, and has no line in the ledger."""
 
     call: str
-    """`back-` and the order's identity."""
+    """`CALL_BACK` and the order's identity."""
     at: int
     by: str
     number: str
@@ -68,7 +71,7 @@ class CalledBack(msgspec.Struct, frozen=True, tag="called_back", tag_field="kind
     """`ringing`: the employee's phone; `calling`: the client's."""
     reason: str | None = None
     """Of `over`, when nobody talked: `employee_…` or `client_…`, with `busy`, `declined`, `no_answer`, `unreachable` or
-    `gone`; `failed`."""
+    `gone`; `cancelled`; `failed`."""
 
 
 Doing = Consulted | Held | PassedOn | CalledBack

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from kommutator.errors import EngineError
 from kommutator.routing.conversation import Happening, Party, Stage
+from kommutator.routing.doings import CALL_BACK
 from kommutator.routing.loop import Router
 from kommutator.routing.order import Order, OrderDone
 from kommutator.routing.ports import Clock, Engine
@@ -67,6 +68,8 @@ class OrderDesk:
             return Outcome(False, "unknown_call")
         if order.kind == "answer":
             return await self._router.talks.pick_up(order.call, order.by)
+        if order.kind == "hang_up" and order.call.startswith(CALL_BACK):
+            return self._router.call_backs.hang_up(order.call, order.by)
         conversation = self._router.talks.of(order.call)
         if conversation is None:
             return Outcome(False, "wrong_state" if self._router.talks.knows(order.call) else "unknown_call")

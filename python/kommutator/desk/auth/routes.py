@@ -6,12 +6,13 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from quart import Response, request
 
-from kommutator.crm import accounts
+from kommutator.crm import accounts, attendance
 from kommutator.crm.accounts import Session
 from kommutator.desk import etags
 from kommutator.desk.auth import cookies
 from kommutator.desk.auth.forms import Me, PasswordChange, Profile, SignIn
 from kommutator.desk.forms import dumped
+from kommutator.desk.live.attendance import COMES_BACK
 from kommutator.desk.operations import JSON, Asked, Feature
 
 feature = Feature("me", "Sign-in, sign-out and the own profile")
@@ -21,6 +22,7 @@ feature = Feature("me", "Sign-in, sign-out and the own profile")
 async def sign_in(asked: Asked, body: SignIn) -> Response:
     """Opens a session, which a cookie carries.
 
+    Whoever has a phone and was offline is present as soon as his page listens; who had left it as away is away again.
     A wrong login and a wrong password are told alike, and take alike. After several failures of a login, or many from
     an address, the answer is 429 for a while.
     """
@@ -33,6 +35,9 @@ async def sign_in(asked: Asked, body: SignIn) -> Response:
         asked.services.accounts,
         agent=request.headers.get("User-Agent", ""),
     )
+    if session.user.employee is not None:
+        async with asked.services.database.transaction(session.user.login) as tx:
+            await attendance.arrived(tx, session.user.employee, asked.now, asked.now - COMES_BACK)
     return _signed_in(asked, token, session)
 
 

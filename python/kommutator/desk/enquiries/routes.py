@@ -12,12 +12,18 @@ feature = Feature("enquiries", "What operators take down for managers")
 
 
 @feature.post(
-    "/api/enquiries", body=EnquiryForm, returns=Accepted, statuses=(201, 200), headers=("Idempotency-Key",), also=(404,)
+    "/api/enquiries",
+    body=EnquiryForm,
+    returns=Accepted,
+    statuses=(201, 200),
+    headers=("Idempotency-Key",),
+    also=(404, 412),
 )
 async def accept_enquiry(asked: Asked, body: EnquiryForm) -> Reply:
-    """Accepts an enquiry: client, contact and interest are made together, once for each key.
+    """Accepts an enquiry: client, contact and interest are made or go on together, once for each key.
 
-    The key is the id of the wizard's draft, which is closed with it. The same key again gives what it made (200).
+    The key is the id of the wizard's draft, which is closed with it. The same key again gives what it made (200). 412 when the
+    interest that is to go on was changed since it was seen; the ETag has its revision.
     """
     draft = idempotency.given()
     key = idempotency.key("enquiry", asked.who)

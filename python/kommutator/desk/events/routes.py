@@ -17,7 +17,8 @@ async def follow_events(asked: Asked, query: EventsQuery) -> Response:
     """What this page shows, as it happens: server-sent events (WHATWG HTML, 9.2), each with JSON.
 
     First, and again whenever the page could not keep up, a `snapshot` with everything. Then: `call` (a card: new, or changed),
-    `call_gone`, `passed_to_me` (a call was passed to me, with what the operator had typed), `floor`, `interest` (a new one of
+    `call_gone`, `asked_of_me` and `passed_to_me` (I am asked to take a call, or it was passed to me: with what the operator has
+    typed; again when she types more), `floor`, `interest` (a new one of
     mine), `interest_changed`, `missed`, `task`, `call_back`, `draft` and `draft_closed` (of my other pages), `version`. Every
     15 s at least a comment. A page that comes back gets a `snapshot`; nothing is replayed. The stream ends with the session;
     a minute after an employee's last page is gone he is offline, until one comes back.

@@ -1,5 +1,7 @@
 """Presence by pages: who has had pages and has none for a minute is offline, until one comes back.
 
+Who signs in is present, unless he had gone as something else within the day, or says otherwise meanwhile.
+
 Pages of all desks stand in the database, so that it does not matter which desk a page comes back to, nor whether the desk was
 restarted meanwhile. A presence set by hand stays; only whoever this set offline is set back, within the day.
 """
@@ -20,7 +22,7 @@ from kommutator.errors import ExchangeError
 from kommutator.exchange.nats.floor import DeskFloor
 
 ABSENT_AFTER_S: Final = 60.0
-_COMES_BACK: Final = timedelta(days=1)
+COMES_BACK: Final = timedelta(days=1)
 _SEEN_EVERY_S: Final = 15.0
 _LOOK_S: Final = 3.0
 
@@ -113,7 +115,7 @@ class Attendance:
                 absence = await attendance.returned(tx, employee)
                 if (
                     absence is None
-                    or now - absence.at > _COMES_BACK
+                    or now - absence.at > COMES_BACK
                     or self._presence(employee) not in (None, "offline")
                 ):
                     return

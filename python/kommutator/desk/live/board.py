@@ -28,7 +28,7 @@ from kommutator.exchange.messages import ToldEntry
 from kommutator.exchange.nats.calls import CallFeed
 from kommutator.exchange.nats.client import Exchange
 from kommutator.routing.doings import CalledBack
-from kommutator.routing.entries import Ended
+from kommutator.routing.entries import CallEntry, Ended
 
 HOLD_BACK_S: Final = 0.1
 """A card waits so long for the memory, so that it usually comes whole; then it is shown without."""
@@ -37,6 +37,8 @@ _ASK_AGAIN_S: Final = 5.0
 _TRY_AGAIN_S: Final = 2.0
 _KEEP_OVER_S: Final = 120.0
 _KEEP: Final = timedelta(days=1)
+_KEEP_BACK_S: Final = 4 * 3600.0
+"""A call back goes on when its router dies, and then nobody tells that it is over."""
 _LOOK_S: Final = 5.0
 _MOST_CALLS: Final = 20_000
 _MOST_HEARD: Final = 200_000
@@ -53,8 +55,8 @@ class Listeners(Protocol):
         """Tell his pages."""
         ...
 
-    def passed(self, call: Call) -> None:
-        """The holder has the call from somebody else."""
+    def brought(self, call_id: str, employee: str) -> None:
+        """He has a call from somebody else, or is asked to take it."""
         ...
 
     def draft_of(self, employee: str, call_id: str) -> str | None:
@@ -136,10 +138,16 @@ class Board:
             found.append(self._card(live, employee, live.seats[employee]))
         return sorted(found, key=lambda card: card.offered_at)
 
-    def passed_to(self, employee: str) -> list[Call]:
-        """The calls that go on and that somebody has passed to him."""
-        calls_of = (self._calls[call_id].call for call_id in self._of.get(employee, ()))
-        return [call for call in calls_of if call.holder == employee and call.passed_by is not None and call.talking]
+    def brought_to(self, employee: str) -> list[str]:
+        """The calls that go on and that he has from somebody else, or is asked to take."""
+        seats_of = ((call_id, self._calls[call_id].seats[employee]) for call_id in self._of.get(employee, ()))
+        return [call_id for call_id, seat in seats_of if seat.by is not None and seat.state != "over"]
+
+    def brought_by(self, call_id: str) -> dict[str, str]:
+        """Who has a call from somebody else, or is asked to take it; and from whom."""
+        live = self._calls.get(call_id)
+        seats_of = {} if live is None else live.seats
+        return {employee: seat.by for employee, seat in seats_of.items() if seat.by is not None}
 
     async def changes(self, call_id: str, longest_s: float) -> None:
         """Wait until something happens to a call, or so long."""
@@ -204,7 +212,8 @@ class Board:
             now = loop.time()
             for call_id, live in list(self._calls.items()):
                 over = live.ended_at is not None and now - live.ended_at > _KEEP_OVER_S
-                if over or now - live.since > _KEEP.total_seconds():
+                longest_s = _KEEP.total_seconds() if live.call.back is None else _KEEP_BACK_S
+                if over or now - live.since > longest_s:
                     self._drop(call_id)
 
     # --- entries
@@ -221,17 +230,16 @@ class Board:
                 call_id=entry.call, number=entry.number, state=entry.state, reason=entry.reason
             )
             self._listeners.tell(entry.by, "call_back", change)
-            return
         if self._loading and self._heard_many <= _MOST_HEARD:
             self._heard.setdefault(entry.call, []).append(told)
             self._heard_many += 1
         live = self._calls.get(entry.call)
         if live is None:
-            if isinstance(entry, Ended):
+            if _over(entry):
                 return
             live = self._add(entry.call, told.router)
         self._settle(live, calls.take(replace(live.call, router=told.router), entry))
-        if isinstance(entry, Ended):
+        if _over(entry):
             live.ended_at = asyncio.get_running_loop().time()
 
     def _add(self, call_id: str, router: str) -> _Live:
@@ -277,16 +285,10 @@ class Board:
         changed = [each for each, seat in now.items() if all_changed or had.get(each) != seat]
         if not live.waits:
             self._show(live, changed)
-        if (
-            after.passed_by is not None
-            and after.talking
-            and (before.holder, before.passed_by)
-            != (
-                after.holder,
-                after.passed_by,
-            )
-        ):
-            self._listeners.passed(after)
+        for employee, seat in now.items():
+            was = had.get(employee)
+            if seat.by is not None and (was is None or (was.by, was.role) != (seat.by, seat.role)):
+                self._listeners.brought(after.call_id, employee)
         live.changed.set()
         live.changed = asyncio.Event()
 
@@ -371,9 +373,14 @@ class Board:
                 with_=asked.talks_with,
                 leaving=asked.leaving,
             ),
+            back=None if seat.back is None else forms.Back(state=seat.back.state, reason=seat.back.reason),
             draft_id=self._listeners.draft_of(employee, call.call_id),
             as_of=_at(call.as_of_ms),
         )
+
+
+def _over(entry: CallEntry) -> bool:
+    return isinstance(entry, Ended) or (isinstance(entry, CalledBack) and entry.state == "over")
 
 
 def _at(ms: int) -> datetime:

@@ -15,13 +15,15 @@ from kommutator.routing.doings import CalledBack, Consulted, Held, PassedOn
 from kommutator.routing.entries import Began, CallEntry, Ended, Turned
 from kommutator.routing.turn import Ring, Talk
 
-State = Literal["offered", "talking", "consulting", "over"]
+State = Literal["offered", "dialling", "talking", "consulting", "over"]
+"""`dialling`: a call back that has not reached the client yet."""
 Role = Literal["operator", "guest"]
 OverBy = Literal["client", "us"]
 ConsultationState = Literal[
     "calling", "ringing", "agreed", "declined", "busy", "no_answer", "unreachable", "gone"
 ]  # fmt: skip
 Why = Literal["elsewhere", "hung_up", "ended"]
+BackState = Literal["ringing", "calling", "talking", "over"]
 
 GOES_ON: Final = ("calling", "ringing", "agreed")
 """The states of a consultation in which somebody is there to be consulted; the others say how it ended."""
@@ -44,6 +46,15 @@ class Consultation:
     def goes_on(self) -> bool:
         """Whether it has not ended."""
         return self.state in GOES_ON
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """A call back: an employee's own phone rings, then the client's."""
+
+    state: BackState
+    reason: str | None = None
+    """Why nobody talked, once it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,8 @@ class Call:
     over_ms: int | None = None
     over_by: OverBy | None = None
     ended: bool = False
+    back: Back | None = None
+    """None: the client has called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,7 @@ class Seat:
     consultation: Consultation | None = None
     by: str | None = None
     """The operator who asks him, or from whom he has the client."""
+    back: Back | None = None
 
 
 def folded(entries: Iterable[CallEntry], call_id: str, router: str) -> Call:
@@ -126,7 +140,7 @@ def take(call: Call, entry: CallEntry) -> Call:
         case PassedOn():
             after = _passed_on(call, entry)
         case CalledBack():
-            return call
+            after = _called_back(call, entry)
     return replace(after, as_of_ms=max(call.as_of_ms, entry.at))
 
 
@@ -136,9 +150,13 @@ def seats(call: Call) -> dict[str, Seat]:
         if call.holder is None:
             return {}
         over = Seat(
-            "over", "operator", call.offered_ms, call.answered_ms, call.over_ms, call.over_by, by=call.passed_by
-        )
+            "over", "operator", call.offered_ms, call.answered_ms, call.over_ms, call.over_by, by=call.passed_by,
+            back=call.back,
+        )  # fmt: skip
         return {call.holder: over}
+    if call.back is not None and call.holder is not None:
+        now: State = "talking" if call.back.state == "talking" else "dialling"
+        return {call.holder: Seat(now, "operator", call.offered_ms, call.answered_ms, back=call.back)}
     found = {employee: Seat("offered", "operator", since_ms) for employee, since_ms in call.offered.items()}
     asked = call.consultation
     if asked is not None and asked.goes_on and asked.employee is not None:
@@ -259,6 +277,19 @@ def _handed(call: Call, employee: str | None, endpoint: str, at_ms: int) -> Call
     )  # fmt: skip
 
 
+def _called_back(call: Call, entry: CalledBack) -> Call:
+    state = entry.state
+    if call.back is not None and _BACK.index(call.back.state) >= _BACK.index(state):
+        return call
+    call = replace(
+        call, caller=entry.number, holder=entry.by, back=Back(state, entry.reason), talking=state == "talking",
+        began_ms=call.began_ms or entry.at, offered_ms=call.offered_ms or entry.at,
+    )  # fmt: skip
+    if state == "talking":
+        return replace(call, answered_ms=entry.at)
+    return replace(call, over_ms=entry.at, ended=True) if state == "over" else call
+
+
 def _once(entries: Iterable[CallEntry]) -> list[CallEntry]:
     turns: dict[int, Turned] = {}
     doings: dict[CallEntry, None] = {}
@@ -281,6 +312,8 @@ def _order(entry: CallEntry) -> tuple[int, int, int]:
             return entry.at, 1, 0
         case PassedOn():
             return entry.at, 2, _PASSED.index(entry.state)
+        case CalledBack():
+            return entry.at, 2, _BACK.index(entry.state)
         case Turned():
             return entry.at, 3, entry.turn.sequence
         case _:
@@ -290,4 +323,5 @@ def _order(entry: CallEntry) -> tuple[int, int, int]:
 _CONSULTED: Final = (
     "calling", "ringing", "agreed", "declined", "busy", "no_answer", "unreachable", "gone", "cancelled"
 )  # fmt: skip
+_BACK: Final = ("ringing", "calling", "talking", "over")
 _PASSED: Final = ("ringing", "returning", "returned", "passed", "lost")

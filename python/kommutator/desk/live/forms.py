@@ -12,7 +12,7 @@ from kommutator.desk.floor.forms import EmployeeFacts
 from kommutator.desk.forms import Moment, View
 from kommutator.desk.interactions.forms import Interaction
 from kommutator.desk.interests.forms import Interest
-from kommutator.desk.live.calls import ConsultationState, OverBy, Role, State, Why
+from kommutator.desk.live.calls import BackState, ConsultationState, OverBy, Role, State, Why
 
 
 class Consultation(View):
@@ -29,6 +29,15 @@ class Consultation(View):
     """Whom the operator hears."""
     leaving: bool
     """The operator has left already: the client is this person's as soon as he answers."""
+
+
+class Back(View):
+    """How a call back goes on."""
+
+    state: BackState
+    """`ringing`: one's own phone; `calling`: the client's."""
+    reason: str | None
+    """Of `over`, when nobody talked: `employee_…` or `client_…`, with what happened there; `cancelled`; `failed`."""
 
 
 class Card(View):
@@ -62,6 +71,8 @@ class Card(View):
     """Their last contacts, the newest first."""
     tags: dict[str, str]
     consultation: Consultation | None
+    back: Back | None
+    """Null: the client has called."""
     draft_id: str | None
     as_of: Moment
     """Of the last thing that happened to the call: a card of an earlier moment is older."""
@@ -103,8 +114,8 @@ class Count(View):
     count: int
 
 
-class PassedToMe(View):
-    """A call was passed to me, with what the operator had typed."""
+class Brought(View):
+    """A call that somebody asks me to take, or has passed to me, with what that operator has typed up to now."""
 
     call_id: str
     card: Card
@@ -122,7 +133,7 @@ class CallBackChange(View):
 
     call_id: str
     number: str
-    state: Literal["ringing", "calling", "talking", "over"]
+    state: BackState
     reason: str | None
 
 

@@ -24,7 +24,6 @@ from kommutator.desk.forms import View
 from kommutator.desk.live import company, forms
 from kommutator.desk.live.attendance import ABSENT_AFTER_S, Attendance
 from kommutator.desk.live.board import Board
-from kommutator.desk.live.calls import Call
 from kommutator.desk.live.company import CompanyFacts
 from kommutator.desk.live.jobs import Jobs
 from kommutator.desk.live.tabs import HEARTBEAT, Tab, Written
@@ -68,6 +67,7 @@ class Hub:
         """The open wizards of users with pages here, by call."""
         self._changed_floor: dict[tuple[str, str], FloorFact] = {}
         self._counting: set[str] = set()
+        self._bringing: set[tuple[str, str]] = set()
         self._reading: set[tuple[int, str]] = set()
         self._new_version = Bell()
         self._closed = False
@@ -178,8 +178,8 @@ class Hub:
             version=self._facts.number,
         )
         if employee is not None:
-            for call in self.board.passed_to(employee):
-                self._jobs.begin("passed call", self._tell_passed(call, employee, [tab]))
+            for call_id in self.board.brought_to(employee):
+                self._jobs.begin("words of an operator", self._tell_brought(call_id, employee, [tab]))
         return self._written.event("snapshot", snapshot)
 
     def _floor_now(self) -> list[EmployeeFacts]:
@@ -204,10 +204,11 @@ class Hub:
         if tabs:
             _put(tabs, self._written.event(name, content))
 
-    def passed(self, call: Call) -> None:
-        """The holder has the call from somebody else."""
-        if call.holder is not None and call.holder in self._tabs:
-            self._jobs.begin("passed call", self._tell_passed(call, call.holder, None))
+    def brought(self, call_id: str, employee: str) -> None:
+        """He has a call from somebody else, or is asked to take it: his pages are told what that operator has typed."""
+        if employee in self._tabs and (call_id, employee) not in self._bringing:
+            self._bringing.add((call_id, employee))
+            self._jobs.begin("words of an operator", self._tell_brought(call_id, employee, None))
 
     def draft_of(self, employee: str, call_id: str) -> str | None:
         """The id of his open wizard for a call."""
@@ -215,15 +216,17 @@ class Hub:
         found = (self._draft_ids.get((tab.user.id, call_id)) for tab in tabs)
         return next((each for each in found if each is not None), None)
 
-    async def _tell_passed(self, call: Call, employee: str, tabs: list[Tab] | None) -> None:
-        draft = None
-        if call.passed_by is not None:
+    async def _tell_brought(self, call_id: str, employee: str, tabs: list[Tab] | None) -> None:
+        if tabs is None:
+            self._bringing.discard((call_id, employee))
+        draft, by = None, self.board.brought_by(call_id).get(employee)
+        if by is not None:
             async with self._database.transaction() as tx:
-                draft = await drafts.of_call(tx, call.call_id, call.passed_by)
-        card = self.board.card(call.call_id, employee)
+                draft = await drafts.of_call(tx, call_id, by)
+        card = self.board.card(call_id, employee)
         if card is not None:
-            told = forms.PassedToMe(call_id=call.call_id, card=card, draft=None if draft is None else draft_view(draft))
-            event = self._written.event("passed_to_me", told)
+            told = forms.Brought(call_id=call_id, card=card, draft=None if draft is None else draft_view(draft))
+            event = self._written.event("asked_of_me" if card.role == "guest" else "passed_to_me", told)
             _put(self._tabs.get(employee, ()) if tabs is None else tabs, event)
 
     # --- the floor
@@ -310,10 +313,14 @@ class Hub:
         self.tell(employee, topic, forms.Count(count=waits.missed if topic == "missed" else waits.tasks))
 
     def _draft(self, told: Mapping[str, Any] | None) -> None:
-        if told is None or told["user"] not in self._of_user:
-            return
+        if told is None:
+            return  # `_interest` has everything told anew
         user_id, draft_id, call_id = int(told["user"]), str(told["id"]), told.get("call")
         closed = bool(told.get("closed"))
+        if call_id is not None and not closed:
+            self._draft_of_others(user_id, call_id)
+        if user_id not in self._of_user:
+            return
         if call_id is not None and (self._draft_ids.get((user_id, call_id)) is None) != closed:
             if closed:
                 del self._draft_ids[user_id, call_id]
@@ -324,6 +331,13 @@ class Hub:
         elif (user_id, draft_id) not in self._reading:
             self._reading.add((user_id, draft_id))
             self._jobs.begin("draft", self._tell_draft(user_id, draft_id))
+
+    def _draft_of_others(self, user_id: int, call_id: str) -> None:
+        """What an operator types goes to whoever she asks, or has passed the call to: her last words may come later than the
+        call."""
+        for employee in self.board.brought_by(call_id):
+            if all(tab.user.id != user_id for tab in self._tabs.get(employee, ())):
+                self.brought(call_id, employee)
 
     async def _tell_draft(self, user_id: int, draft_id: str) -> None:
         self._reading.discard((user_id, draft_id))

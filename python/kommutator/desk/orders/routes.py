@@ -43,9 +43,10 @@ async def give_order(asked: Asked, call_id: str, body: OrderForm) -> Ordered:
         async with asked.transaction() as tx:
             await audit.record(tx, "call.hang_up", "call", call_id, {"operator": by})
     order = Order(body.order, body.kind, by, 0, call_id, body.employee, body.endpoint)
-    done = await orders.give(
-        asked.services.exchange, call.router, orders.within(order, _ms(asked), DEADLINE_S), DEADLINE_S
-    )
+    router = call.router or hub.floor.router_of(by)
+    if router is None:
+        return Ordered(done=False, reason="no_router", card=hub.board.card(call_id, by))
+    done = await orders.give(asked.services.exchange, router, orders.within(order, _ms(asked), DEADLINE_S), DEADLINE_S)
     if done.done and hub.board.call(call_id) is before:
         await hub.board.changes(call_id, _SHOWN_S)
     return Ordered(done=done.done, reason=done.reason, card=hub.board.card(call_id, by))
@@ -81,7 +82,7 @@ async def _kept(asked: Asked, call_id: str) -> Call | None:
 def _orderer(asked: Asked, call: Call, kind: str) -> str | None:
     """In whose name it is ordered. Who has the call at this moment is for its router to say; here only, who never had it."""
     employee = asked.who.employee
-    if employee is not None and employee in call.who.values():
+    if employee is not None and (employee in call.who.values() or employee == call.holder):
         return employee
     if kind == "hang_up" and asked.who.at_least(ENDS_ALL):
         return call.holder

@@ -22,8 +22,8 @@ from kommutator.pbx.ari.line import Sounds
 from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, is_ours, parse_bridge, parse_leg, recording_name
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
-from kommutator.routing.call_backs import PREFIX
 from kommutator.routing.conversation import Party
+from kommutator.routing.doings import CALL_BACK
 from kommutator.routing.ports import Call, FloorSink
 from kommutator.routing.turn import Event as CallEvent
 from kommutator.routing.turn import Record, Turn
@@ -202,7 +202,7 @@ class AriPbx:
         else:
             self._post(channel.id, event)
         if isinstance(event, codec.ChannelDestroyed):
-            device = self._devices.ended(channel.id)
+            device = self._devices.settled(channel.id)
             if device is not None:
                 self._look_later(device)
         for call_id, pair in [pair for pair in self._pairs.items() if channel.id in pair[1]]:
@@ -214,11 +214,15 @@ class AriPbx:
             self._later(requests.hang_up(leg if channel.id == caller else caller, "normal"))
             self._later(requests.destroy_bridge(bridge_id(caller)))
 
+    def _release(self, channel: str) -> None:
+        """This leg has won, or was never there."""
+        device = self._devices.settled(channel)
+        if device is not None:
+            self._on_device(codec.Device(device, self._device_states[device]))
+
     def _post(self, channel: str, event: Event) -> None:
         leg = parse_leg(channel)
         call_id = leg[0] if leg else channel
-        if leg and isinstance(event, codec.ChannelStateChange) and event.channel.up and call_id in self._calls:
-            self._calls[call_id].answered_first(channel)
         inbox = self._inbox_of(call_id)
         if inbox is not None:
             inbox.post(event)
@@ -252,7 +256,8 @@ class AriPbx:
             self._dial_strings,
             self._settings.silence_s,
             self._give_away,
-            self._devices.doom,
+            self._devices.withhold,
+            self._release,
             self._dialled,
             saved_state,
         )
@@ -316,7 +321,7 @@ class AriPbx:
         bridges = await self._ask(requests.list_bridges())
         members = {bridge["id"]: bridge.get("channels", []) for bridge in bridges.decode() or []} if bridges.ok else {}
         for call_id, own in legs.items():
-            if call_id.startswith(PREFIX) and call_id not in self._backs:
+            if call_id.startswith(CALL_BACK) and call_id not in self._backs:
                 up = [leg.id for leg in own if leg.up and leg.id in members.get(bridge_id(call_id), [])]
                 if len(up) == 2:
                     self._pairs[call_id] = (up[0], up[1])
@@ -358,7 +363,12 @@ class AriPbx:
     async def _look_again(self) -> None:
         async for device in self._look_out:
             try:
-                await self._look_at(device)
+                # Asterisk (22) tells that a channel is gone before it works out the device's state anew. Without another
+                # channel, that it is free is on its way; with one, nothing may be.
+                listed = await self._ask(requests.list_channels())
+                channels = [codec.decode_channel(value) for value in listed.decode() or []]
+                if any(channel.name.startswith(f"{device}-") for channel in channels):
+                    await self._look_at(device)
             except PbxError as error:
                 self._log.warning("a device could not be looked at", device=device, reason=str(error))
 

@@ -76,7 +76,8 @@ class AriCall:
         dial_strings: DialStrings,
         silence_s: int,
         given_away: Callable[[str, str], None],
-        doomed: Callable[[str, str], None],
+        withhold: Callable[[str, str], None],
+        release: Callable[[str], None],
         dialled: Callable[[str], Party | None],
         saved_state: str | None = None,
     ) -> None:
@@ -91,9 +92,8 @@ class AriCall:
         self._silence_s = silence_s
         self._given_away = given_away
         self._line = CallerLine(session, self.inbox, channel.id, channel.up)
-        self._legs = Legs(self._line, application, dial_strings, doomed, dialled)
+        self._legs = Legs(self._line, application, dial_strings, withhold, release, dialled)
         self._conversations = Conversations(self._line, self._legs)
-        self._hunting = False
         self._sequence = -1
         self._deadline = math.inf
         self._playing: str | None = None
@@ -234,11 +234,6 @@ class AriCall:
         """Let `converse` return."""
         self.inbox.interrupt()
 
-    def answered_first(self, channel: str) -> None:
-        """One of the hunt's phones was picked up: whoever else picks up is too late, and is about to be told so."""
-        if self._hunting:
-            self._legs.doom_losers(channel)
-
     async def close(self, turn: Turn | None) -> None:
         """End what is left of the call, or leave the caller with whom he was transferred to."""
         action = turn.action if turn is not None else None
@@ -339,11 +334,7 @@ class AriCall:
         await legs.ring_exactly([each.endpoint for each in action.endpoints], turn.sequence, already_begun=begun)
         if not begun:
             await self._line.tell(self._line.mark_started(turn.sequence))
-        self._hunting = True
-        try:
-            winner = await self._answer_of_legs(action.music)
-        finally:
-            self._hunting = False
+        winner = await self._answer_of_legs(action.music)
         if winner is not None:
             return {"type": "answered", "endpoint": winner.endpoint, "ended": ended_of(legs.ended)}
         ended = {each.endpoint: legs.ended[each.endpoint] for each in action.endpoints if each.endpoint in legs.ended}
@@ -354,6 +345,7 @@ class AriCall:
         while True:
             winner = self._legs.answered()
             if winner is not None:
+                self._legs.release(winner.channel)
                 await self._legs.cancel_all("answered_elsewhere", keep=winner)
                 return winner
             if not len(self._legs):

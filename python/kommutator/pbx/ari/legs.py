@@ -65,8 +65,8 @@ class Legs:
     """The legs of one call.
 
     `ended` collects, until `forget_ended`, how legs ended: endpoint → `busy`, `declined`, `unavailable` or `no_answer`.
-    `doomed` is told the channel and the endpoint of each leg that is about to be ended by us; `dialled` says whom a phone
-    means by an extension.
+    `withhold` is told the channel and the endpoint of each leg that a hunt rings and of each that is about to be ended by
+    us, `release` the channel of one that counts after all; `dialled` says whom a phone means by an extension.
     """
 
     def __init__(
@@ -74,10 +74,12 @@ class Legs:
         line: CallerLine,
         application: str,
         dial_strings: DialStrings,
-        doomed: Callable[[str, str], None],
+        withhold: Callable[[str, str], None],
+        release: Callable[[str], None],
         dialled: Callable[[str], Party | None],
     ) -> None:
-        self._doomed = doomed
+        self._withhold = withhold
+        self.release = release
         self._dialled = dialled
         self._sequence = 0
         self._line = line
@@ -106,12 +108,6 @@ class Legs:
     def __iter__(self) -> Iterator[Leg]:
         return iter(list(self._legs.values()))
 
-    def doom_losers(self, channel: str) -> None:
-        """This leg was answered in a hunt, and whatever else rings for it is going to be ended."""
-        for leg in self._legs.values():
-            if leg.channel != channel:
-                self._doomed(leg.channel, leg.endpoint)
-
     @property
     def heard(self) -> bool:
         """Whether the caller hears a leg."""
@@ -133,7 +129,11 @@ class Legs:
         known, self._legs = self._legs, {}
         self._bridged = None
         self._never_rang.clear()
-        for channel in found:
+        there = list(found)
+        for leg in known.values():
+            if all(channel.id != leg.channel for channel in there):
+                self.release(leg.channel)
+        for channel in there:
             parsed = parse_leg(channel.id)
             if parsed is None or parsed[1] in self._legs:
                 await self._line.ask(requests.hang_up(channel.id, "normal"))
@@ -172,20 +172,20 @@ class Legs:
             if already_begun and endpoint not in self._never_rang:
                 self.ended[endpoint] = "no_answer"
             else:
-                parts.append(partial(self._create, endpoint, str(sequence)))
+                parts.append(partial(self._hunt, endpoint, str(sequence)))
         await together(parts)
 
     async def call(self, endpoint: str, attempt: str) -> None:
         """Ring an endpoint once more, beside whatever else there is."""
         self.ended.pop(endpoint, None)
-        await self._create(endpoint, attempt)
+        await self._create(self._leg(endpoint, attempt))
 
     async def _pick_up(self, endpoint: str) -> None:
         """Ring a phone anew, asking it to answer by itself: a ringing INVITE cannot be told to."""
         leg = self._legs.get(endpoint)
         if leg is not None and leg.state is not LegState.UP and not leg.by_itself:
             await self.cancel(leg, "normal")
-            await self._create(endpoint, f"{self._sequence}auto", by_itself=True)
+            await self._hunt(endpoint, f"{self._sequence}auto", by_itself=True)
 
     async def cancel_all(self, reason: str, keep: Leg | None = None) -> None:
         """End every leg but `keep`."""
@@ -198,12 +198,13 @@ class Legs:
 
     async def cancel(self, leg: Leg, reason: str) -> None:
         """End one leg: CANCEL while it rings, BYE when it has answered."""
-        self._doomed(leg.channel, leg.endpoint)
+        self._withhold(leg.channel, leg.endpoint)
         if self._legs.get(leg.endpoint) is leg:
             del self._legs[leg.endpoint]
         if self._bridged == leg.channel:
             await self._unbridge()
-        await self._line.ask(requests.hang_up(leg.channel, reason))
+        if not (await self._line.ask(requests.hang_up(leg.channel, reason))).ok:
+            self.release(leg.channel)  # it has ended by itself, and that was heard before
 
     async def take(self, event: Post) -> None:
         """Let an event about a leg have its effect; any other event is ignored."""
@@ -268,11 +269,19 @@ class Legs:
         leg = self._legs.get(parsed[1]) if parsed else None
         return leg if leg is not None and leg.channel == channel else None
 
-    async def _create(self, endpoint: str, attempt: str, *, by_itself: bool = False) -> None:
+    async def _hunt(self, endpoint: str, attempt: str, *, by_itself: bool = False) -> None:
+        leg = self._leg(endpoint, attempt, by_itself=by_itself)
+        self._withhold(leg.channel, endpoint)
+        await self._create(leg)
+
+    def _leg(self, endpoint: str, attempt: str, *, by_itself: bool = False) -> Leg:
         again = "again" if endpoint in self._never_rang else ""
         channel = leg_id(self._line.channel, f"{attempt}{again}", endpoint)
-        leg = Leg(channel, endpoint, LegState.CREATED, by_itself=by_itself)
-        self._legs[endpoint] = leg
+        leg = self._legs[endpoint] = Leg(channel, endpoint, LegState.CREATED, by_itself=by_itself)
+        return leg
+
+    async def _create(self, leg: Leg) -> None:
+        endpoint = leg.endpoint
         response = await self._line.ask(
             requests.create_leg(
                 leg.channel, self._dial_strings.of(endpoint), self._application, ("leg",), self._line.channel
@@ -283,6 +292,7 @@ class Legs:
             self._log.info("leg could not be created", endpoint=endpoint, status=response.status)
             del self._legs[endpoint]
             self.ended[endpoint] = "unavailable"
+            self.release(leg.channel)
 
     async def _dial(self, leg: Leg) -> None:
         # Marked after it was dialled: a leg that is found without the mark is made anew, and one too many is better

@@ -27,6 +27,8 @@ class RouterSession:
         self._peer = peer
         self._instance = instance
         self._serves = False
+        self._waited: list[Channel] = []
+        """Who came before the router was ready."""
         self._performed: dict[int, trio.CancelScope] = {}
         self._one_by_one: dict[str, trio.Lock] = {}
         self._over = trio.Event()
@@ -71,6 +73,8 @@ class RouterSession:
         """A caller has come. Before the router is ready for him he waits."""
         if self._serves:
             self._begin(channel)
+        else:
+            self._waited.append(channel)
 
     # --- questions
 
@@ -187,6 +191,11 @@ class RouterSession:
 
     def _serve(self) -> None:
         self._serves = True
+        # Whoever has hung up before the router was ready has called all the same: his call has an end in the ledger.
+        for channel in self._waited:
+            if channel.gone_ms is not None:
+                self._begin(channel)
+        self._waited.clear()
         for channel in list(self._host.world.channels.values()):
             if channel.routed:
                 self._begin(channel)

@@ -28,7 +28,15 @@ export interface Consultation {
   leaving: boolean;
 }
 
-export type CardState = "offered" | "talking" | "consulting" | "over";
+/** `dialling`: a call back that has not reached the client yet. */
+export type CardState = "offered" | "dialling" | "talking" | "consulting" | "over";
+
+/** A call back: my own phone rings, then the client's. */
+export interface Back {
+  state: "ringing" | "calling" | "talking" | "over";
+  /** Why nobody talked, once it is over. */
+  reason: string | null;
+}
 
 /** A call at this desk, and what is known of who calls. */
 export interface Card {
@@ -56,6 +64,8 @@ export interface Card {
   interactions: Interaction[];
   tags: Record<string, string>;
   consultation: Consultation | null;
+  /** Null: the client has called. */
+  back: Back | null;
   draft_id: string | null;
   /** Of the last thing that happened to the call: a card of an earlier moment is older. */
   as_of: string;

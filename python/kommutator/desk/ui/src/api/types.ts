@@ -7,6 +7,7 @@ type Schemas = components["schemas"];
 export type Client = Schemas["Client"];
 export type ClientBrief = Schemas["ClientBrief"];
 export type ClientForm = Schemas["ClientForm"];
+export type EnquiryForm = Schemas["EnquiryForm"];
 export type Interest = Schemas["Interest"];
 export type InterestStatus = Interest["status"];
 export type Interaction = Schemas["Interaction"];

@@ -6,9 +6,12 @@ export interface Toast {
   kind: "good" | "bad" | "news";
   /** Where a click leads. */
   to?: string | undefined;
+  /** What a button does, for as long as it is shown. */
+  way?: { says: string; run: () => void } | undefined;
 }
 
 const SHOWN_MS = 6000;
+const WITH_WAY_MS = 12_000;
 const MOST = 4;
 
 let next = 1;
@@ -20,11 +23,11 @@ export function toasts(): Toast[] {
 }
 
 /** Tells; failures stay until they are closed. */
-export function tell(text: string, kind: Toast["kind"] = "news", to?: string): void {
+export function tell(text: string, kind: Toast["kind"] = "news", to?: string, way?: Toast["way"]): void {
   const id = next++;
-  shown.push({ id, text, kind, to });
+  shown.push({ id, text, kind, to, way });
   if (shown.length > MOST) shown.shift();
-  if (kind !== "bad") setTimeout(() => dismiss(id), SHOWN_MS);
+  if (kind !== "bad") setTimeout(() => dismiss(id), way === undefined ? SHOWN_MS : WITH_WAY_MS);
 }
 
 /** Takes one away. */

@@ -3,31 +3,34 @@
 import { api, send } from "../api/client";
 import type { Card, OrderDone, Presence, Snapshot } from "../api/live";
 import { passing, Problem } from "../api/problem";
+import type { Interest } from "../api/types";
 import { persistently } from "../api/retry";
 import { uuid } from "../base/id";
 import { t } from "../base/i18n.svelte";
 import { go } from "../base/route.svelte";
 import { session } from "../base/session.svelte";
 import { setClock } from "../base/time.svelte";
+import { notify, unnotify } from "../base/notify.svelte";
 import { tell } from "../base/toasts.svelte";
+import { callerOf } from "./caller";
 import { Drafts } from "./drafts";
-import { acceptEnquiry, draftsAtDesk, errorsOf, loadPeople } from "./enquiry";
+import { acceptEnquiry, draftsAtDesk, errorsOf, interestOf, loadPeople } from "./enquiry";
 import { reasonText as failure } from "../words/reasons";
-import { whole } from "./kept";
-import { listen, type NewInterest, type Passed } from "./events";
+import { written, type Continued, type Fields } from "./form";
+import { kept, restored, whole, type Kept } from "./kept";
+import { listen, type BroughtToMe, type CallBack, type NewInterest } from "./events";
+import { noticeText, reasonText } from "./notices";
 import { people } from "./people.svelte";
 import {
+  again,
   blank,
-  kept,
+  empty,
+  onTheLine,
   opened,
-  restored,
   step,
-  written,
   type Command,
   type Effect,
-  type Fields,
   type Happened,
-  type Kept,
   type Wizard,
 } from "./wizard";
 
@@ -63,6 +66,8 @@ class Desk {
   readonly offered = $derived(this.wizards.filter((each) => each.phase === "offered"));
 
   private drafts: Drafts<Kept> | null = null;
+  /** The interests because of which I call back, by call. */
+  private readonly calledFor = new Map<string, Interest>();
   private stops: (() => void)[] = [];
 
   /** Begins for whoever is signed in. */
@@ -96,15 +101,12 @@ class Desk {
             this.tasks = count;
             this.workChanged += 1;
           },
-          passed_to_me: (passed) => this.passed(passed),
+          asked_of_me: (brought) => this.brought(brought),
+          passed_to_me: (brought) => this.brought(brought),
           interest_changed: () => {
             this.workChanged += 1;
           },
-          call_back: ({ number, state, reason }) => {
-            if (state === "over" && reason !== null) {
-              tell(t("callback.failed", { number, reason: reasonText(reason) }), "bad");
-            }
-          },
+          call_back: (told) => this.calledBack(told),
           draft: ({ id, call_id, revision, fields }) =>
             this.restore([{ id, call_id, revision, content: whole(fields) }]),
           draft_closed: ({ id }) => this.closedElsewhere(id),
@@ -191,15 +193,20 @@ class Desk {
   }
 
   /** Has the PBX ring my phone, then the number. */
-  async callBack(number: string, of: { missed_id?: string; client_id?: number } = {}): Promise<boolean> {
+  async callBack(
+    number: string,
+    of: { missed_id?: string; client_id?: number } = {},
+    interest: Interest | null = null,
+  ): Promise<boolean> {
     const order = uuid();
+    if (interest !== null) this.calledFor.set(`back-${order}`, interest);
     try {
       const told = await persistently(
         () => send<OrderDone>("POST", "/api/call-backs", { order, number, ...of }),
         ORDER_MS,
       );
-      if (told.done) tell(t("callback.ringing", { number }), "good");
-      else tell(t("callback.refused", { reason: reasonText(told.reason ?? "") }), "bad");
+      // That it rings is shown by its card.
+      if (!told.done) tell(t("callback.refused", { reason: reasonText(told.reason ?? "") }), "bad");
       return told.done;
     } catch (error) {
       tell(t("callback.refused", { reason: failure(error) }), "bad");
@@ -217,7 +224,7 @@ class Desk {
   private closedElsewhere(id: string): void {
     const wizard = this.wizards.find((each) => each.id === id);
     if (wizard === undefined || wizard.acceptance === "sending" || wizard.accepted) return;
-    if (wizard.phase === "talking" || wizard.phase === "consulting") {
+    if (onTheLine(wizard)) {
       this.act(id, { kind: "accepted" });
       return;
     }
@@ -264,6 +271,10 @@ class Desk {
       }
     }
     for (const card of snapshot.calls) this.card(card);
+    // Calls that ended while no page looked, with nothing written.
+    for (const wizard of this.wizards) {
+      if (wizard.callId !== null && empty(wizard)) this.command({ press: "discard" }, wizard.id);
+    }
     this.all({ kind: "connected" });
   }
 
@@ -277,12 +288,16 @@ class Desk {
     if (card.state === "over") return;
     // One call is one wizard in all tabs; after that is closed, another enquiry of the same call has a key of its own.
     const usual = card.draft_id ?? `${card.call_id}.${session.me?.id ?? 0}`;
-    const wizard = opened(this.drafts?.closed(usual) ? uuid() : usual, card);
+    const closed = this.drafts?.closed(usual) ?? false;
+    if (closed && card.back !== null) return;
+    const wizard = opened(closed ? uuid() : usual, card, session.me?.employee ?? "");
     this.wizards = [...this.wizards, wizard];
     this.speak(wizard);
+    const interest = this.calledFor.get(card.call_id);
+    if (interest !== undefined) this.act(wizard.id, { kind: "continued", interest });
     if (wizard.phase !== "offered") {
       this.answered(wizard);
-      this.focus = { field: "service_type", n: this.focus.n + 1 };
+      this.focus = { field: card.back === null ? "service_type" : "to_do", n: this.focus.n + 1 };
     }
     // What rings is shown only where nothing else is: it never takes the place of what she works on.
     this.selectedId ??= wizard.id;
@@ -313,7 +328,7 @@ class Desk {
         void this.accept(wizard);
         break;
       case "forget_draft":
-        this.drafts?.forget(wizard.id);
+        this.drafts?.forget(wizard.id, effect.deliver);
         break;
       case "focus":
         if (wizard.id === this.selectedId) this.focus = { field: effect.field, n: this.focus.n + 1 };
@@ -346,11 +361,23 @@ class Desk {
       await acceptEnquiry(wizard);
       this.act(wizard.id, { kind: "accepted" });
     } catch (error) {
-      if (error instanceof Problem && !error.passing && error.status !== 401) {
+      if (error instanceof Problem && error.code === "conflict" && wizard.continues !== null) {
+        await this.conflict(wizard, wizard.continues);
+      } else if (error instanceof Problem && !error.passing && error.status !== 401) {
         this.act(wizard.id, { kind: "accept_refused", ...errorsOf(error) });
       } else {
         this.act(wizard.id, { kind: "accept_unsent" });
       }
+    }
+  }
+
+  /** Somebody has changed the interest meanwhile: it is shown as it is now, and accepted again by hand. */
+  private async conflict(wizard: Wizard, seen: Continued): Promise<void> {
+    try {
+      const interest = await persistently(() => interestOf(seen), ORDER_MS);
+      this.act(wizard.id, { kind: "accept_conflict", interest });
+    } catch (error) {
+      this.act(wizard.id, { kind: "accept_refused", errors: {}, reason: failure(error) });
     }
   }
 
@@ -362,15 +389,24 @@ class Desk {
   }
 
   private close(wizard: Wizard): void {
+    unnotify(`call:${wizard.callId}`);
     const at = this.wizards.findIndex((each) => each.id === wizard.id);
     this.wizards = this.wizards.toSpliced(at, 1);
     if (this.selectedId === wizard.id) {
-      const live = this.wizards.find((each) => each.phase === "talking" || each.phase === "consulting");
+      const live = this.wizards.find(onTheLine);
       this.selectedId = (live ?? this.wizards[0])?.id ?? null;
     }
     if (wizard.closed === "passed") {
       const to = wizard.card?.consultation?.employee ?? wizard.fields.manager;
       tell(t("closed.passed", { manager: people.name(to) }), "good");
+    }
+    // What did not work of a call back is said by its own event.
+    if (wizard.closed === "empty" && !wizard.card?.back) {
+      const number = wizard.card?.caller_national ?? wizard.card?.caller ?? t("call.hidden");
+      const name = wizard.fields.name || wizard.fields.company;
+      const who = [name, number.replaceAll(" ", "\u00a0")].filter(Boolean).join(", ");
+      const back = () => this.bringBack(wizard);
+      tell(t("closed.empty", { who }), "news", undefined, { says: t("closed.empty.back"), run: back });
     }
   }
 
@@ -380,17 +416,37 @@ class Desk {
     const text = t("work.new_interest", { title: interest.title });
     tell(text, "news", `/work?interest=${interest.id}`);
     this.spoken = text;
+    notify(`interest:${interest.id}`, t("notify.interest"), interest.title, `/work?interest=${interest.id}`);
   }
 
-  /** The call is mine now, with what the operator had typed. */
-  private passed({ card, draft }: Passed): void {
+  /** The call is mine now, or I am asked to take it: with what the operator has typed. */
+  private brought({ card, draft }: BroughtToMe): void {
     this.card(card);
     const wizard = this.ofCall(card.call_id);
-    if (wizard === undefined || draft === null) return;
-    const typed = whole(draft.fields).fields;
-    for (const [field, value] of Object.entries(typed) as [keyof Fields, string][]) {
-      if (value !== "" && !wizard.touched.includes(field)) this.act(wizard.id, { kind: "typed", field, value });
+    if (wizard !== undefined && draft !== null) {
+      this.act(wizard.id, { kind: "brought", brought: whole(draft.fields) });
     }
+    const now = this.ofCall(card.call_id);
+    if (now === undefined || card.state === "over") return;
+    const { title, company } = callerOf(now, card);
+    const told = { who: [title, company].filter(Boolean).join(", "), by: people.name(card.by) };
+    const about = [people.serviceName(now.fields.service_type), now.fields.topic].filter(Boolean).join(" · ");
+    notify(`call:${card.call_id}`, t(card.role === "guest" ? "notify.asked" : "notify.passed", told), about, "/");
+  }
+
+  private calledBack({ call_id, number, state, reason }: CallBack): void {
+    if (state !== "over") return;
+    this.calledFor.delete(call_id);
+    if (reason !== null && reason !== "cancelled") {
+      tell(t("callback.failed", { number, reason: reasonText(reason) }), "bad");
+    }
+  }
+
+  private bringBack(wizard: Wizard): void {
+    const id = uuid();
+    this.wizards = [...this.wizards, again(id, wizard)];
+    this.selectedId = id;
+    go("/");
   }
 
   private link(connected: boolean): void {
@@ -405,48 +461,26 @@ class Desk {
 
   private speak(wizard: Wizard): void {
     const number = wizard.card?.caller_national ?? wizard.fields.phone;
+    this.notify(wizard);
     if (wizard.phase === "offered") this.spoken = t("spoken.offered", { number });
     else if (wizard.notice) this.spoken = noticeText(wizard);
+    else if (wizard.phase === "dialling") this.spoken = t("callback.ringing", { number });
     else if (wizard.phase === "talking") this.spoken = t("spoken.talking", { number });
+  }
+
+  /** The system's notification of a call, while nobody looks at the page. */
+  private notify(wizard: Wizard): void {
+    if (wizard.callId === null || wizard.card === null) return;
+    const { title, company, number } = callerOf(wizard, wizard.card);
+    const who = [title, company, number].filter(Boolean).join(", ");
+    const tag = `call:${wizard.callId}`;
+    if (wizard.phase !== "offered") unnotify(tag);
+    else if (wizard.card.role === "operator") notify(tag, t("notify.call", { who }), wizard.card.region ?? "", "/");
   }
 
   private ofCall(call: string): Wizard | undefined {
     return this.wizards.find((each) => each.callId === call);
   }
-}
-
-/** What the wizard's notice says. */
-export function noticeText(wizard: Wizard): string {
-  const notice = wizard.notice;
-  if (notice === null) return "";
-  const reason = notice.code === "order_refused" || notice.code === "accept_refused" ? reasonText(notice.about) : "";
-  return t(`notice.${notice.code}`, { who: people.name(notice.about), reason });
-}
-
-const REASONS = [
-  "wrong_state",
-  "not_yours",
-  "unknown_call",
-  "held_by_phone",
-  "busy",
-  "unreachable",
-  "declined",
-  "no_answer",
-  "unknown_employee",
-  "bad_target",
-  "bad_number",
-  "taken",
-  "gone",
-  "too_many",
-  "too_late",
-  "no_router",
-  "failed",
-] as const;
-
-/** A reason of the router or of the desk in words; one that is new here is shown as it is. */
-export function reasonText(code: string): string {
-  const known = REASONS.find((each) => each === code);
-  return known === undefined ? code : t(`reason.${known}`);
 }
 
 function codeOf(error: unknown): string {

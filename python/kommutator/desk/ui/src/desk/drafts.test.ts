@@ -141,6 +141,23 @@ describe("a draft", () => {
     expect(desk.drafts.size).toBe(0);
   });
 
+  test("closed because the call was passed on: its last words are at the desk before", async () => {
+    const closing = vi.spyOn(desk, "remove");
+    drafts.keep(draft(1, "К"));
+    await vi.advanceTimersByTimeAsync(300);
+    drafts.keep(draft(2, "Котёл"));
+    desk.away = true;
+    drafts.forget("d1", true);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(closing).not.toHaveBeenCalled();
+    desk.away = false;
+    const put = vi.spyOn(desk, "put");
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(put).toHaveBeenCalledWith(draft(2, "Котёл"));
+    expect(closing).toHaveBeenCalledOnce();
+    expect(desk.drafts.size).toBe(0);
+  });
+
   test("closed is not kept again by a late keystroke", async () => {
     drafts.keep(draft(1));
     drafts.forget("d1");

@@ -24,10 +24,16 @@ const AFTER_MS = 300;
 const AGAIN_MS = [1000, 2000, 5000, 10_000, 30_000];
 const CLOSED_KEPT_MS = 7 * 24 * 3600 * 1000;
 
-type Slot = { state: "open" | "closed"; timer: ReturnType<typeof setTimeout> | null; tries: number };
+interface Slot<T> {
+  state: "open" | "closed";
+  timer: ReturnType<typeof setTimeout> | null;
+  tries: number;
+  /** What is to be at the desk before the wizard is closed there. */
+  last: Draft<T> | null;
+}
 
 export class Drafts<T> {
-  private readonly slots = new Map<string, Slot>();
+  private readonly slots = new Map<string, Slot<T>>();
 
   /** `space` keeps users of one browser apart; `changed` is called when what is unsaved changes. */
   constructor(
@@ -59,11 +65,15 @@ export class Drafts<T> {
     await this.sync(id);
   }
 
-  /** The wizard is closed: forgotten here and at the desk. */
-  forget(id: string): void {
+  /**
+   * The wizard is closed: forgotten here and at the desk. `deliver`: what was typed last is at the desk before, for whoever has
+   * the call now.
+   */
+  forget(id: string, deliver = false): void {
+    const slot = this.slot(id);
+    slot.last = deliver && slot.timer !== null ? this.read(id) : slot.last;
     this.tryStore(() => this.store.setItem(this.closedKey(id), String(Date.now())));
     this.tryStore(() => this.store.removeItem(this.key(id)));
-    const slot = this.slot(id);
     slot.state = "closed";
     this.schedule(id, 0, true);
   }
@@ -130,7 +140,7 @@ export class Drafts<T> {
     const closing = slot.state === "closed";
     const draft = closing ? null : this.read(id);
     try {
-      if (closing) await this.desk.remove(id);
+      if (closing) await this.close(id, slot);
       else if (draft !== null) await this.desk.put(draft);
     } catch (error) {
       if (passing(error) && slot.timer === timer) {
@@ -144,15 +154,25 @@ export class Drafts<T> {
     this.changed();
   }
 
+  private async close(id: string, slot: Slot<T>): Promise<void> {
+    if (slot.last !== null) {
+      await this.desk.put(slot.last).catch((error: unknown) => {
+        if (passing(error)) throw error;
+      });
+      slot.last = null;
+    }
+    await this.desk.remove(id);
+  }
+
   /** The desk has forgotten it. The mark stays for a week, in case another tab brings the draft back. */
   private forgotten(id: string): void {
     const at = Number(this.store.getItem(this.closedKey(id)));
     if (Date.now() - at > CLOSED_KEPT_MS) this.tryStore(() => this.store.removeItem(this.closedKey(id)));
   }
 
-  private slot(id: string): Slot {
+  private slot(id: string): Slot<T> {
     let slot = this.slots.get(id);
-    if (slot === undefined) this.slots.set(id, (slot = { state: "open", timer: null, tries: 0 }));
+    if (slot === undefined) this.slots.set(id, (slot = { state: "open", timer: null, tries: 0, last: null }));
     return slot;
   }
 

@@ -1,12 +1,13 @@
 /** The wizard's requests: people, drafts, the acceptance. */
 
-import { api, got, withRevision } from "../api/client";
+import { api, got } from "../api/client";
 import type { Problem } from "../api/problem";
-import type { Client, ClientForm } from "../api/types";
+import type { EnquiryForm, Interest } from "../api/types";
 import type { DraftsAtDesk } from "./drafts";
-import { flat, whole } from "./kept";
+import type { Continued, FieldError, Fields } from "./form";
+import { flat, whole, type Kept } from "./kept";
 import { people } from "./people.svelte";
-import type { FieldError, Fields, Kept, Wizard } from "./wizard";
+import type { Wizard } from "./wizard";
 
 /** The people of the active version. */
 export async function loadPeople(): Promise<void> {
@@ -35,93 +36,62 @@ export const draftsAtDesk: DraftsAtDesk<Kept> = {
 };
 
 /**
- * Accepts what a wizard holds; the same wizard again is the same enquiry. What was corrected of a client who is known is
- * written to him before. An enquiry that continues an interest becomes its next entry instead of a new interest.
+ * Accepts what a wizard holds, in one transaction of the desk; the same wizard again is the same enquiry. What was corrected of a
+ * client who is known goes with it. An enquiry that continues an interest becomes its next entry instead of a new interest.
  */
 export async function acceptEnquiry(wizard: Wizard): Promise<void> {
-  const { fields, chosen } = wizard;
-  const known = typeof chosen === "number" ? await corrected(chosen, wizard) : null;
-  if (wizard.continues !== null) return continued(wizard.continues, wizard);
-  const department = fields.department || people.providing(fields.service_type)[0]?.id || null;
-  const client: ClientForm = {
-    name: fields.name.trim(),
-    organisation: fields.company.trim(),
-    numbers: [fields.phone.trim()],
-    email: fields.email.trim(),
-    notes: fields.notes.trim(),
-  };
-  const to_do =
-    known === null ? fields.to_do : [fields.to_do, fields.notes].filter((each) => each.trim() !== "").join("\n\n");
   await api.POST("/api/enquiries", {
     params: { header: { "Idempotency-Key": wizard.id } },
     body: {
-      ...(known === null ? { client } : { client_id: known.id }),
-      topic: fields.topic.trim(),
-      to_do: to_do.trim(),
-      service_type: fields.service_type || null,
-      assignee: fields.manager || null,
-      department: fields.manager ? null : department,
+      ...whose(wizard),
+      topic: wizard.fields.topic.trim(),
+      to_do: wizard.fields.to_do.trim(),
+      service_type: wizard.fields.service_type || null,
+      assignee: wizard.fields.manager || null,
+      department: wizard.fields.manager ? null : department(wizard),
       call_id: wizard.callId,
       ...(wizard.card?.answered_at ? { at: wizard.card.answered_at } : {}),
     },
   });
 }
 
-async function corrected(id: number, wizard: Wizard): Promise<Client> {
-  const path = { client_id: id };
-  const { data: client, etag } = await withRevision(api.GET("/api/clients/{client_id}", { params: { path } }));
-  const { fields, touched } = wizard;
-  const of = (field: keyof Fields, value: string) => (touched.includes(field) ? fields[field].trim() : value);
-  const next = {
-    name: of("name", client.name),
-    organisation: of("company", client.organisation),
-    email: of("email", client.email),
-  };
-  const digits = (number: string) => number.replace(/\D/g, "");
-  const numbers = client.numbers.map((each) => each.number);
-  const added =
-    touched.includes("phone") &&
-    fields.phone.trim() !== "" &&
-    !numbers.some((each) => digits(each) === digits(fields.phone));
-  const same = next.name === client.name && next.organisation === client.organisation && next.email === client.email;
-  if (client.merged_into !== null || (same && !added)) return client;
-  const { kind, notes, owner, member_of } = client;
-  const body: ClientForm = {
-    kind,
-    notes,
-    owner,
-    member_of,
-    ...next,
-    numbers: added ? [...numbers, fields.phone.trim()] : numbers,
-  };
-  return got(api.PUT("/api/clients/{client_id}", { params: { path, header: { "If-Match": etag } }, body }));
+/** The interest that a wizard continues, as it is now. */
+export async function interestOf({ id }: Continued): Promise<Interest> {
+  return got(api.GET("/api/interests/{interest_id}", { params: { path: { interest_id: id } } }));
 }
 
-async function continued(id: number, wizard: Wizard): Promise<void> {
-  const path = { interest_id: id };
-  const { data: interest, etag } = await withRevision(api.GET("/api/interests/{interest_id}", { params: { path } }));
-  const { fields } = wizard;
-  const comment = [fields.to_do, fields.notes].filter((each) => each.trim() !== "").join("\n");
-  const { due_at } = interest;
-  await api.PUT("/api/interests/{interest_id}", {
-    params: { path, header: { "If-Match": etag } },
-    body: {
-      topic: fields.topic.trim() || interest.topic,
-      to_do: fields.to_do.trim() || interest.to_do,
-      service_type: fields.service_type || interest.service_type,
-      assignee: fields.manager || (fields.department ? null : interest.assignee),
-      department: fields.department || interest.department,
-      status: interest.status,
-      due_at,
-      comment: comment.trim(),
+function whose({ fields, chosen, continues, touched, brought, card }: Wizard): Partial<EnquiryForm> {
+  const known = card?.matches.find((each) => each.id === chosen);
+  const had = known?.numbers.some(({ number }) => digits(number) === digits(fields.phone)) ?? false;
+  const of = (field: keyof Fields) =>
+    touched.includes(field) || brought.includes(field) ? fields[field].trim() : null;
+  const corrections = {
+    name: of("name"),
+    organisation: of("company"),
+    email: of("email"),
+    number: had ? null : of("phone") || null,
+    notes: fields.notes.trim(),
+  };
+  if (continues !== null) return { interest_id: continues.id, interest_revision: continues.revision, corrections };
+  if (typeof chosen === "number") return { client_id: chosen, corrections };
+  return {
+    client: {
+      name: fields.name.trim(),
+      organisation: fields.company.trim(),
+      numbers: [fields.phone.trim()],
+      email: fields.email.trim(),
+      notes: fields.notes.trim(),
     },
-  });
-  await api.POST("/api/clients/{client_id}/interactions", {
-    params: { path: { client_id: interest.client_id } },
-    body: { topic: fields.topic.trim() || interest.topic, body: comment.trim() },
-  });
-  await draftsAtDesk.remove(wizard.id);
+  };
 }
+
+/** Of an interest that goes on, only a department that was chosen; else the first that provides the service. */
+function department({ fields, continues }: Wizard): string | null {
+  const rule = continues === null ? people.providing(fields.service_type)[0]?.id : undefined;
+  return fields.department || rule || null;
+}
+
+const digits = (number: string) => number.replace(/\D/g, "");
 
 /** Which fields the desk did not like. */
 export function errorsOf(problem: Problem): {

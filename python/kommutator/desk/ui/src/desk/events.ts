@@ -3,10 +3,11 @@
 import type { Card, FloorFact, Gone, Snapshot } from "../api/live";
 import { uuid } from "../base/id";
 
-export interface Passed {
+/** A call that somebody asks me to take, or has passed to me. */
+export interface BroughtToMe {
   call_id: string;
   card: Card;
-  /** What the operator had typed. */
+  /** What the operator has typed up to now. */
   draft: DraftTold | null;
 }
 
@@ -20,6 +21,7 @@ export interface DraftTold {
 
 /** How a call back of mine goes on. */
 export interface CallBack {
+  call_id: string;
   number: string;
   state: "ringing" | "calling" | "talking" | "over";
   reason: string | null;
@@ -42,7 +44,8 @@ export interface Heard {
   interest(interest: NewInterest): void;
   missed(count: { count: number }): void;
   task(count: { count: number }): void;
-  passed_to_me(passed: Passed): void;
+  asked_of_me(brought: BroughtToMe): void;
+  passed_to_me(brought: BroughtToMe): void;
   interest_changed(interest: { id: number }): void;
   call_back(told: CallBack): void;
   draft(draft: DraftTold): void;
@@ -58,6 +61,7 @@ const NAMES: (keyof Heard)[] = [
   "interest",
   "missed",
   "task",
+  "asked_of_me",
   "passed_to_me",
   "interest_changed",
   "call_back",

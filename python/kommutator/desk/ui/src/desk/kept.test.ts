@@ -1,13 +1,15 @@
 import { expect, test } from "vitest";
 
-import { flat, whole } from "./kept";
-import { NO_FIELDS, type Kept } from "./wizard";
+import { NO_FIELDS } from "./form";
+import { flat, whole, type Kept } from "./kept";
 
 const DRAFT: Kept = {
   fields: { ...NO_FIELDS, phone: "+79161234567", topic: "Котёл", manager: "boris" },
   chosen: 7,
-  continues: 3,
+  continues: { id: 3, revision: 2 },
   touched: ["topic", "manager"],
+  brought: ["phone"],
+  decided: true,
   asking: true,
   ending: "us",
   accepting: false,
@@ -30,6 +32,8 @@ test("a draft of an older page opens with what it has", () => {
     chosen: "new",
     continues: null,
     touched: ["topic"],
+    brought: [],
+    decided: false,
     asking: false,
     ending: null,
     accepting: false,

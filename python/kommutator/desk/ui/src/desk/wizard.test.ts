@@ -1,19 +1,10 @@
 import { describe, expect, test } from "vitest";
 
 import type { Card, Consultation, ConsultationState } from "../api/live";
-import {
-  blank,
-  commands,
-  faults,
-  kept,
-  opened,
-  restored,
-  step,
-  type Command,
-  type Effect,
-  type Happened,
-  type Wizard,
-} from "./wizard";
+import type { Interest } from "../api/types";
+import { faults } from "./form";
+import { kept, restored } from "./kept";
+import { again, blank, commands, opened, step, type Command, type Effect, type Happened, type Wizard } from "./wizard";
 
 const AT = "2026-11-18T06:00:00.000Z";
 
@@ -40,6 +31,7 @@ function card(over: Partial<Card> = {}): Card {
     interactions: [],
     tags: {},
     consultation: null,
+    back: null,
     draft_id: null,
     as_of: AT,
     ...over,
@@ -153,7 +145,7 @@ describe("the table of desk.md", () => {
     expect(effects).toEqual([{ do: "order", order: "o1", kind: "complete", employee: null }]);
     const done = after(wizard, { kind: "order_done", order: "o1", done: true, reason: null });
     expect(done.wizard).toMatchObject({ closed: "passed", ending: "passed", asking: false });
-    expect(done.effects).toEqual([{ do: "forget_draft" }]);
+    expect(done.effects).toEqual([{ do: "forget_draft", deliver: true }]);
   });
 
   test("hung up on the phone when he agreed: the same", () => {
@@ -167,13 +159,14 @@ describe("the table of desk.md", () => {
   });
 
   test("hang up without a manager: asked", () => {
-    const { wizard, effects } = after(talking(), press({ press: "hang_up" }));
+    const { wizard, effects } = after(talking(), typed("topic", "Котёл"), press({ press: "hang_up" }));
     expect(effects).toEqual([{ do: "order", order: "o1", kind: "hang_up", employee: null }]);
     expect(wizard.asking).toBe(true);
   });
 
   test("hung up on the phone: asked too", () => {
-    expect(after(talking(), told({ state: "over", over_by: "us" })).wizard).toMatchObject({
+    const filled = after(talking(), typed("topic", "Котёл")).wizard;
+    expect(after(filled, told({ state: "over", over_by: "us" })).wizard).toMatchObject({
       asking: true,
       ending: "us",
     });
@@ -197,6 +190,7 @@ describe("the table of desk.md", () => {
   test("cancel: the call is over, the wizard stays, and can be accepted or discarded later", () => {
     const over = after(
       talking(),
+      typed("topic", "Котёл"),
       press({ press: "hang_up" }),
       told({ state: "over", over_by: "us" }),
       press({ press: "cancel" }),
@@ -293,7 +287,8 @@ describe("nothing is lost and nothing doubled", () => {
   });
 
   test("cancelled before the telephone has said that the call is over, it is not asked again", () => {
-    const cancelled = after(talking(), press({ press: "hang_up" }), press({ press: "cancel" }));
+    const filled = after(talking(), typed("topic", "Котёл")).wizard;
+    const cancelled = after(filled, press({ press: "hang_up" }), press({ press: "cancel" }));
     const over = after(
       cancelled.wizard,
       { kind: "order_done", order: "o1", done: true, reason: null },
@@ -423,5 +418,130 @@ describe("what an enquiry needs", () => {
   test("the first field at fault has the focus", () => {
     const { effects } = after(talking(), press({ press: "accept" }));
     expect(effects).toEqual([{ do: "focus", field: "topic" }]);
+  });
+});
+
+describe("a call that ends with nothing written", () => {
+  test.each<[string, Happened[]]>([
+    ["the client hangs up", [told({ state: "over", over_by: "client" })]],
+    ["on the phone", [told({ state: "over", over_by: "us" })]],
+    ["by the button, and nothing is asked", [press({ press: "hang_up" }), told({ state: "over", over_by: "us" })]],
+    ["nobody has said how", [{ kind: "gone", gone: { call_id: "c1", why: "ended" } }]],
+  ])("closes by itself: %s", (_, happened) => {
+    const { wizard, effects } = after(talking(), ...happened);
+    expect(wizard).toMatchObject({ closed: "empty", asking: false });
+    expect(effects).toEqual([{ do: "forget_draft" }]);
+  });
+
+  test("is brought back as it was, and stays", () => {
+    const closed = after(talking(), told({ state: "over", over_by: "client" })).wizard;
+    const back = again("d2", closed);
+    expect(back).toMatchObject({ id: "d2", phase: "over", closed: null, callId: "c1" });
+    expect(after(back, told({ state: "over", over_by: "client" })).wizard.closed).toBe(null);
+    expect(after(back, typed("topic", "Котёл"), press({ press: "accept" })).effects).toEqual([{ do: "accept" }]);
+  });
+
+  test("stays when a client was chosen by hand", () => {
+    const found = opened("d1", card({ matches: [client(7), client(8)] }));
+    const chosen = after(found, told({ state: "talking", matches: [client(7), client(8)] }), {
+      kind: "chosen",
+      client: 7,
+    }).wizard;
+    expect(after(chosen, told({ state: "over", over_by: "client" })).wizard.closed).toBe(null);
+  });
+});
+
+describe("what the operator has typed of a call that goes to a manager", () => {
+  const theirs = (fields: Partial<Wizard["fields"]>, chosen: Wizard["chosen"] = "new"): Happened => ({
+    kind: "brought",
+    brought: { fields: { ...blank("x").fields, ...fields }, chosen, continues: null },
+  });
+  const asked = () => opened("d1", card({ role: "guest", by: "olga" }));
+
+  test("is there while his phone rings, and follows her until he writes himself", () => {
+    const ringing = after(asked(), theirs({ topic: "Кот", name: "Иван" }), theirs({ topic: "Котёл", name: "Иван" }));
+    expect(ringing.wizard).toMatchObject({ phase: "offered", fields: { topic: "Котёл", name: "Иван" } });
+    const mine = after(ringing.wizard, told({ state: "talking", by: "olga" }), typed("name", "Пётр")).wizard;
+    const late = after(mine, theirs({ topic: "Котёл и насос", name: "Иван" })).wizard;
+    expect(late.fields).toMatchObject({ topic: "Котёл и насос", name: "Пётр" });
+    expect(after(late, theirs({ topic: "", name: "Иван" })).wizard.fields.topic).toBe("");
+  });
+
+  test("told twice is one", () => {
+    const once = after(asked(), theirs({ topic: "Котёл" })).wizard;
+    expect(after(once, theirs({ topic: "Котёл" })).wizard).toBe(once);
+  });
+
+  test("the client whom she chose is his as well, unless he chooses another", () => {
+    const both = [client(7), client(8)];
+    const ringing = after(opened("d1", card({ role: "guest", by: "olga", matches: both })), theirs({}, 8)).wizard;
+    expect(ringing.chosen).toBe(8);
+    const mine = after(ringing, { kind: "chosen", client: 7 }, theirs({}, 8)).wizard;
+    expect(mine.chosen).toBe(7);
+  });
+
+  test("would be missed, so it stays when the call is over", () => {
+    const mine = after(asked(), theirs({ topic: "Котёл" }), told({ state: "talking", by: "olga" })).wizard;
+    expect(after(mine, told({ state: "over", over_by: "client" })).wizard.closed).toBe(null);
+  });
+});
+
+describe("a call back", () => {
+  const back = (state: NonNullable<Card["back"]>["state"], over: Partial<Card> = {}, reason: string | null = null) =>
+    told({ back: { state, reason }, ...over });
+  const dialling = () =>
+    opened("d1", card({ state: "dialling", back: { state: "ringing", reason: null }, matches: [client(7)] }), "boris");
+
+  test("shows the client while my own phone rings; nothing can be done with it but giving it up", () => {
+    expect(dialling()).toMatchObject({ phase: "dialling", chosen: 7, fields: { name: "Клиент 7", manager: "anna" } });
+    expect(commands(dialling())).toMatchObject({ hang_up: true, hold: false, consult: false, discard: false });
+  });
+
+  test("who calls an unknown number back is responsible himself", () => {
+    const wizard = opened("d1", card({ state: "dialling", back: { state: "ringing", reason: null } }), "boris");
+    expect(wizard.fields.manager).toBe("boris");
+  });
+
+  test("reached: nothing is asked, and the wizard waits for the outcome", () => {
+    const talks = after(
+      dialling(),
+      back("calling", { state: "dialling" }),
+      back("talking", { state: "talking" }),
+    ).wizard;
+    expect(commands(talks)).toMatchObject({ hang_up: false, hold: false, consult: false, accept: true });
+    const over = after(talks, back("over", { state: "over" })).wizard;
+    expect(over).toMatchObject({ phase: "over", asking: false, closed: null, notice: null });
+    expect(commands(over)).toMatchObject({ accept: true, discard: true });
+  });
+
+  test("not reached: closed, unless something was written, which says why", () => {
+    const failed = back("over", { state: "over" }, "client_busy");
+    expect(after(dialling(), failed).wizard.closed).toBe("empty");
+    const noted = after(dialling(), typed("topic", "Котёл"), failed).wizard;
+    expect(noted).toMatchObject({ closed: null, notice: { code: "back_failed", about: "client_busy" } });
+  });
+});
+
+describe("an interest that goes on", () => {
+  const interest = (revision: number, topic: string) =>
+    ({ id: 3, client_id: 7, revision, topic, service_type: "equipment", assignee: "boris" }) as unknown as Interest;
+
+  test("was changed meanwhile: it is shown as it is now, what was typed stays, and it is accepted by hand", () => {
+    const sent = after(
+      talking(),
+      { kind: "continued", interest: interest(2, "Котёл") },
+      typed("name", "Иван"),
+      press({ press: "accept" }),
+    ).wizard;
+    expect(sent.continues).toEqual({ id: 3, revision: 2 });
+    const { wizard, effects } = after(sent, { kind: "accept_conflict", interest: interest(3, "Котёл и насос") });
+    expect(wizard).toMatchObject({
+      acceptance: "idle",
+      continues: { id: 3, revision: 3 },
+      fields: { topic: "Котёл и насос", name: "Иван" },
+      notice: { code: "accept_conflict" },
+    });
+    expect(effects).toEqual([]);
+    expect(after(wizard, press({ press: "accept" })).effects).toEqual([{ do: "accept" }]);
   });
 });

@@ -6,28 +6,28 @@
  * in by different events and lead to the same states: a button only gives an order, the card says what became of it.
  */
 
-import type { Card, Consultation, Gone, OrderKind } from "../api/live";
+import type { Back, Card, Consultation, Gone, OrderKind } from "../api/live";
 import type { Interest } from "../api/types";
+import {
+  brought,
+  chose,
+  continued,
+  entered,
+  faults,
+  NO_FIELDS,
+  ofClient,
+  ORDER_OF_FIELDS,
+  typed,
+  written,
+  type Brought,
+  type Chosen,
+  type Continued,
+  type FieldError,
+  type Fields,
+} from "./form";
 
-export interface Fields {
-  phone: string;
-  service_type: string;
-  topic: string;
-  to_do: string;
-  name: string;
-  company: string;
-  email: string;
-  manager: string;
-  /** Chosen in the picker when a department and nobody in it is meant. */
-  department: string;
-  notes: string;
-}
-
-/** The client: a new one, one of those found, or not yet decided because several were found. */
-export type Chosen = "new" | "undecided" | number;
-
-/** Where the call is, as desk.md draws it. `none`: the wizard was opened without a call. */
-export type Phase = "none" | "offered" | "talking" | "consulting" | "over";
+/** Where the call is, as desk.md draws it. `none`: the wizard was opened without a call; `dialling`: I call back. */
+export type Phase = "none" | "offered" | "dialling" | "talking" | "consulting" | "over";
 
 /** How the call ended: the client hung up, we did, it was passed on, or somebody else took it. */
 export type Ending = "client" | "us" | "passed" | "elsewhere";
@@ -51,15 +51,14 @@ export type NoticeCode =
   | "order_unsent"
   | "accept_unsent"
   | "accept_refused"
-  | "accept_conflict";
+  | "accept_conflict"
+  | "back_failed";
 
 export interface Notice {
   code: NoticeCode;
   /** The employee or the reason that the text names. */
   about: string;
 }
-
-export type FieldError = "needed" | "bad" | "undecided";
 
 export interface Wizard {
   /** The draft's id, and the enquiry's idempotency key. */
@@ -71,9 +70,15 @@ export interface Wizard {
   readonly fields: Fields;
   readonly chosen: Chosen;
   /** The interest that this call continues. */
-  readonly continues: number | null;
+  readonly continues: Continued | null;
   /** Which fields the operator has touched: what is found later never writes over them. */
   readonly touched: readonly (keyof Fields)[];
+  /** Which fields came filled from whoever had the call before: only she, or I, change them. */
+  readonly brought: readonly (keyof Fields)[];
+  /** The client, or that it is a new one, was chosen by hand. */
+  readonly decided: boolean;
+  /** It was brought back after it had closed by itself: it stays until it is accepted or discarded. */
+  readonly stays: boolean;
   /** Counts what was typed; a late write of the draft never covers a newer one. */
   readonly revision: number;
   /** «Принять обращение?» is asked. */
@@ -89,7 +94,7 @@ export interface Wizard {
   readonly errors: Readonly<Partial<Record<keyof Fields | "client", FieldError>>>;
   readonly notice: Notice | null;
   /** Why it is closed; null while it is open. */
-  readonly closed: "accepted" | "passed" | "discarded" | "elsewhere" | null;
+  readonly closed: "accepted" | "passed" | "discarded" | "elsewhere" | "empty" | null;
 }
 
 /** What a button or a key means; whether it can be used now is for `commands` to say. */
@@ -104,10 +109,12 @@ export type Happened =
   | { kind: "assigned"; manager: string; department: string }
   | { kind: "chosen"; client: Chosen; card?: { name: string; company: string; email: string; owner: string | null } }
   | { kind: "continued"; interest: Interest | null }
+  | { kind: "brought"; brought: Brought }
   | { kind: "command"; command: Command; order: string }
   | { kind: "order_done"; order: string; done: boolean; reason: string | null }
   | { kind: "order_unsent"; order: string }
   | { kind: "accepted" }
+  | { kind: "accept_conflict"; interest: Interest }
   | { kind: "accept_refused"; errors: Partial<Record<keyof Fields | "client", FieldError>>; reason: string }
   | { kind: "accept_unsent" }
   | { kind: "connected" };
@@ -115,7 +122,8 @@ export type Happened =
 export type Effect =
   | { do: "order"; order: string; kind: OrderKind; employee: string | null }
   | { do: "accept" }
-  | { do: "forget_draft" }
+  /** `deliver`: what was typed last is to be at the desk all the same, for whoever has the call now. */
+  | { do: "forget_draft"; deliver?: true }
   | { do: "focus"; field: keyof Fields };
 
 export interface Step {
@@ -123,22 +131,16 @@ export interface Step {
   effects: Effect[];
 }
 
-export const NO_FIELDS: Fields = {
-  phone: "",
-  service_type: "",
-  topic: "",
-  to_do: "",
-  name: "",
-  company: "",
-  email: "",
-  manager: "",
-  department: "",
-  notes: "",
-};
+/** A wizard for a call as it comes to this desk. `me`: who calls back is responsible until somebody else is named. */
+export function opened(id: string, card: Card, me = ""): Wizard {
+  const wizard = blank(id);
+  const fields = card.back == null ? wizard.fields : { ...wizard.fields, manager: me };
+  return withCard({ ...wizard, callId: card.call_id, fields }, card);
+}
 
-/** A wizard for a call as it comes to this desk. */
-export function opened(id: string, card: Card): Wizard {
-  return withCard({ ...blank(id), callId: card.call_id }, card);
+/** A wizard that had closed by itself, brought back under another id: that of a closed one is not kept again. */
+export function again(id: string, wizard: Wizard): Wizard {
+  return { ...wizard, id, revision: 0, closed: null, stays: true };
 }
 
 /** A wizard without a call: an enquiry that came another way. */
@@ -153,6 +155,9 @@ export function blank(id: string): Wizard {
     chosen: "new",
     continues: null,
     touched: [],
+    brought: [],
+    decided: false,
+    stays: false,
     revision: 0,
     asking: false,
     asked: false,
@@ -166,108 +171,46 @@ export function blank(id: string): Wizard {
   };
 }
 
-/** What of a wizard is kept as its draft. */
-export interface Kept {
-  fields: Fields;
-  chosen: Chosen;
-  continues: number | null;
-  touched: (keyof Fields)[];
-  asking: boolean;
-  ending: Ending | null;
-  /** She has accepted, and the desk does not know it yet. */
-  accepting: boolean;
-}
-
-/** The draft of a wizard. */
-export function kept(wizard: Wizard): Kept {
-  const { fields, chosen, continues, touched, asking, ending } = wizard;
-  return {
-    fields: { ...fields },
-    chosen,
-    continues,
-    touched: [...touched],
-    asking,
-    ending,
-    accepting: wizard.acceptance !== "idle",
-  };
-}
-
-/** A wizard as it was before a reload; what the call is doing now comes by its card. */
-export function restored(id: string, callId: string | null, revision: number, draft: Kept): Wizard {
-  return {
-    ...blank(id),
-    callId,
-    revision,
-    fields: { ...NO_FIELDS, ...draft.fields },
-    chosen: draft.chosen,
-    continues: draft.continues,
-    touched: draft.touched,
-    asking: draft.asking,
-    ending: draft.ending ?? (callId === null ? null : "us"),
-    phase: callId === null ? "none" : "over",
-    acceptance: draft.accepting ? "waiting" : "idle",
-    notice: draft.accepting ? { code: "accept_unsent", about: "" } : null,
-  };
-}
-
 /** Which commands can be used now; `hang_up` completes the transfer when `completes`. */
 export function commands(wizard: Wizard) {
   const free = wizard.pending === null && wizard.closed === null;
   const { phase } = wizard;
   const mine = wizard.card?.role !== "guest";
+  const back = isBack(wizard);
   const asked = consulting(wizard);
-  const live = phase === "talking" || phase === "consulting";
+  const live = onTheLine(wizard);
   return {
     answer: free && phase === "offered",
-    hang_up: free && live,
+    hang_up: free && live && !(back && phase === "talking"),
     completes: phase === "consulting" && asked?.state === "agreed",
-    hold: free && mine && phase === "talking",
-    consult: free && mine && phase === "talking",
+    hold: free && mine && !back && phase === "talking",
+    consult: free && mine && !back && phase === "talking",
     back: free && phase === "consulting",
     swap: free && phase === "consulting" && asked?.state === "agreed",
     accept:
       phase !== "offered" && mine && !wizard.accepted && wizard.acceptance !== "sending" && wizard.closed === null,
-    discard: phase !== "offered" && !live && wizard.closed === null && wizard.acceptance !== "sending",
+    discard:
+      phase !== "offered" &&
+      (!live || (back && phase === "talking")) &&
+      wizard.closed === null &&
+      wizard.acceptance !== "sending",
   };
+}
+
+/** Whether somebody's telephone is off the hook for it. */
+export function onTheLine(wizard: Wizard): boolean {
+  return wizard.phase === "dialling" || wizard.phase === "talking" || wizard.phase === "consulting";
+}
+
+/** Whether I have called the client, and not he us. */
+export function isBack(wizard: Wizard): boolean {
+  return wizard.card !== null && wizard.card.back != null;
 }
 
 /** The consultation that is going on. */
 export function consulting(wizard: Wizard): Consultation | null {
   return wizard.phase === "consulting" ? (wizard.card?.consultation ?? null) : null;
 }
-
-/** Whether anything was entered that would be missed. */
-export function written(wizard: Wizard): boolean {
-  return wizard.touched.length > 0 || wizard.continues !== null;
-}
-
-/** What prevents the acceptance of what is entered. `departments`: whether the service type has any. */
-export function faults(wizard: Wizard, departments: boolean): Partial<Record<keyof Fields | "client", FieldError>> {
-  const { fields, chosen, continues } = wizard;
-  const found: Partial<Record<keyof Fields | "client", FieldError>> = {};
-  if (chosen === "undecided") found.client = "undecided";
-  if (chosen === "new" || chosen === "undecided") {
-    const digits = fields.phone.replace(/\D/g, "").length;
-    if (digits === 0) found.phone = "needed";
-    else if (digits < 7 || digits > 15) found.phone = "bad";
-  }
-  if (fields.topic.trim() === "" && fields.to_do.trim() === "" && continues === null) found.topic = "needed";
-  if (fields.email.trim() !== "" && !/^[^\s@]+@[^\s@.]+(\.[^\s@.]+)+$/.test(fields.email.trim())) found.email = "bad";
-  if (fields.manager === "" && fields.department === "" && !departments) found.manager = "needed";
-  return found;
-}
-
-const ORDER_OF_FIELDS: readonly (keyof Fields)[] = [
-  "phone",
-  "service_type",
-  "topic",
-  "to_do",
-  "name",
-  "company",
-  "email",
-  "manager",
-  "notes",
-];
 
 /** The next state. `departments`: whether the chosen service type has a department, by whose rule somebody is found. */
 export function step(wizard: Wizard, happened: Happened, departments: boolean): Step {
@@ -286,6 +229,8 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
       return just(chose(wizard, happened.client, happened.card));
     case "continued":
       return just(continued(wizard, happened.interest));
+    case "brought":
+      return just(brought(wizard, happened.brought));
     case "command":
       return commanded(wizard, happened.command, happened.order, departments);
     case "order_done":
@@ -304,9 +249,15 @@ export function step(wizard: Wizard, happened: Happened, departments: boolean): 
       return just({ ...wizard, pending: null, queued: null, notice: { code: "order_unsent", about: "" } });
     case "accepted": {
       const accepted: Wizard = { ...wizard, acceptance: "idle", accepted: true, notice: null };
-      const live = wizard.phase === "talking" || wizard.phase === "consulting";
+      const live = onTheLine(wizard);
       return { wizard: live ? accepted : { ...accepted, closed: "accepted" }, effects: [{ do: "forget_draft" }] };
     }
+    case "accept_conflict":
+      return just({
+        ...continued(wizard, happened.interest),
+        acceptance: "idle",
+        notice: { code: "accept_conflict", about: "" },
+      });
     case "accept_refused":
       return refused(wizard, happened.errors, happened.reason);
     case "accept_unsent":
@@ -332,6 +283,7 @@ function arrived(wizard: Wizard, card: Card): Step {
   if (next.phase === "over" && before !== "over") {
     next = { ...next, pending: null, queued: null };
     if (wizard.accepted) return just({ ...next, ending: card.over_by ?? "us", closed: "accepted" });
+    if (card.back != null) return calledBack(next, card.back);
     const agreed = wizard.card?.consultation?.state === "agreed" || consultation?.state === "agreed";
     if (card.over_by === "client") {
       next = { ...next, ending: "client", notice: { code: "client_gone", about: "" } };
@@ -340,6 +292,7 @@ function arrived(wizard: Wizard, card: Card): Step {
     } else {
       next = { ...next, ending: "us", asking: next.asked ? next.asking : next.acceptance === "idle" };
     }
+    if (empty(next)) return emptied(next);
   } else if (consultation !== null && FAILED.includes(consultation.state) && news) {
     const about = consultation.employee ?? consultation.endpoint ?? "";
     next = { ...next, notice: { code: consultation.state as NoticeCode, about } };
@@ -353,15 +306,15 @@ function arrived(wizard: Wizard, card: Card): Step {
 
 /** The card's facts; what the operator has touched stays as she left it. */
 function withCard(wizard: Wizard, card: Card): Wizard {
-  const untouched = (field: keyof Fields) => !wizard.touched.includes(field);
+  const untouched = (field: keyof Fields) => !entered(wizard, field);
   const first = wizard.card === null || !wizard.card.known;
   let chosen = wizard.chosen;
   const only = card.matches.length === 1 ? card.matches[0] : undefined;
-  const decided = wizard.touched.length > 0 || wizard.continues !== null;
-  if (first && !decided) chosen = card.matches.length === 0 ? "new" : (only?.id ?? "undecided");
+  if (first && !written(wizard)) chosen = card.matches.length === 0 ? "new" : (only?.id ?? "undecided");
   let fields = wizard.fields;
   if (untouched("phone") && fields.phone === "") fields = { ...fields, phone: card.caller ?? "" };
-  if (first && only !== undefined && chosen === only.id) fields = ofClient(wizard, fields, only);
+  const mine = card.matches.find((each) => each.id === chosen);
+  if (first && mine !== undefined) fields = ofClient(wizard, fields, mine);
   const phase = phaseOf(card);
   const ended = phase === "over";
   const asking = wizard.asking && (ended || wizard.card !== null);
@@ -374,19 +327,21 @@ function phaseOf(card: Card): Phase {
   return state === "calling" || state === "ringing" || state === "agreed" ? "consulting" : "talking";
 }
 
-function ofClient(
-  wizard: Wizard,
-  fields: Fields,
-  client: { name: string; organisation: string; email: string; owner: string | null },
-): Fields {
-  const keep = (field: keyof Fields, value: string) => (wizard.touched.includes(field) ? fields[field] : value);
-  return {
-    ...fields,
-    name: keep("name", client.name),
-    company: keep("company", client.organisation),
-    email: keep("email", client.email),
-    manager: keep("manager", client.owner ?? ""),
-  };
+/** Whether the call is over and nothing would be missed of its wizard. */
+export function empty(wizard: Wizard): boolean {
+  return wizard.phase === "over" && !written(wizard) && !wizard.stays && wizard.acceptance === "idle";
+}
+
+function emptied(wizard: Wizard): Step {
+  return { wizard: { ...wizard, asking: false, closed: "empty" }, effects: [{ do: "forget_draft" }] };
+}
+
+/** A call back is over: who has reached the client notes what came of it, and is not asked. */
+function calledBack(wizard: Wizard, back: Back): Step {
+  const next: Wizard = { ...wizard, ending: "us", asking: false };
+  if (back.reason === null) return just({ ...next, stays: true });
+  if (empty(next)) return emptied(next);
+  return just({ ...next, notice: { code: "back_failed", about: back.reason } });
 }
 
 function gone(wizard: Wizard, what: Gone): Step {
@@ -407,55 +362,20 @@ function gone(wizard: Wizard, what: Gone): Step {
   if (what.why === "elsewhere") return passed({ ...wizard, phase: "over" });
   const ending: Ending = what.why === "hung_up" ? "client" : "us";
   const notice: Notice | null = ending === "client" ? { code: "client_gone", about: "" } : wizard.notice;
-  return just({ ...wizard, phase: "over", ending, pending: null, notice });
+  const over: Wizard = { ...wizard, phase: "over", ending, pending: null, notice };
+  return empty(over) ? emptied(over) : just(over);
 }
 
 /** The call is the manager's: the wizard closes, and nothing is registered. */
 function passed(wizard: Wizard): Step {
   return {
     wizard: { ...wizard, phase: "over", ending: "passed", asking: false, pending: null, closed: "passed" },
-    effects: [{ do: "forget_draft" }],
+    effects: [{ do: "forget_draft", deliver: true }],
   };
 }
 
 function forgotten(wizard: Wizard): Effect[] {
   return wizard.revision > 0 ? [{ do: "forget_draft" }] : [];
-}
-
-function typed(wizard: Wizard, values: Partial<Fields>, names: (keyof Fields)[]): Wizard {
-  const errors = { ...wizard.errors };
-  for (const name of names) delete errors[name];
-  return {
-    ...wizard,
-    fields: { ...wizard.fields, ...values },
-    touched: [...new Set([...wizard.touched, ...names])],
-    revision: wizard.revision + 1,
-    errors,
-  };
-}
-
-function chose(
-  wizard: Wizard,
-  client: Chosen,
-  card?: { name: string; company: string; email: string; owner: string | null },
-): Wizard {
-  const errors = { ...wizard.errors };
-  delete errors.client;
-  const fields =
-    card === undefined ? wizard.fields : ofClient(wizard, wizard.fields, { ...card, organisation: card.company });
-  return { ...wizard, chosen: client, continues: null, fields, errors, revision: wizard.revision + 1 };
-}
-
-function continued(wizard: Wizard, interest: Interest | null): Wizard {
-  if (interest === null) return { ...wizard, continues: null, revision: wizard.revision + 1 };
-  const keep = (field: keyof Fields, value: string) => (wizard.touched.includes(field) ? wizard.fields[field] : value);
-  const fields = {
-    ...wizard.fields,
-    service_type: keep("service_type", interest.service_type ?? ""),
-    topic: keep("topic", interest.topic),
-    manager: keep("manager", interest.assignee ?? ""),
-  };
-  return { ...wizard, chosen: interest.client_id, continues: interest.id, fields, revision: wizard.revision + 1 };
 }
 
 /** The command that waited for the order before it. */
@@ -493,7 +413,10 @@ function commanded(wizard: Wizard, command: Command, order: string, departments:
     case "hang_up":
       if (!can.hang_up) return just(wizard);
       if (can.completes) return give("complete");
-      return give("hang_up", null, { asked: true, asking: wizard.card?.role !== "guest" && !wizard.accepted });
+      return give("hang_up", null, {
+        asked: true,
+        asking: wizard.card?.role !== "guest" && !wizard.accepted && !isBack(wizard) && written(wizard),
+      });
     case "cancel":
       return just({ ...wizard, asking: false });
     case "yes":
