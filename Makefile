@@ -112,9 +112,11 @@ $(VENV)/.bench: $(VENV)/.installed
 bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.run $(BENCH)
 	$(BIN)/python -m bench.clients $(BENCH)
+	$(BIN)/python -m bench.http $(BENCH)
 	$(BIN)/python -m bench.desk $(BENCH)
 	$(BIN)/python -m bench.desk_painted $(BENCH)
 	$(BIN)/python -m bench.ui $(BENCH)
+	$(BIN)/python -m bench.erlang $(BENCH)
 
 picture: build ## the README's picture of the desk, from a demo that runs
 	$(BIN)/python -m tests.ui.picture

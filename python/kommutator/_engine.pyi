@@ -217,3 +217,59 @@ class Engine:
     def drop_version(self, version: int) -> bool:
         """Stops holding a version; false for the active one, or one not held. Calls that began on it become
         `bad_state`."""
+
+@final
+class HttpService:
+    """The contract over HTTP/1.1: what all connections of a server have in common."""
+
+    engine: Engine | None
+    """The engine; None before there is a company version: then every request is answered 503."""
+
+    def __new__(
+        cls,
+        *,
+        ids: str,
+        tokens: Sequence[str],
+        looks_up: bool,
+        journals: bool,
+        most_items: int,
+        head_limit: int,
+        body_limit: int,
+    ) -> HttpService:
+        """`ids`: how the ids of calls begin that come without one, never the same for two servers. `tokens`: whoever has
+        one of them may ask; without any, everybody but pages of browsers. `looks_up`: look-ups are answered here
+        (`HttpConnection.look_ups`), not by clients. `journals`: turns are told (`take_journal`). `most_items`: of a batch.
+        The limits are bytes."""
+    def take_journal(self) -> bytes:
+        """The turns decided since the last time, a JSON object a line: `call`, `did`, `caller`, `at`, `event`, `turn`."""
+    def figures(self) -> dict[str, int]:
+        """What was counted: `requests`, `arrivals`, `steps`, `refused`."""
+
+@final
+class HttpConnection:
+    """A server's side of one connection, without the connection: bytes in, bytes out.
+
+    Everything that is complete in what was received is answered in one call, in order. Replies do not depend on how the
+    bytes were cut on their way."""
+
+    def __new__(cls, service: HttpService) -> HttpConnection:
+        """A connection on which nothing has been received."""
+    def receive(self, data: bytes, now_ms: int) -> bytes:
+        """Takes what was received, and returns what is to be sent. Microseconds a request."""
+    def look_ups(self) -> list[tuple[bool, str, int | None, int]]:
+        """What the next request waits for: whether it is an owner or a history, of whom, within so many days, and so many
+        milliseconds."""
+    def answer(self, events: Sequence[Mapping[str, Any]], now_ms: int) -> bytes:
+        """Takes the events that answer the look-ups, in their order, and returns what is to be sent. Raises `BadEvent`."""
+    def drain(self) -> None:
+        """The next reply is the last."""
+    def time_out(self, now_ms: int) -> bytes:
+        """Its time is over; returns what is to be sent before it is closed."""
+    def turn_away(self, now_ms: int) -> bytes:
+        """There is no place for it; returns what is to be sent before it is closed."""
+    @property
+    def stage(self) -> int:
+        """0 idle, 1 a head is on its way, 2 a body, 3 it waits for look-ups, 4 closed: nothing more is read."""
+    @property
+    def requests(self) -> int:
+        """How many requests were answered."""

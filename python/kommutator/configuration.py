@@ -6,6 +6,7 @@ Every field has a default, so that an empty file is a company on one machine wit
 from __future__ import annotations
 
 import shlex
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from kommutator.query.journal import FORGET_S
+from kommutator.query.listening import UNIX, is_local
 from kommutator.routing.prompts import DEFAULT_TTS
 
 
@@ -134,6 +137,40 @@ class Asterisk(Form):
     """Without it, nobody's phone is the browser."""
 
 
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError("should be an address or a network, such as 10.0.0.5 or 10.0.0.0/24") from None
+    return text
+
+
+class FastAgi(Form):
+    """An Asterisk whose dialplan asks by FastAGI: for one where ARI cannot be had. Desks cannot order anything of its calls.
+
+    The router listens, and Asterisk connects.
+    """
+
+    kind: Literal["fastagi"]
+    listen: Listening = "127.0.0.1:4573"
+    """`host:port` of `agi://host:port` in the dialplan."""
+    sources: Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_parts)] = (
+        "127.0.0.1",
+        "::1",
+    )
+    """The addresses or networks from which Asterisk may connect: the protocol knows no password."""
+    connections: int = Field(default=1000, ge=1, le=100_000)
+    """The most at once: one for each call, and for a moment one for each phone that answers. Also the most calls by steps."""
+    messages: Path = Path("/var/spool/asterisk/kommutator")
+    """The folder into which Asterisk records messages; the router must reach it under the same name, and may delete there."""
+    trunk: str = "PJSIP/{number}@trunk"
+    """How the PBX dials an E.164 number."""
+    silence_s: int = Field(default=5, ge=1, le=60)
+    """So much silence ends a message."""
+    leg_context: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,79}$")] = "kommutator-agi-leg"
+    """The context of the dialplan to which a phone goes that answers."""
+
+
 class Simulated(Form):
     """The simulated PBX: a process of its own, `kommutator pbx`, on the socket `DATA/pbx/ROUTER.sock`."""
 
@@ -146,16 +183,59 @@ class Simulated(Form):
     """The numbers that they call, each as often as it is written; none: all of the company's alike."""
 
 
+def _asked_at(text: str) -> str:
+    return text if text.startswith(UNIX) and len(text) > len(UNIX) else _listening(text)
+
+
+class QueryTls(Form):
+    """Queries by https."""
+
+    certificate: Path
+    """The chain (PEM)."""
+    key: Path | None = None
+    """Its key, where it is in a file of its own."""
+    clients: Path | None = None
+    """Clients must have a certificate of these authorities (PEM)."""
+
+
+class Query(Form):
+    """Routing queries over HTTP: where a call should go, asked by whoever performs the actions himself."""
+
+    listen: Annotated[str, AfterValidator(_asked_at)] = "127.0.0.1:8070"
+    """`host:port` or `unix:PATH`."""
+    shared: bool = False
+    """Whether other routers listen there too: the system spreads connections over them."""
+    tokens: Annotated[tuple[Annotated[SecretStr, Field(min_length=16)], ...], BeforeValidator(_parts)] = ()
+    """Who may ask, by `Authorization: Bearer TOKEN`. Needed where other machines can ask, unless they have certificates."""
+    tls: QueryTls | None = None
+    journal: bool = True
+    """Whether calls of queries are in the ledger, and what they leave behind is performed; without, both are the client's."""
+    forget_s: float = Field(default=FORGET_S, ge=1)
+    """A call without steps for so long is over: its caller has hung up."""
+    connections: int = Field(default=1000, ge=1, le=100_000)
+    """At once."""
+    idle_s: float = Field(default=75, gt=0)
+    """A connection without a request is kept so long."""
+
+    @model_validator(mode="after")
+    def _nobody_else(self) -> Self:
+        if not (self.tokens or (self.tls and self.tls.clients) or is_local(self.listen)):
+            raise ValueError("where other machines can ask, `tokens` or `tls.clients` are needed")
+        return self
+
+
 class Router(Form):
     """A router: it serves one PBX, and employees' phones are registered at one."""
 
-    pbx: Annotated[Asterisk | Simulated, Field(discriminator="kind")]
+    pbx: Annotated[Asterisk | FastAgi | Simulated, Field(discriminator="kind")]
     """The PBX that it serves."""
     metrics: Listening | None = None
     """`host:port` where `/metrics`, `/healthz` and `/readyz` are served; without it, nowhere."""
     tts: Annotated[tuple[str, ...], BeforeValidator(_words), Field(min_length=1)] = DEFAULT_TTS
     """The command that speaks: it reads the text on standard input; `{language}` and `{output}` are filled in. A list of
     words, or one text that is split as a shell splits it."""
+    query: Query | None = None
+    """Without it, no queries are answered."""
 
 
 class Throttle(Form):
@@ -323,8 +403,12 @@ class Configuration(Form):
             wanted: dict[object, str] = {}
             if router.metrics is not None and not router.metrics.endswith(":0"):  # port 0 is whichever is free
                 wanted[router.metrics] = f"routers.{name}.metrics"
+            if router.query is not None and not router.query.shared and not router.query.listen.endswith(":0"):
+                wanted[router.query.listen] = f"routers.{name}.query.listen"
             if isinstance(router.pbx, Asterisk):
                 wanted[router.pbx.url.rstrip("/"), router.pbx.application] = f"routers.{name}.pbx.application"
+            if isinstance(router.pbx, FastAgi):
+                wanted[router.pbx.listen] = f"routers.{name}.pbx.listen"
             for thing, key in wanted.items():
                 if thing in taken:
                     raise ValueError(f"{key} is the same as {taken[thing]}: each needs its own")

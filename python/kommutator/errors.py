@@ -226,6 +226,12 @@ class PbxRefused(PbxError):
     code = "pbx_refused"
 
 
+class PbxCannot(PbxError):
+    """The adapter of this PBX has no way to do it."""
+
+    code = "not_supported"
+
+
 class PbxTimeout(PbxError):
     """The PBX did not answer a command within its deadline."""
 
@@ -409,3 +415,24 @@ class ClientsInvalid(KommutatorError):
 
     def __str__(self) -> str:
         return f"{self.rows} rows cannot be taken: {self.problems[0]}"
+
+
+class BadAssumption(KommutatorError):
+    """What a forecast was told to assume cannot be used."""
+
+    code = "bad_assumption"
+
+
+# --- routing queries
+
+
+class AddressTaken(KommutatorError):
+    """Nothing can be listened for at an address: somebody else does, or it is none of this machine's."""
+
+    code = "address_taken"
+
+
+class CertificateUnusable(KommutatorError):
+    """A certificate, its key or its authorities cannot be read."""
+
+    code = "certificate_unusable"

@@ -1,5 +1,6 @@
 """`kommutator nats`: supervises the server."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,6 +9,12 @@ import time
 from pathlib import Path
 
 import msgspec
+import nats
+import nats.js.errors
+import pytest
+
+from kommutator.exchange.embedded import read_address
+from tests.router.disk import Disk
 
 from .conftest import ROOT, gone
 
@@ -86,3 +93,39 @@ def test_the_command_takes_over_what_a_killed_one_left_and_refuses_to_run_twice(
         for process in (second, third):
             if process is not None:
                 end(process)
+
+
+def test_a_server_whose_disk_was_full_takes_messages_again(tmp_path: Path) -> None:
+    """Of itself it would refuse them until somebody starts it anew."""
+    disk = Disk(tmp_path / "data", "20m")
+    supervisor = command(tmp_path / "data")
+    try:
+        serving(supervisor)
+        address = read_address(tmp_path / "data" / "nats")
+        assert address is not None
+
+        async def played() -> None:
+            client = await nats.connect(address.url, user=address.user, password=address.password)
+            store = await client.jetstream().create_object_store("messages")
+            await store.put("before", b"1" * 16_000)
+            await asyncio.to_thread(disk.fill)
+            with pytest.raises(nats.js.errors.APIError, match="no space left"):
+                await store.put("while it is full", b"2" * 16_000)
+            await asyncio.to_thread(disk.empty)
+            until = time.monotonic() + 60
+            while True:
+                try:
+                    await store.put("after", b"3" * 16_000)
+                    break
+                except (nats.errors.Error, TimeoutError):
+                    assert time.monotonic() < until, "it takes nothing any more"
+            assert (await store.get("before")).data == b"1" * 16_000
+            assert (await store.get("after")).data == b"3" * 16_000
+            await client.close()
+
+        asyncio.run(played())
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(20) == 0
+    finally:
+        end(supervisor)
+        disk.away()

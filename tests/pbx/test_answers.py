@@ -9,7 +9,8 @@ import trio.testing
 from kommutator.errors import CallGone
 from kommutator.pbx.ari.codec import Channel, ChannelDestroyed, ChannelDtmfReceived, StasisEnd
 from kommutator.pbx.ari.inbox import Inbox, Resync
-from kommutator.pbx.ari.legs import DialStrings, end_of
+from kommutator.pbx.ari.legs import end_of
+from kommutator.pbx.asterisk import DialStrings
 from kommutator.routing.answers import is_complete, outcome_of
 
 C = Channel("c")

@@ -9,6 +9,7 @@ import pytest
 from kommutator.errors import PbxProtocolError
 from kommutator.pbx.ari import codec, names, requests
 from kommutator.pbx.ari.codec import Channel, Dialplan, Party
+from kommutator.pbx.asterisk import recording_name
 
 CHANNEL = {
     "id": "t-1795296290.0", "name": "PJSIP/trunk-00000000", "state": "Ring", "protocol_id": "0.5833",
@@ -199,5 +200,5 @@ def test_other_channels_are_no_legs(channel: str) -> None:
 
 
 def test_recordings_are_one_safe_segment() -> None:
-    assert names.recording_name("t-1.0-3") == "kt-t-1.0-3"
-    assert names.recording_name("../../etc/passwd") == "kt-.._.._etc_passwd"
+    assert recording_name("t-1.0-3") == "kt-t-1.0-3"
+    assert recording_name("../../etc/passwd") == "kt-.._.._etc_passwd"

@@ -12,8 +12,8 @@ import trio
 from kommutator.errors import CallGone, PbxRefused, PbxTimeout, PbxUnreachable
 from kommutator.pbx.ari import requests
 from kommutator.pbx.ari.adapter import AriPbx, AriSettings
-from kommutator.pbx.ari.devices import line_of
 from kommutator.pbx.ari.session import Session
+from kommutator.pbx.asterisk import line_of
 from kommutator.routing.conversation import Arrangement, Party, Stage, Standing, has_ended
 from kommutator.routing.ports import Call
 from kommutator.routing.turn import Endpoint, HangUp, Ring, Talk, Turn

@@ -23,7 +23,7 @@ def test_the_table_of_settings_is_that_of_the_forms() -> None:
 
 def test_the_configurations_shown_can_be_used() -> None:
     shown = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(shown) == 2
+    assert len(shown) == 3
     for text in shown:
         document = tomllib.loads(text)
         for router in document["routers"].values():

@@ -26,7 +26,7 @@ from kommutator.pbx.simulated.control import PbxControl, control_of
 from tests.exchange.conftest import Desk, Nats
 from tests.telephony.asterisk import Asterisk
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _STEP_S = 0.02
 
 COMPANY = """
@@ -70,6 +70,12 @@ class Process:
         assert self._process is not None
         self._process.send_signal(number)
         return self._process.wait(20)
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def running(self) -> bool:

@@ -79,6 +79,8 @@ class Lookups:
 class ScriptedCall:
     """A call whose actions are answered by `answers`, in order; the last waits for ever."""
 
+    takes_orders = True
+
     def __init__(
         self,
         call_id: str,

@@ -145,7 +145,7 @@ def test_several_have_the_number_and_the_chosen_one_is_transferred_at_once(scene
     scene.managers_phone.wait_for("180")
     scene.operators_phone.wait_for("BYE")
     hears(scene.client.line, RINGBACK_HZ, left)
-    expect(boris.get_by_role("button", name="8 (926) 555-03-07")).to_be_visible()
+    expect(boris.get_by_role("region", name="Входящий звонок").get_by_text("8 (926) 555-03-07")).to_be_visible()
     scene.managers_phone.act()
     scene.passed()
     boris.goto("/")

@@ -60,6 +60,8 @@ class Asterisk:
     A folder that was made here goes with the test, and is kept with all logs when the test fails.
     """
 
+    agi: str | None = None
+    """Where its router listens by FastAGI, as host:port; None: its router comes by ARI."""
     ari_user = "kommutator"
     ari_password = PASSWORD
 
@@ -336,7 +338,7 @@ _MODULES = """
     res_stasis res_stasis_answer res_stasis_device_state res_stasis_playback res_stasis_recording res_stasis_snoop
     app_stasis res_ari_model res_ari res_ari_applications res_ari_asterisk res_ari_bridges res_ari_channels
     res_ari_device_states res_ari_endpoints res_ari_events res_ari_playbacks res_ari_recordings res_ari_sounds
-    app_dial app_playback app_record app_echo app_read app_verbose app_stack app_senddtmf app_exec app_while
+    res_speech res_agi app_dial app_playback app_record app_echo app_read app_verbose app_stack app_senddtmf app_exec app_while
     func_callerid func_cdr func_channel func_logic func_strings func_timeout func_hangupcause func_devstate
     func_pjsip_endpoint func_pjsip_contact func_pjsip_aor
     cdr_csv res_clioriginate

@@ -182,6 +182,8 @@ def _world(scenario: Scenario, asterisk: Asterisk, company: Path, data: Path) ->
         ari_user=asterisk.ari_user,
         ari_password=asterisk.ari_password,
         data=str(data),
+        agi=asterisk.agi,
+        messages=str(asterisk.recordings),
         silence_s=SILENCE_S,
         at_ms=moment_ms(at) if at else scenario.at_ms,
         owners=scenario.data.get("owners", {}),

@@ -35,6 +35,9 @@ class RouterProcess:
     Use as a context manager: it is started and connected inside, and killed at the end.
     """
 
+    connected = "pbx connected"
+    """What it logs when calls can come."""
+
     def __init__(self, command: Sequence[str], data: Path, environment: Mapping[str, str] | None = None) -> None:
         self._command = list(command)
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
@@ -54,14 +57,17 @@ class RouterProcess:
             f"{ari or asterisk.ari_url}/ari",
         ]
         command += ["--user", asterisk.ari_user, "--data", str(data)]
-        command += ["--silence", str(silence_s), "--log", "json", "--tts", _tts(asterisk)]
+        command += ["--silence", str(silence_s), "--log", "json", "--tts", tts_of(asterisk)]
         return cls(command, data, {"KOMMUTATOR_ARI_PASSWORD": asterisk.ari_password})
 
     @classmethod
     def of_world(cls, world: World) -> Self:
         """The router in a scenario's world."""
         command = [sys.executable, "-m", "tests.telephony.router_main", msgspec.json.encode(world).decode()]
-        return cls(command, Path(world.data))
+        process = cls(command, Path(world.data))
+        if world.agi is not None:
+            process.connected = "pbx may connect"
+        return process
 
     @property
     def running(self) -> bool:
@@ -81,7 +87,7 @@ class RouterProcess:
                 env=self._environment,
                 start_new_session=True,
             )
-        self.wait("pbx connected", skip=seen, seconds=_START_S)
+        self.wait(self.connected, skip=seen, seconds=_START_S)
 
     def kill(self) -> None:
         """SIGKILL: it dies at once, wherever it is."""
@@ -171,7 +177,7 @@ class RouterProcess:
         self.kill()
 
 
-def _tts(asterisk: Asterisk) -> str:
+def tts_of(asterisk: Asterisk) -> str:
     """espeak-ng of the tree that Asterisk comes from."""
     command = asterisk.tree.command("usr/bin/espeak-ng")
     return " ".join([*command, f"--path={asterisk.tree.libraries}", "-v", "{language}", "--stdin", "-w", "{output}"])

@@ -20,7 +20,7 @@ from kommutator import Engine
 from kommutator.app import document
 from kommutator.cli.configured import log_to_stderr
 from kommutator.company.reader import load
-from kommutator.configuration import Asterisk, Log
+from kommutator.configuration import Asterisk, FastAgi, Log
 
 FAILS, NEVER = "fails", "never"
 
@@ -33,6 +33,9 @@ class World(msgspec.Struct):
     ari_user: str
     ari_password: str
     data: str
+    agi: str | None
+    """Where to listen by FastAGI; None: by ARI."""
+    messages: str
     silence_s: int
     at_ms: int
     """When the first call arrives; time goes on from there."""
@@ -92,12 +95,22 @@ def main() -> None:
         engine.called(number, moment_ms)
     for employee, presence in world.presence.items():
         engine.presence(employee, presence)
-    pbx = Asterisk(
-        kind="asterisk",
-        url=world.ari_url,
-        user=world.ari_user,
-        password=SecretStr(world.ari_password),
+    by_agi = FastAgi(
+        kind="fastagi",
+        listen=world.agi or "127.0.0.1:0",
+        messages=Path(world.messages),
         silence_s=world.silence_s,
+    )
+    pbx = (
+        by_agi
+        if world.agi is not None
+        else Asterisk(
+            kind="asterisk",
+            url=world.ari_url,
+            user=world.ari_user,
+            password=SecretStr(world.ari_password),
+            silence_s=world.silence_s,
+        )
     )
 
     async def route() -> None:

@@ -96,7 +96,11 @@ class Fifty:
 def fifty(start_asterisk: StartAsterisk, tmp_path_factory: pytest.TempPathFactory) -> Fifty:
     """The calls, placed and over."""
     asterisk, folder = start_asterisk(), tmp_path_factory.mktemp("fifty")
-    router = RouterProcess.of_command(asterisk, _company(folder), folder / "data")
+    return place_fifty(asterisk, RouterProcess.of_command(asterisk, company(folder), folder / "data"))
+
+
+def place_fifty(asterisk: Asterisk, router: RouterProcess) -> Fifty:
+    """Place the calls, with a router of the `company`, and see them end."""
     plans = {_mobile(number): [how] for number, kind in enumerate(_CALLS) if (how := _KINDS[kind].phone) is not None}
     with ExitStack() as stack:
         mobiles = stack.enter_context(Mobiles(asterisk, plans))
@@ -196,7 +200,7 @@ def _act(kind: str, caller: Caller, asterisk: Asterisk, router: RouterProcess, m
     elif kind == "left talking":
         _wait_rung(mobiles, mobile, "ACK")
         call = router.wait("call began", caller=caller.number)["call"]
-        _wait_until(lambda: any(channel.uniqueid == call and channel.bridge for channel in asterisk.channels()))
+        _wait_until(lambda: _talks(call, asterisk))
         caller.hang_up()
     elif kind == "message":
         call = router.wait("call began", caller=caller.number)["call"]
@@ -204,6 +208,13 @@ def _act(kind: str, caller: Caller, asterisk: Asterisk, router: RouterProcess, m
         caller.line.wait_quiet(since=time.time(), seconds=0.3, limit=20)
         caller.speak(sound.murmur(_SPEECH_S))
         caller.press("#")
+
+
+def _talks(call: str, asterisk: Asterisk) -> bool:
+    """Whether the caller is in one bridge with somebody: they come into it one after the other."""
+    channels = asterisk.channels()
+    bridge = next((channel.bridge for channel in channels if channel.uniqueid == call), "")
+    return bool(bridge) and sum(channel.bridge == bridge for channel in channels) == 2
 
 
 def _wait_rung(mobiles: Mobiles, number: str, name: str) -> None:
@@ -239,7 +250,7 @@ def _did(number: int) -> str:
     return f"+7495777{number:04}"
 
 
-def _company(folder: Path) -> Path:
+def company(folder: Path) -> Path:
     """Every call has a number and a manager's mobile of its own; the calls to the desks share two managers."""
     sound.tone(folder / "greeting.wav", hertz=300, seconds=_GREETING_S)
     sound.tone(folder / "leave.wav", hertz=400, seconds=1)
@@ -272,7 +283,7 @@ def _company(folder: Path) -> Path:
     everybody += [{"employee": f"d{name}"} for name in _DESKS]
     ring = {"kind": "ring", "ring": everybody, "seconds": 10, "exits": {"no_answer": "task"}}
     schemes["everybody"] = {"start": "ring", "responsible": "house", "nodes": {"ring": ring, **end}}
-    company = {
+    written = {
         "company": {"name": "Fifty", "timezone": "Europe/Moscow", "country": "RU", "language": "en"},
         "departments": {"house": {"name": "House"}},
         "employees": employees,
@@ -281,5 +292,5 @@ def _company(folder: Path) -> Path:
         "schemes": schemes,
     }
     document = folder / "company.yaml"
-    document.write_text(json.dumps(company, indent=1), encoding="utf-8")
+    document.write_text(json.dumps(written, indent=1), encoding="utf-8")
     return document

@@ -17,7 +17,7 @@ from .sipp import Caller, Phone
 pytestmark = pytest.mark.telephony
 
 _PROMPT_S = 20.0
-_AT_ONCE_S = 1.0
+_AT_ONCE_S = _PROMPT_S / 2
 
 
 @pytest.mark.parametrize("by", ["rtp", "info"])

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,11 +75,18 @@ def signed_in(demo: Demo, context: BrowserContext, login: str) -> Page:
     return page
 
 
-def ask(demo: Demo, context: BrowserContext, method: str, path: str, body: Any = None) -> Any:
+def ask(
+    demo: Demo,
+    context: BrowserContext,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> Any:
     """A request of whoever has signed in. It must be done."""
     token = next((each["value"] for each in context.cookies() if each["name"] == "kommutator-csrf"), "")
     answer: APIResponse = context.request.fetch(
-        demo.address + path, method=method, data=body, headers={"X-CSRF-Token": str(token)}
+        demo.address + path, method=method, data=body, headers={"X-CSRF-Token": str(token), **(headers or {})}
     )
     assert answer.ok, f"{method} {path}: {answer.status} {answer.text()}"
     return answer.json() if answer.body() else None

@@ -136,7 +136,10 @@ def test_the_system_tells_when_nobody_looks_once_it_was_switched_on(stage: Stage
     context.grant_permissions(["notifications"], origin=stage.address)
     context.add_init_script(NOTIFICATIONS)
     page = signed_in(stage, context.new_page(), "boris")
-    told = lambda: page.evaluate("window.told")  # noqa: E731
+
+    def told() -> list[list[str]]:
+        found: list[list[str]] = page.evaluate("window.told")
+        return found
 
     def covered(by_another: bool) -> None:
         page.evaluate("(is) => { window.covered = is; }", by_another)

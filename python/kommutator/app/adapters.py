@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from kommutator.app.versions import Company
-from kommutator.configuration import Asterisk
+from kommutator.configuration import Asterisk, FastAgi
+from kommutator.pbx.agi.adapter import AgiPbx, AgiSettings
 from kommutator.pbx.ari.adapter import AriPbx, AriSettings
-from kommutator.pbx.ari.line import Sounds
+from kommutator.pbx.asterisk import Sounds
 from kommutator.pbx.simulated.house import sounds_of
 from kommutator.pbx.simulated.remote import RemotePbx
 from kommutator.routing.ports import Pbx
@@ -51,6 +52,23 @@ def asterisk(form: Asterisk, recordings: Path, sounds: Sounds, lines: Lines) -> 
         silence_s=form.silence_s,
     )
     return AriPbx(settings, sounds, lines)
+
+
+def fastagi(form: FastAgi, recordings: Path, sounds: Sounds, lines: Lines) -> AgiPbx:
+    """An Asterisk that asks by FastAGI. `recordings` is the folder into which messages are brought."""
+    host, _, port = form.listen.rpartition(":")
+    settings = AgiSettings(
+        host=host.strip("[]"),
+        port=int(port),
+        sources=form.sources,
+        shared=form.messages,
+        recordings=recordings,
+        trunk=form.trunk,
+        silence_s=form.silence_s,
+        leg_context=form.leg_context,
+        connections=form.connections,
+    )
+    return AgiPbx(settings, sounds, lines)
 
 
 def simulated(socket: Path, recordings: Path, company: Company, lines: Lines) -> Attached:

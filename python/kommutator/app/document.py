@@ -6,10 +6,10 @@ from pathlib import Path
 
 import trio
 
-from kommutator.app.adapters import asterisk
+from kommutator.app.adapters import asterisk, fastagi
 from kommutator.app.process import SystemClock, first_of, the_only_router, until_told_to_stop
 from kommutator.company.reader import LoadedCompany
-from kommutator.configuration import Asterisk
+from kommutator.configuration import Asterisk, FastAgi
 from kommutator.engine import Engine
 from kommutator.errors import KommutatorError
 from kommutator.routing.ledger import FileJournal
@@ -33,7 +33,7 @@ class NoLookups:
 
 async def route(
     company: LoadedCompany,
-    pbx: Asterisk,
+    pbx: Asterisk | FastAgi,
     data: Path,
     *,
     tts: tuple[str, ...] = DEFAULT_TTS,
@@ -51,7 +51,8 @@ async def route(
     engine = engine or Engine.of(company)
     prompts = PromptLibrary(data.resolve() / "prompts", tts)
     await prompts.prepare(company.prompts)
-    adapter = asterisk(pbx, data / "recordings", prompts, lines_of(company))
+    made = data / "recordings", prompts, lines_of(company)
+    adapter = asterisk(pbx, *made) if isinstance(pbx, Asterisk) else fastagi(pbx, *made)
     with the_only_router(data):
         journal = FileJournal(data)
         failure: KommutatorError | None = None

@@ -8,19 +8,22 @@ when there is one; without a version the PBX's fallback takes the calls, for the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import structlog
 import trio
 
 from kommutator import readiness
-from kommutator.app.adapters import Attached, asterisk, simulated
+from kommutator.app.adapters import Attached, asterisk, fastagi, simulated
 from kommutator.app.exchange import exchange_of
 from kommutator.app.figures import Figures, MeasuredEngine, MeasuredLookups
 from kommutator.app.health import Health, serving
 from kommutator.app.process import SystemClock, first_of, the_only_router, until_told_to_stop
+from kommutator.app.queries import QUERY_FIGURES, Queries
 from kommutator.app.versions import Company, Versions
-from kommutator.configuration import Asterisk, Configuration
+from kommutator.configuration import Asterisk, Configuration, FastAgi
 from kommutator.errors import KommutatorError, NoSuchRouter
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.callers import SharedCallers
@@ -72,7 +75,7 @@ class _Parts:
         self._journal = ToldJournal(self._kept, self._outgoing, self._entry)
         self._versions = versions = Versions(
             data,
-            self._form.tts if isinstance(self._form.pbx, Asterisk) else None,
+            self._form.tts if isinstance(self._form.pbx, Asterisk | FastAgi) else None,
             name,
             tuple(configuration.routers),
             self._states,
@@ -86,6 +89,10 @@ class _Parts:
         self._callers = SharedCallers(bridge, versions.called)
         self._shipper = Shipper(bridge, self._outgoing, name)
         self._recordings = RecordingUploader(bridge, data / "recordings")
+        self._queries: Queries | None = None
+        if self._form.query is not None:
+            measured = MeasuredLookups(self._lookups, self._figures)
+            self._queries = Queries(self._form.query, data, self._outgoing, self._entry, measured, clock)
         ClaimOwner(bridge, name, versions, clock, self._freed)
         Orders(bridge, self._carry_out, clock)
         self._watch_parts()
@@ -102,6 +109,8 @@ class _Parts:
                         self._recordings.run,
                     ):  # fmt: skip
                         nursery.start_soon(part)
+                    if self._queries is not None:
+                        nursery.start_soon(self._queries.run)
                     try:
                         await self._route(nursery)
                     except* KommutatorError as group:
@@ -110,6 +119,8 @@ class _Parts:
         finally:
             readiness.stopping()
             self._kept.close()
+            if self._queries is not None:
+                self._queries.close()
             self._outgoing.close()
         if failure is not None:
             raise failure
@@ -121,6 +132,8 @@ class _Parts:
         nursery.start_soon(self._watch.run)
         await versions.there.wait()
         assert versions.active is not None
+        if self._queries is not None:
+            self._queries.route_by(versions.engine)
         self._attached = self._attach(versions.active)
         pbx = SharingPbx(ClaimingPbx(self._attached.pbx, self._claims), self._floor)
         self._router = Router(
@@ -138,13 +151,16 @@ class _Parts:
         recordings, lines = self._data / "recordings", self._versions.lines()
         if isinstance(self._form.pbx, Asterisk):
             return Attached(asterisk(self._form.pbx, recordings, self._versions, lines), lambda company: None)
+        if isinstance(self._form.pbx, FastAgi):
+            return Attached(fastagi(self._form.pbx, recordings, self._versions, lines), lambda company: None)
         return simulated(self._socket, recordings, company, lines)
 
     # --- what parts tell each other
 
     def _states(self) -> Iterator[str]:
         """The states of the calls that go on."""
-        return (turn.state for turn in self._kept.unfinished().values() if turn is not None)
+        kept = (turn.state for turn in self._kept.unfinished().values() if turn is not None)
+        return chain(kept, self._queries.states()) if self._queries is not None else kept
 
     def _entry(self, entry: CallEntry) -> None:
         self._figures.entry(entry)
@@ -202,7 +218,7 @@ class _Parts:
             "router": self._name,
             "version": active.version if active is not None else None,
             "exchange": self._bridge.connected,
-            "calls": len(self._kept.unfinished()),
+            "calls": len(self._kept.unfinished()) + (self._queries.live if self._queries is not None else 0),
         }
 
     def _watch_parts(self) -> None:
@@ -218,4 +234,9 @@ class _Parts:
         watch("journal_troubled", "Whether the disk takes nothing of the journal.", lambda: kept.troubled)
         watch("journal_waiting_bytes", "What of the journal waits in memory for the disk.", lambda: kept.waiting_bytes)
         watch("journal_lost_lines", "Lines of the journal dropped at its bound.", lambda: kept.lost)
+        if (queries := self._queries) is not None:
+            for name, says in QUERY_FIGURES.items():
+                watch(f"query_{name}", says, partial(queries.figure, name))
+            watch("query_connections", "Connections of queries.", lambda: queries.server.connections)
+            watch("query_calls", "Calls of queries that go on.", lambda: queries.live)
         watch("recordings_waiting", "Recordings not sent yet.", lambda: self._recordings.waiting)

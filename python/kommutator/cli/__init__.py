@@ -16,6 +16,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "kommutator.cli.demo",
     "compile": "kommutator.cli.compile",
     "route": "kommutator.cli.route",
+    "query": "kommutator.cli.query",
     "desk": "kommutator.cli.desk",
     "import": "kommutator.cli.import_company",
     "export": "kommutator.cli.export_company",
@@ -29,6 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "nats": "kommutator.cli.nats",
     "pbx": "kommutator.cli.pbx",
     "softphones": "kommutator.cli.softphones",
+    "simulate": "kommutator.cli.simulate",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""

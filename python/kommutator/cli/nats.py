@@ -69,18 +69,27 @@ def command(settings: Settings, port: int | None, server: Path | None) -> None:
 
 
 def _keep(nats: EmbeddedNats, told: list[int]) -> None:
-    """Start the server again whenever it dies, until told to stop. Raises `ServerNotStarted` after a few vain tries in
-    a row."""
+    """Start the server again whenever it dies, and when its disk can be written again, until told to stop. Raises
+    `ServerNotStarted` after a few vain tries in a row."""
     log = structlog.get_logger()
     pause_s, vain = _PAUSES_S[0], 0
     while not told:
         since = time.monotonic()
+        refused: str | None = None
         while not told and not nats.wait(_LOOKS_EVERY_S):
-            pass
+            said = nats.store_failed()
+            if said is not None and refused is None:
+                log.error("the disk refused a message of the exchange", alarm="exchange", reason=said)
+                readiness.status("the disk takes nothing")
+            refused = refused or said
+            if refused is not None and nats.can_store():
+                log.warning("the disk takes messages again: nats-server is started anew", alarm="exchange")
+                nats.end()
         if told:
             return
-        log.error("nats-server died; it is started again", alarm="exchange")
-        readiness.status("the server died")
+        if refused is None:
+            log.error("nats-server died; it is started again", alarm="exchange")
+            readiness.status("the server died")
         pause_s = _PAUSES_S[0] if time.monotonic() - since > _STABLE_S else min(2 * pause_s, _PAUSES_S[1])
         time.sleep(pause_s)
         try:

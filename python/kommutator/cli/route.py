@@ -14,7 +14,15 @@ from kommutator.app import document, router
 from kommutator.cli.configured import config_options, log_to_stderr
 from kommutator.cli.inputs import EXIT_INVALID, EXIT_UNREADABLE, fail, read_company
 from kommutator.configuration import Asterisk, Log
-from kommutator.errors import CompanyInvalid, DataFolderBusy, NoSuchRouter, PbxRefused, PromptNotMade
+from kommutator.errors import (
+    AddressTaken,
+    CertificateUnusable,
+    CompanyInvalid,
+    DataFolderBusy,
+    NoSuchRouter,
+    PbxRefused,
+    PromptNotMade,
+)
 from kommutator.routing.prompts import DEFAULT_TTS
 from kommutator.settings import Settings
 
@@ -81,7 +89,7 @@ def command(
 
     Exit code: 0 told to stop, 1 errors in the document, 2 the document or the configuration cannot be read, or has no
     such router, 3 a prompt cannot be made, 4 Asterisk refuses the user or the password, 5 another router uses the data
-    folder.
+    folder, or the address of queries cannot be had.
     """
     in_environment = context.get_parameter_source("ari_url") is ParameterSource.ENVIRONMENT
     if ari_url is None or (config is not None and in_environment):
@@ -115,11 +123,11 @@ def command(
 def _by_name(name: str, settings: Settings) -> None:
     try:
         trio.run(router.serve, settings.configuration, name)
-    except NoSuchRouter as error:
+    except (NoSuchRouter, CertificateUnusable) as error:
         fail(str(error), EXIT_UNREADABLE)
     except PbxRefused as error:
         fail(str(error), EXIT_PBX)
-    except DataFolderBusy as error:
+    except (DataFolderBusy, AddressTaken) as error:
         fail(str(error), EXIT_BUSY)
 
 

@@ -334,6 +334,11 @@ class ClaimingCall:
         """The state found with the channel."""
         return self._inner.saved_state
 
+    @property
+    def takes_orders(self) -> bool:
+        """Whether desks can order something of the call."""
+        return self._inner.takes_orders
+
     async def save(self, turn: Turn) -> None:
         """Keep the turn's state with the channel."""
         await self._inner.save(turn)

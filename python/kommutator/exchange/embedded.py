@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,9 @@ from kommutator.errors import DataFolderBusy, ServerNotStarted
 
 _HOST = "127.0.0.1"
 _LAST_WORDS = 2000
+_STORE_FAILED = re.compile(rb"failed to store a msg on stream .*: (?:open|write|fsync|sync|rename) /.*")
+"""What the server logs when the disk refuses a message, with the system call that failed (Go's `os.PathError`)."""
+_PROBE = b"\0" * 65536
 
 
 class NatsAddress(msgspec.Struct, frozen=True):
@@ -60,6 +65,8 @@ class EmbeddedNats:
         self._lock: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._kept = _Kept(0, "", "")
+        self._read = 0
+        """So far the log was read for failures of the store."""
 
     @property
     def address(self) -> NatsAddress:
@@ -83,6 +90,8 @@ class EmbeddedNats:
             self._end_other(kept)
             kept = _Kept(self._port or _free_port(), "kommutator", secrets.token_urlsafe(24))
         self._kept = kept
+        with suppress(FileNotFoundError):
+            self._read = (self._folder / "nats.log").stat().st_size
         if not self.alive():
             self._child = None
             found = _find(self._folder)
@@ -115,16 +124,54 @@ class EmbeddedNats:
             processes.wait_for_end(self._kept.pid, left)
         return True
 
+    def store_failed(self) -> str | None:
+        """What the server has said since this was last asked, if its disk refused a message; else None.
+
+        A stream of which one write failed refuses all that come after, also when the disk is well again: it is only read
+        anew by a new start (nats-server 2.15).
+        """
+        log = self._folder / "nats.log"
+        try:
+            with log.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._read:
+                    self._read = 0
+                file.seek(self._read)
+                said = file.read()
+        except OSError:
+            return None
+        self._read += len(said)
+        found = _STORE_FAILED.findall(said)
+        return found[-1].decode(errors="replace") if found else None
+
+    def can_store(self) -> bool:
+        """Whether its folder takes 64 KiB now."""
+        probe = self._folder / "probe"
+        try:
+            with probe.open("wb") as file:
+                file.write(_PROBE)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
+        return True
+
     def stop(self, deadline_s: float = 10.0) -> None:
         """End the server in order, or by force after the deadline, and leave the folder. Blocks."""
         try:
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                if self.alive():
-                    processes.send(self._kept.pid, number)
-                    if self.wait(deadline_s):
-                        break
+            self.end(deadline_s)
         finally:
             self.leave()
+
+    def end(self, deadline_s: float = 10.0) -> None:
+        """End the server in order, or by force after the deadline; the folder stays ours. Blocks."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.alive():
+                processes.send(self._kept.pid, number)
+                if self.wait(deadline_s):
+                    break
 
     def leave(self) -> None:
         """Let the folder go; a server that runs goes on, for the next supervisor."""

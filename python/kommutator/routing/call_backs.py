@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from kommutator.errors import EngineError, PbxError
+from kommutator.errors import EngineError, PbxCannot, PbxError
 from kommutator.routing.doings import CALL_BACK, CalledBack
 from kommutator.routing.ports import Clock, Engine, Journal, Pbx
 from kommutator.routing.talks import Outcome
@@ -84,6 +84,9 @@ class CallBacks:
         try:
             with back.scope:
                 reason = await self._pbx.call_back(back.call_id, back.endpoint, back.number, tell)
+        except PbxCannot as error:
+            reason = "not_supported"
+            log.warning("a call back was refused", reason=str(error))
         except PbxError as error:
             log.error("a call back failed", code=error.code, reason=str(error))
         except Exception:

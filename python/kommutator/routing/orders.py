@@ -1,6 +1,7 @@
 """What desks order, carried out at the router that holds the call.
 
 Reasons of a refusal: `unknown_call`, `not_yours` (another operator has the call), `wrong_state`, `held_by_phone`,
+`not_supported` (the PBX's adapter cannot),
 `busy` (the person asked for is on the phone, or another call has a claim on him), `unreachable`, `declined`,
 `no_answer`, `unknown_employee`, `bad_target`, `bad_number`, `taken` (somebody else has picked the call up), `gone` (the
 client has hung up), `too_many`, `failed`. An order that is cancelled at its deadline may have been done; the call's

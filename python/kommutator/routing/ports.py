@@ -37,6 +37,12 @@ class Call(Protocol):
         """The state found with the channel, when this router takes over a call that began before."""
         ...
 
+    @property
+    def takes_orders(self) -> bool:
+        """Whether desks can order something of the call: a phone to answer by itself, a conversation to change. Where
+        not, `converse` is given the first stage alone, and orders are refused as `not_supported`."""
+        ...
+
     async def save(self, turn: Turn) -> None:
         """Keep the turn's state with the channel, before its action is performed. Raises `CallGone` when the channel is
         gone.
@@ -124,7 +130,8 @@ class Pbx(Protocol):
 
         `tell` is told `ringing` (the employee's phone), `calling` (the client's) and `talking`. Returns why nobody
         talked: `employee_…` or `client_…` with `busy`, `declined`, `no_answer`, `unreachable`, `gone`; None when
-        somebody did. Cancelled before they talk, it ends; after, they go on talking. Raises `PbxError`.
+        somebody did. Cancelled before they talk, it ends; after, they go on talking. Raises `PbxError`, and
+        `PbxCannot` where this cannot be done.
         """
         ...
 

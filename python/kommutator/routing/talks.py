@@ -115,6 +115,8 @@ class Talks:
         endpoints = [each.endpoint for each in action.endpoints if each.employee == employee]
         if not endpoints:
             return Outcome(False, "not_yours")
+        if not call.takes_orders:
+            return Outcome(False, "not_supported")
         call.pick_up(endpoints[0])
         while True:
             conversation = self._talking.get(call_id)
@@ -197,6 +199,8 @@ class Conversation:
         operator = self.arrangement.operator.employee
         if operator is not None and operator != by:
             return "not_yours"
+        if not self._call.takes_orders:
+            return "not_supported"
         if happening == "unhold" and self.standing.held_by_phone:
             return "held_by_phone"
         return None if (self.arrangement.stage, happening) in TRANSITIONS else "wrong_state"

@@ -80,6 +80,14 @@ pub fn event(given: &Bound<'_, PyAny>) -> PyResult<GivenEvent> {
     }
 }
 
+/// An event of the engine's own, from its typed form or from a mapping.
+pub fn owned_event(given: &Bound<'_, PyAny>) -> PyResult<EngineEvent> {
+    event(given).map(|event| match event {
+        GivenEvent::Typed(event) => event.get().0.clone(),
+        GivenEvent::Read(event) => event,
+    })
+}
+
 /// An event from its mapping.
 pub fn read_event(given: &Bound<'_, PyAny>) -> PyResult<EngineEvent> {
     pythonize::depythonize(given).map_err(|error| errors::bad_event(given.py(), &format!("no event: {error}")))

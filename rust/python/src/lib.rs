@@ -3,6 +3,7 @@
 mod convert;
 mod engine;
 mod errors;
+mod http;
 mod turn;
 
 use kommutator_engine::number::{Country, Number};
@@ -44,6 +45,8 @@ fn normalize(py: Python<'_>, raw: &str, country: &str) -> PyResult<Option<String
 mod _engine {
     #[pymodule_export]
     use super::engine::Engine;
+    #[pymodule_export]
+    use super::http::{HttpConnection, HttpService};
     #[pymodule_export]
     use super::turn::{Action, Event, Turn};
     #[pymodule_export]

@@ -43,8 +43,8 @@ class Ordered(View):
     reason: str | None = Field(
         examples=["wrong_state"],
         description=(
-            "Why not: `unknown_call`, `not_yours`, `wrong_state`, `held_by_phone`, `busy`, `unreachable`, `declined`, "
-            "`no_answer`, `unknown_employee`, `bad_target`, `bad_number`, `taken`, `gone`, `too_many`, `failed`; "
+            "Why not: `unknown_call`, `not_yours`, `wrong_state`, `held_by_phone`, `not_supported`, `busy`, `unreachable`, "
+            "`declined`, `no_answer`, `unknown_employee`, `bad_target`, `bad_number`, `taken`, `gone`, `too_many`, `failed`; "
             "`too_late` and `no_answer` when nobody said within 5 s, and it may have been done; `no_router` when no "
             "router holds the call now."
         ),

@@ -75,8 +75,8 @@ class DeskFloor:
                     self._told.pop(update.key, None)
                 else:
                     self._told[update.key] = fact
-                if self._connected:
-                    self._show()
+                    if self._connected:
+                        self._show_one(update.key, fact)
         finally:
             self._connected = False
             self._show()
@@ -105,15 +105,18 @@ class DeskFloor:
     def _show(self) -> None:
         """Tell what has changed."""
         for key, fact in self._told.items():
-            kind, _, written = key.partition(".")
-            if kind not in ("presence", "line"):
-                continue
-            value = fact.value if kind == "presence" or self._reachable(fact.pbx) else "unreachable"
-            employee = name_of(written)
-            shown = FloorFact(employee, "presence" if kind == "presence" else "line", value, fact.at)
-            if self._shown.get((kind, employee)) != shown:
-                self._shown[kind, employee] = shown
-                self._on_fact(shown)
+            self._show_one(key, fact)
+
+    def _show_one(self, key: str, fact: Fact) -> None:
+        kind, _, written = key.partition(".")
+        if kind not in ("presence", "line"):
+            return
+        value = fact.value if kind == "presence" or self._reachable(fact.pbx) else "unreachable"
+        employee = name_of(written)
+        shown = FloorFact(employee, "presence" if kind == "presence" else "line", value, fact.at)
+        if self._shown.get((kind, employee)) != shown:
+            self._shown[kind, employee] = shown
+            self._on_fact(shown)
 
     def _reachable(self, pbx: str) -> bool:
         heard = self._alive.get(pbx)

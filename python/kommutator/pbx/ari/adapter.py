@@ -17,11 +17,10 @@ from kommutator.pbx.ari.call_back import CallBack
 from kommutator.pbx.ari.codec import Channel, Event, Request
 from kommutator.pbx.ari.devices import Devices
 from kommutator.pbx.ari.inbox import Inbox
-from kommutator.pbx.ari.legs import DialStrings
-from kommutator.pbx.ari.line import Sounds
-from kommutator.pbx.ari.names import GIVEN, STATE, bridge_id, is_ours, parse_bridge, parse_leg, recording_name
+from kommutator.pbx.ari.names import GIVEN, bridge_id, is_ours, parse_bridge, parse_leg
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
+from kommutator.pbx.asterisk import STATE, DialStrings, Sounds, recording_name
 from kommutator.routing.conversation import Party
 from kommutator.routing.doings import CALL_BACK
 from kommutator.routing.ports import Call, FloorSink

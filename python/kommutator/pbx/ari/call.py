@@ -20,19 +20,18 @@ from kommutator.pbx.ari import codec, requests
 from kommutator.pbx.ari.codec import Channel
 from kommutator.pbx.ari.conversation import Conversations
 from kommutator.pbx.ari.inbox import Inbox, PickUp, Post, Resync
-from kommutator.pbx.ari.legs import DialStrings, Leg, Legs
-from kommutator.pbx.ari.line import CallerLine, Sounds
+from kommutator.pbx.ari.legs import Leg, Legs
+from kommutator.pbx.ari.line import CallerLine
 from kommutator.pbx.ari.names import (
     GIVEN,
-    STATE,
     TALK,
     bridge_id,
     playback_id,
     private_bridge_id,
-    recording_name,
 )
 from kommutator.pbx.ari.recordings import Recordings
 from kommutator.pbx.ari.session import Session
+from kommutator.pbx.asterisk import STATE, WITHHELD, DialStrings, Sounds, recording_name
 from kommutator.routing.answers import ended_of, is_complete, outcome_of
 from kommutator.routing.conversation import Arrangement, Party, Standing
 from kommutator.routing.turn import (
@@ -57,13 +56,13 @@ _ANNOUNCE_EVERY_S = 30.0
 """How long a waiting caller hears music between two announcements."""
 _LAST_WORDS_S = 2.0
 """How long to wait for a recording to be closed after its caller has hung up."""
-_WITHHELD = frozenset({"", "anonymous"})
-"""What Asterisk has for a caller's number that is withheld (RFC 3323, 4.1.1.3)."""
 _HANG_UP_REASONS = frozenset({"normal", "busy", "congestion", "no_answer", "rejected", "unallocated"})
 
 
 class AriCall:
     """The `Call` port over ARI."""
+
+    takes_orders = True
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class AriCall:
     ) -> None:
         self.call_id = channel.id
         self.did = did
-        self.caller = None if channel.caller.number.lower() in _WITHHELD else channel.caller.number
+        self.caller = None if channel.caller.number.lower() in WITHHELD else channel.caller.number
         self.saved_state = saved_state
         self.inbox = Inbox()
         self._session = session

@@ -23,9 +23,10 @@ from kommutator.pbx.ari.codec import (
     StasisStart,
 )
 from kommutator.pbx.ari.inbox import Inbox, Resync
-from kommutator.pbx.ari.legs import DialStrings, end_of
+from kommutator.pbx.ari.legs import end_of
 from kommutator.pbx.ari.names import bridge_id, leg_id
 from kommutator.pbx.ari.session import Session
+from kommutator.pbx.asterisk import DialStrings
 
 RINGS_S = 30
 """So long each of the two phones rings."""

@@ -8,6 +8,8 @@ a hunt rings is not told to be busy before it has won.
 
 from __future__ import annotations
 
+from kommutator.pbx.asterisk import line_of
+
 
 class Devices:
     """What is held back of device states."""
@@ -42,16 +44,3 @@ class Devices:
         """Everything is about to be looked at again."""
         self._withheld.clear()
         self._held_back.clear()
-
-
-def line_of(device_state: str) -> str:
-    """An employee's line by Asterisk's device state. An unknown state is no reason not to ring."""
-    match device_state:
-        case "INUSE" | "BUSY" | "RINGINUSE" | "ONHOLD":
-            return "busy"
-        case "RINGING":
-            return "ringing"
-        case "UNAVAILABLE" | "INVALID":
-            return "unreachable"
-        case _:
-            return "idle"

@@ -22,6 +22,7 @@ from kommutator.pbx.ari.codec import (
 from kommutator.pbx.ari.inbox import PickUp, Post
 from kommutator.pbx.ari.line import CallerLine, together
 from kommutator.pbx.ari.names import DIALLED, bridge_id, leg_id, parse_leg
+from kommutator.pbx.asterisk import DialStrings, end_word
 from kommutator.routing.conversation import Party
 
 LONGEST_RING_S = 600
@@ -334,24 +335,6 @@ class Legs:
         await self._line.ask(requests.remove_from_bridge(bridge_id(self._line.channel), self._line.channel))
 
 
-class DialStrings:
-    """How an endpoint of the contract is dialled: the PBX's own form as it is, a number through the trunk."""
-
-    def __init__(self, trunk: str) -> None:
-        self._trunk = trunk
-
-    def of(self, endpoint: str) -> str:
-        """`PJSIP/101` → itself; `+79161230001` → `PJSIP/+79161230001@trunk` for the trunk pattern
-        `PJSIP/{number}@trunk`.
-        """
-        return self._trunk.replace("{number}", endpoint) if endpoint.startswith("+") else endpoint
-
-
-_BUSY = frozenset({17})
-_DECLINED = frozenset({21})
-_NO_ANSWER = frozenset({16, 18, 19, 26})
-
-
 _TRANSFERS = (("PJSIP_TRANSFER_HANDLING()", "ari-only"),)
 """Leaves a phone's transfer key (REFER) to us. Asterisk (22.10) itself would put a channel of its own in the caller's
 place, which comes to the application as a new call."""
@@ -372,9 +355,5 @@ def _state_of(channel: Channel) -> LegState:
 
 
 def end_of(event: ChannelDestroyed) -> str:
-    """The contract's word for a leg's end, by Q.850 cause (Asterisk's `hangup.h`, and its map from SIP)."""
-    if event.cause in _BUSY or event.tech_cause in (486, 600):
-        return "busy"
-    if event.cause in _DECLINED or event.tech_cause == 603:
-        return "declined"
-    return "no_answer" if event.cause in _NO_ANSWER else "unavailable"
+    """The contract's word for a leg's end."""
+    return end_word(event.cause, event.tech_cause)

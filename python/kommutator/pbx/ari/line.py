@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
 
 import trio
 
@@ -11,17 +10,8 @@ from kommutator.errors import CallGone, PbxError, PbxRefused
 from kommutator.pbx.ari import requests
 from kommutator.pbx.ari.codec import Request, Response
 from kommutator.pbx.ari.inbox import Inbox
-from kommutator.pbx.ari.names import STARTED
 from kommutator.pbx.ari.session import Session
-
-
-class Sounds(Protocol):
-    """Prompts as the PBX can play them."""
-
-    def media(self, prompt: str, state: str) -> str:
-        """The media URI (`sound:/var/lib/…/greeting`, without extension) of a prompt, for a call in this state: of the
-        company version that it began on."""
-        ...
+from kommutator.pbx.asterisk import STARTED
 
 
 async def together(parts: Iterable[Callable[[], Awaitable[None]]]) -> None:

@@ -8,16 +8,9 @@ operator and a guest talk without him `kt~<call>~private`.
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 
-STATE = "KOMMUTATOR_STATE"
-"""Channel variable: the engine's state of the call."""
-STARTED = "KOMMUTATOR_STARTED"
-"""Channel variable: the sequence of the last turn whose action was begun; tells "finished meanwhile" from "never
-begun".
-"""
 GIVEN = "KOMMUTATOR_GIVEN"
 """Channel variable: the leg to which the caller was given away by a transfer; the call itself is over."""
 TALK = "KOMMUTATOR_TALK"
@@ -66,8 +59,3 @@ def private_bridge_id(call: str) -> str:
 def parse_bridge(bridge: str) -> str | None:
     """The call of a bridge; None when it is not ours."""
     return bridge[3:].removesuffix("~private") if bridge.startswith("kt~") else None
-
-
-def recording_name(recording: str) -> str:
-    """A recording's name in Asterisk's and our own folder: one safe path segment."""
-    return "kt-" + re.sub(r"[^A-Za-z0-9._~-]", "_", recording)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import wave
 from pathlib import Path
 
 import structlog
@@ -13,6 +11,7 @@ import trio
 from kommutator.errors import PbxTimeout, PbxUnreachable
 from kommutator.pbx.ari import requests
 from kommutator.pbx.ari.session import Session
+from kommutator.pbx.asterisk import wav_seconds
 
 _FETCH_DEADLINE_S = 5.0
 
@@ -75,12 +74,3 @@ class Recordings:
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.path(name))
-
-
-def wav_seconds(content: bytes) -> float:
-    """The length of a WAV file, rounded to 10 ms; 0 for what is no WAV file."""
-    try:
-        with wave.open(io.BytesIO(content)) as reader:
-            return round(float(reader.getnframes()) / float(reader.getframerate()), 2)
-    except (wave.Error, EOFError):
-        return 0.0

@@ -28,6 +28,8 @@ from kommutator.routing.turn import (
 class SimulatedCall:
     """The `Call` port."""
 
+    takes_orders = True
+
     def __init__(self, world: World, channel: Channel) -> None:
         self.call_id = channel.call_id
         self.did = channel.did

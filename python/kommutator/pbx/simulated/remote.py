@@ -284,6 +284,8 @@ class RemotePbx:
 class RemoteCall:
     """The `Call` port."""
 
+    takes_orders = True
+
     def __init__(self, pbx: RemotePbx, came: codec.Came) -> None:
         self.call_id = came.call_id
         self.did = came.did

@@ -18,6 +18,7 @@ const REASONS = [
   "not_yours",
   "unknown_call",
   "held_by_phone",
+  "not_supported",
   "busy",
   "unreachable",
   "declined",

@@ -143,7 +143,7 @@ export const en: Record<keyof typeof ru, string> = {
   "error.undecided": "Choose the client: several have this number",
   "phrase.say": "Tell the client:",
   "phrase.text":
-    "Your request has been passed to the department. I am sorry, all our managers are busy at the moment; one of them will contact you shortly",
+    "“Your request has been passed to the department. I am sorry, all our managers are busy at the moment; one of them will contact you shortly”",
   "draft.saved": "Draft saved",
   "draft.here": "Draft saved in this browser",
   "ask.title": "Accept the enquiry?",
@@ -196,6 +196,7 @@ export const en: Record<keyof typeof ru, string> = {
   "reason.not_yours": "this is not your call",
   "reason.unknown_call": "there is no such call any more",
   "reason.held_by_phone": "the phone itself holds the client",
+  "reason.not_supported": "the telephone exchange cannot do that; use the phone",
   "reason.busy": "the line is busy",
   "reason.unreachable": "the phone cannot be reached",
   "reason.declined": "the call was declined",

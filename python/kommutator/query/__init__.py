@@ -1,0 +1,1 @@
+"""Routing queries: where a call should go, asked by whoever performs it himself."""

@@ -1,0 +1,161 @@
+//! The routing queries of HTTP, as Python sees them: bytes in, bytes out.
+
+use kommutator_query::http::{self, Api, Connection, Figures, Limits, Operation, Pending, Settings};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::convert;
+use crate::engine::Engine;
+
+/// A look-up: of an owner or of a history, the caller, within so many days, so many milliseconds.
+type LookUp = (bool, String, Option<u32>, u32);
+
+/// What all connections of a server have in common.
+#[pyclass(module = "kommutator._engine")]
+pub struct HttpService {
+    settings: Settings,
+    limits: Limits,
+    figures: Figures,
+    journal: Vec<u8>,
+    /// The engine; None before there is a company version.
+    #[pyo3(get, set)]
+    engine: Option<Py<Engine>>,
+}
+
+#[pymethods]
+impl HttpService {
+    #[new]
+    #[pyo3(signature = (*, ids, tokens, looks_up, journals, most_items, head_limit, body_limit))]
+    fn new(
+        ids: String,
+        tokens: Vec<String>,
+        looks_up: bool,
+        journals: bool,
+        most_items: usize,
+        head_limit: usize,
+        body_limit: usize,
+    ) -> Self {
+        let tokens = tokens.into_iter().map(|token| token.into_bytes().into_boxed_slice()).collect();
+        Self {
+            settings: Settings { tokens, looks_up, journals, ids, most_items },
+            limits: Limits { head: head_limit, body: body_limit },
+            figures: Figures::default(),
+            journal: Vec::new(),
+            engine: None,
+        }
+    }
+
+    /// The lines of the turns decided since the last time.
+    fn take_journal<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let lines = PyBytes::new(py, &self.journal);
+        self.journal.clear();
+        lines
+    }
+
+    /// What was counted.
+    fn figures<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let told = PyDict::new(py);
+        told.set_item("requests", self.figures.requests)?;
+        told.set_item("arrivals", self.figures.arrivals)?;
+        told.set_item("steps", self.figures.steps)?;
+        told.set_item("refused", self.figures.refused)?;
+        Ok(told)
+    }
+}
+
+/// A server's side of one connection.
+#[pyclass(module = "kommutator._engine")]
+pub struct HttpConnection {
+    connection: Connection<Operation, Pending>,
+    service: Py<HttpService>,
+    out: Vec<u8>,
+}
+
+impl HttpConnection {
+    /// Runs the connection over the service's engine, and returns what is to be sent.
+    fn crossing<'py>(
+        &mut self,
+        py: Python<'py>,
+        run: impl FnOnce(&mut Connection<Operation, Pending>, &mut Api<'_>, &mut Vec<u8>),
+    ) -> Bound<'py, PyBytes> {
+        let service = &mut *self.service.borrow_mut(py);
+        let mut engine = service.engine.as_ref().map(|engine| engine.get().lock(py));
+        let mut api = Api {
+            settings: &service.settings,
+            engine: engine.as_deref_mut(),
+            figures: &mut service.figures,
+            journal: &mut service.journal,
+        };
+        self.out.clear();
+        run(&mut self.connection, &mut api, &mut self.out);
+        let told = PyBytes::new(py, &self.out);
+        if self.out.capacity() > 64 * 1024 {
+            self.out = Vec::new();
+        }
+        told
+    }
+}
+
+#[pymethods]
+impl HttpConnection {
+    #[new]
+    fn new(py: Python<'_>, service: Py<HttpService>) -> Self {
+        let limits = service.borrow(py).limits;
+        Self { connection: Connection::new(limits), service, out: Vec::new() }
+    }
+
+    /// Takes what was received, and returns what is to be sent.
+    fn receive<'py>(&mut self, py: Python<'py>, data: &[u8], now_ms: i64) -> Bound<'py, PyBytes> {
+        self.crossing(py, |connection, api, out| connection.receive(api, data, now_ms, out))
+    }
+
+    /// What the next request waits for.
+    fn look_ups(&mut self) -> Vec<LookUp> {
+        let asked = self.connection.waiting().map(|pending| pending.look_ups()).unwrap_or_default();
+        asked
+            .into_iter()
+            .map(|http::LookUp { owner, caller, days, timeout_ms }| (owner, caller, days, timeout_ms))
+            .collect()
+    }
+
+    /// Takes the events that answer the look-ups, in their order, and returns what is to be sent.
+    fn answer<'py>(
+        &mut self,
+        py: Python<'py>,
+        events: Vec<Bound<'py, PyAny>>,
+        now_ms: i64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let events = events.iter().map(convert::owned_event).collect::<PyResult<Vec<_>>>()?;
+        if let Some(pending) = self.connection.waiting() {
+            pending.answer(events);
+        }
+        Ok(self.crossing(py, |connection, api, out| connection.resume(api, now_ms, out)))
+    }
+
+    /// The next reply is the last.
+    fn drain(&mut self) {
+        self.connection.drain();
+    }
+
+    /// Its time is over; returns what is to be sent before it is closed.
+    fn time_out<'py>(&mut self, py: Python<'py>, now_ms: i64) -> Bound<'py, PyBytes> {
+        self.crossing(py, |connection, _, out| connection.time_out(now_ms, out))
+    }
+
+    /// There is no place for it; returns what is to be sent before it is closed.
+    fn turn_away<'py>(&mut self, py: Python<'py>, now_ms: i64) -> Bound<'py, PyBytes> {
+        self.crossing(py, |connection, _, out| connection.turn_away(now_ms, out))
+    }
+
+    /// 0 idle, 1 a head is on its way, 2 a body, 3 it waits for look-ups, 4 closed.
+    #[getter]
+    fn stage(&self) -> u8 {
+        self.connection.stage() as u8
+    }
+
+    /// How many requests were answered.
+    #[getter]
+    fn requests(&self) -> u64 {
+        self.connection.requests()
+    }
+}

@@ -1,0 +1,383 @@
+//! The operations of the contract: arrivals, steps, and batches of both.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use kommutator_engine::call::state::CallState;
+use kommutator_engine::{Action, Engine, EngineError, Event, Turn};
+use serde_json::value::RawValue;
+use subtle::ConstantTimeEq;
+
+use super::connection::{Answer, Service};
+use super::forms::{self, Arrival, Kind, Step, Told};
+use super::head::{Head, Method};
+use super::reply::{Refusal, Reply};
+
+/// What holds for all connections of a server.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who may ask: anybody with one of these. None: everybody who reaches the server, but no page of a browser.
+    pub tokens: Vec<Box<[u8]>>,
+    /// Whether look-ups are asked for ([`Pending`]); otherwise they are the client's.
+    pub looks_up: bool,
+    /// Whether turns are told to the journal.
+    pub journals: bool,
+    /// Ids of calls that come without one begin so; never the same for two servers.
+    pub ids: String,
+    /// So many arrivals and steps a batch may have.
+    pub most_items: usize,
+}
+
+/// What was done since the server began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Requests of the contract that were understood from their heads.
+    pub requests: u64,
+    /// Turns of arrivals.
+    pub arrivals: u64,
+    /// Turns of steps.
+    pub steps: u64,
+    /// Arrivals and steps that got a problem instead of a turn.
+    pub refused: u64,
+    /// Ids that were made.
+    pub ids: u64,
+}
+
+/// The contract over one engine, for the time of one crossing.
+#[derive(Debug)]
+pub struct Api<'a> {
+    /// What holds for all connections.
+    pub settings: &'a Settings,
+    /// The engine; none before there is a company version.
+    pub engine: Option<&'a mut Engine>,
+    /// Counted.
+    pub figures: &'a mut Figures,
+    /// Gets a line for each turn, where turns are told.
+    pub journal: &'a mut Vec<u8>,
+}
+
+/// What a request wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Whether calls are routed.
+    Health,
+    /// Which methods there are.
+    Methods(&'static str),
+    /// `POST /v1/calls`.
+    Arrive,
+    /// `POST /v1/calls/step`.
+    Step,
+    /// `POST /v1/calls/batch`.
+    Batch,
+}
+
+/// A question that the router answers, not its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookUp {
+    /// `history` where it is not `owner`.
+    pub owner: bool,
+    /// Of whom.
+    pub caller: String,
+    /// Within so many days, of a history.
+    pub days: Option<u32>,
+    /// So long the scheme waits.
+    pub timeout_ms: u32,
+}
+
+/// A request that waits for the answers to look-ups.
+#[derive(Debug)]
+pub struct Pending {
+    batch: bool,
+    made: Option<String>,
+    places: Vec<Result<Turn, Refusal>>,
+    answers: Vec<Event>,
+}
+
+impl Pending {
+    /// What is asked, in the order in which it is to be answered.
+    #[must_use]
+    pub fn look_ups(&self) -> Vec<LookUp> {
+        self.places.iter().flatten().filter_map(look_up).collect()
+    }
+
+    /// Takes the answers, one for each look-up.
+    pub fn answer(&mut self, answers: Vec<Event>) {
+        self.answers = answers;
+    }
+}
+
+const POST: &str = "POST, OPTIONS";
+const GET: &str = "GET, HEAD, OPTIONS";
+
+impl Service for Api<'_> {
+    type Operation = Operation;
+    type Pending = Pending;
+
+    fn plan(&mut self, head: &Head<'_>) -> Result<Operation, Refusal> {
+        let (operation, methods) = match head.path {
+            "/healthz" => (Operation::Health, GET),
+            "/v1/calls" => (Operation::Arrive, POST),
+            "/v1/calls/step" => (Operation::Step, POST),
+            "/v1/calls/batch" => (Operation::Batch, POST),
+            "*" => return Ok(Operation::Methods("GET, HEAD, POST, OPTIONS")),
+            _ => return Err(Refusal::new(404, "not_found", "there is nothing at this address")),
+        };
+        let open = operation == Operation::Health;
+        if !open {
+            self.admit(head)?;
+        }
+        match head.method {
+            Method::Options => return Ok(Operation::Methods(methods)),
+            Method::Get | Method::Head if open => return Ok(operation),
+            Method::Post if !open => {}
+            _ => {
+                let refusal = Refusal::new(405, "method_not_allowed", "this address does not know this method");
+                return Err(refusal.allowing(methods));
+            }
+        }
+        if !head.content_type.is_some_and(is_json) {
+            return Err(Refusal::new(415, "unsupported_media_type", "the Content-Type is to be application/json"));
+        }
+        self.figures.requests += 1;
+        Ok(operation)
+    }
+
+    fn perform(&mut self, operation: Operation, body: &[u8], now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
+        match operation {
+            Operation::Health => Answer::Done(match self.engine {
+                Some(_) => {
+                    to.extend_from_slice(b"{\"ok\":true}");
+                    Reply::json(200)
+                }
+                None => refused(&no_version(), to),
+            }),
+            Operation::Methods(methods) => Answer::Done(Reply { status: 204, allow: Some(methods), call_id: None }),
+            Operation::Arrive => {
+                let made = &mut None;
+                let turn = forms::read(body).and_then(|arrival| self.arrive(&arrival, now_ms, made));
+                self.single(turn, made.take(), to)
+            }
+            Operation::Step => {
+                let turn = forms::read(body).and_then(|step| self.step(&step, now_ms));
+                self.single(turn, None, to)
+            }
+            Operation::Batch => match self.batch(body, now_ms) {
+                Ok(places) => self.told(Pending { batch: true, made: None, places, answers: Vec::new() }, to),
+                Err(refusal) => self.refuse(&refusal, to),
+            },
+        }
+    }
+
+    fn resume(&mut self, mut pending: Pending, now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
+        let mut answers = std::mem::take(&mut pending.answers).into_iter();
+        for place in &mut pending.places {
+            let Ok(turn) = place else { continue };
+            if look_up(turn).is_some() {
+                let event = answers.next().unwrap_or(Event::Failed {});
+                // An answer that does not fit, such as an owner whom this version does not know, is none.
+                let next = self.handle(&turn.state, &event, now_ms);
+                let next = next.or_else(|_| self.handle(&turn.state, &Event::Failed {}, now_ms));
+                *place = next.map(|next| joined(turn, next));
+            }
+        }
+        self.told(pending, to)
+    }
+}
+
+impl Api<'_> {
+    /// Everybody who has a token, where there are tokens; otherwise whoever is no page of a browser.
+    fn admit(&self, head: &Head<'_>) -> Result<(), Refusal> {
+        if self.settings.tokens.is_empty() {
+            return if head.has_origin {
+                Err(Refusal::new(403, "origin_refused", "pages of browsers are answered only with a token"))
+            } else {
+                Ok(())
+            };
+        }
+        let given = head.authorization.and_then(bearer).unwrap_or_default();
+        let mut known = subtle::Choice::from(0);
+        for token in &self.settings.tokens {
+            known |= token.ct_eq(given);
+        }
+        if known.into() { Ok(()) } else { Err(Refusal::new(401, "token_refused", "a token of this router is needed")) }
+    }
+
+    fn arrive(&mut self, arrival: &Arrival<'_>, now_ms: i64, made: &mut Option<String>) -> Result<Turn, Refusal> {
+        let now_ms = arrival.at.map_or(now_ms, |at| at.0);
+        let call_id: &str = match &arrival.call_id {
+            Some(given) => &given.0,
+            None => {
+                self.figures.ids += 1;
+                made.insert(format!("{}{:x}", self.settings.ids, self.figures.ids))
+            }
+        };
+        let caller = arrival.caller.as_ref().map(|caller| &*caller.0);
+        let engine = self.engine.as_deref_mut().ok_or_else(no_version)?;
+        let turn = guarded(|| engine.arrive(call_id, &arrival.did.0, caller, now_ms))?;
+        self.figures.arrivals += 1;
+        if self.settings.journals {
+            let told = Told { call: call_id, did: &arrival.did.0, caller, at: now_ms, event: None };
+            told.write(&turn, self.journal);
+        }
+        Ok(turn)
+    }
+
+    fn step(&mut self, step: &Step<'_>, now_ms: i64) -> Result<Turn, Refusal> {
+        let state = forms::state_of(&step.state.0)?;
+        self.handle(&state, &step.event, step.at.map_or(now_ms, |at| at.0))
+    }
+
+    fn handle(&mut self, state: &[u8], event: &Event, now_ms: i64) -> Result<Turn, Refusal> {
+        let engine = self.engine.as_deref_mut().ok_or_else(no_version)?;
+        let turn = guarded(|| engine.handle(state, event, now_ms))?;
+        self.figures.steps += 1;
+        let ends = matches!(turn.action, Action::End { .. });
+        if (ends || self.settings.journals)
+            && let Ok(call) = CallState::decode(&turn.state)
+        {
+            let did = call.did.map(|did| did.to_string()).unwrap_or_default();
+            let caller = call.caller.map(|caller| caller.to_string());
+            if ends && let Some(caller) = &caller {
+                // From now on this number has called before.
+                let _ = guarded(|| engine.called(caller, now_ms));
+            }
+            if self.settings.journals {
+                let told =
+                    Told { call: &call.call_id, did: &did, caller: caller.as_deref(), at: now_ms, event: Some(event) };
+                told.write(&turn, self.journal);
+            }
+        }
+        Ok(turn)
+    }
+
+    fn batch(&mut self, body: &[u8], now_ms: i64) -> Result<Vec<Result<Turn, Refusal>>, Refusal> {
+        let items: Vec<&RawValue> = forms::read(body)?;
+        let most = self.settings.most_items;
+        if items.len() > most {
+            return Err(Refusal::new(422, "batch_too_large", format!("a batch has at most {most} items")));
+        }
+        Ok(items.iter().enumerate().map(|(at, item)| self.item(at, item.get().as_bytes(), now_ms)).collect())
+    }
+
+    fn item(&mut self, at: usize, json: &[u8], now_ms: i64) -> Result<Turn, Refusal> {
+        let done = forms::read::<Kind<'_>>(json).and_then(|kind| {
+            if kind.is_step() {
+                forms::read(json).and_then(|step| self.step(&step, now_ms))
+            } else {
+                forms::read(json).and_then(|arrival| self.arrive(&arrival, now_ms, &mut None))
+            }
+        });
+        done.map_err(|mut refusal| {
+            refusal.place = if refusal.place.is_empty() { at.to_string() } else { format!("{at}.{}", refusal.place) };
+            refusal.position = None;
+            refusal
+        })
+    }
+
+    fn single(&mut self, turn: Result<Turn, Refusal>, made: Option<String>, to: &mut Vec<u8>) -> Answer<Pending> {
+        match turn {
+            Ok(turn) if self.settings.looks_up && look_up(&turn).is_some() => {
+                Answer::Waiting(Pending { batch: false, made, places: vec![Ok(turn)], answers: Vec::new() })
+            }
+            Ok(turn) => {
+                forms::write_turn(&turn, to);
+                Answer::Done(Reply { status: 200, allow: None, call_id: made })
+            }
+            Err(refusal) => self.refuse(&refusal, to),
+        }
+    }
+
+    /// The reply, unless a look-up is still to be answered.
+    fn told(&mut self, pending: Pending, to: &mut Vec<u8>) -> Answer<Pending> {
+        if self.settings.looks_up && pending.places.iter().flatten().any(|turn| look_up(turn).is_some()) {
+            return Answer::Waiting(pending);
+        }
+        if !pending.batch {
+            let Some(only) = pending.places.into_iter().next() else { return Answer::Done(Reply::json(500)) };
+            return self.single(only, pending.made, to);
+        }
+        to.push(b'[');
+        for (at, place) in pending.places.iter().enumerate() {
+            if at > 0 {
+                to.push(b',');
+            }
+            match place {
+                Ok(turn) => forms::write_turn(turn, to),
+                Err(refusal) => {
+                    self.figures.refused += 1;
+                    refusal.write(to);
+                }
+            }
+        }
+        to.push(b']');
+        Answer::Done(Reply::json(200))
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, to: &mut Vec<u8>) -> Answer<Pending> {
+        self.figures.refused += 1;
+        Answer::Done(refused(refusal, to))
+    }
+}
+
+fn refused(refusal: &Refusal, to: &mut Vec<u8>) -> Reply {
+    refusal.write(to);
+    Reply { status: refusal.status, allow: refusal.allow, call_id: None }
+}
+
+fn no_version() -> Refusal {
+    Refusal::new(503, "no_version", "there is no company version yet")
+}
+
+fn is_json(value: &[u8]) -> bool {
+    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
+    kind.eq_ignore_ascii_case(b"application/json")
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())
+}
+
+fn look_up(turn: &Turn) -> Option<LookUp> {
+    match &turn.action {
+        Action::FindOwner { caller, timeout_ms } => {
+            Some(LookUp { owner: true, caller: caller.to_string(), days: None, timeout_ms: *timeout_ms })
+        }
+        Action::FindHistory { caller, timeout_ms, days } => {
+            Some(LookUp { owner: false, caller: caller.to_string(), days: *days, timeout_ms: *timeout_ms })
+        }
+        _ => None,
+    }
+}
+
+/// The later of two turns that the client sees as one, with what the earlier left and passed.
+fn joined(earlier: &mut Turn, mut later: Turn) -> Turn {
+    fn before<T>(earlier: &mut Vec<T>, later: &mut Vec<T>) {
+        earlier.append(later);
+        std::mem::swap(earlier, later);
+    }
+    before(&mut earlier.effects, &mut later.effects);
+    before(&mut earlier.trace, &mut later.trace);
+    before(&mut earlier.rounds, &mut later.rounds);
+    later
+}
+
+/// Runs the engine; a panic is a fault of this call alone.
+fn guarded<T>(run: impl FnOnce() -> Result<T, EngineError>) -> Result<T, Refusal> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(answer) => answer.map_err(|error| of_engine(&error)),
+        Err(_) => Err(Refusal::new(500, "engine_fault", "the engine failed on this call")),
+    }
+}
+
+fn of_engine(error: &EngineError) -> Refusal {
+    let (status, place) = match error {
+        EngineError::BadState(_) => (422, "state".to_owned()),
+        EngineError::UnexpectedEvent { .. } => (409, "event".to_owned()),
+        EngineError::BadCallId { .. } => (422, "call_id".to_owned()),
+        EngineError::BadEvent { field, .. } => (422, format!("event.{field}")),
+        EngineError::UnknownEmployee(_) => (422, "event.employee".to_owned()),
+        _ => (500, String::new()),
+    };
+    Refusal::new(status, error.code(), error.to_string()).at(place)
+}
