@@ -54,7 +54,7 @@ build: $(VENV)/.built ui ## the virtual environment, the compiled engine in it, 
 demo: build ## the product on a sample company
 	@$(BIN)/python -m kommutator demo
 
-check: build format lint types pages unit ## format, lint, types, unit tests: under three minutes
+check: build format lint types pages unit instructions ## format, lint, types, unit tests, instructions: under three minutes
 
 format: $(VENV)/.installed
 	cargo fmt --check
@@ -77,6 +77,12 @@ pages: build
 unit: build
 	cargo test -q -p kommutator-engine -p kommutator-query
 	$(BIN)/pytest -q -n 2 --dist worksteal -m 'not telephony and not services' tests
+
+instructions: build ## counts what each measured decision takes, and holds it to its budget
+	$(BIN)/python -m bench.budget
+
+budget: build ## makes the instructions counted now the budget
+	$(BIN)/python -m bench.budget --write
 
 services: build ## PostgreSQL, NATS, SMSC and mail servers, started and killed
 	$(BIN)/pytest -q -n 3 --dist loadfile -m services tests

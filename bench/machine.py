@@ -43,6 +43,7 @@ def versions() -> dict[str, str]:
         "rustc": output("rustc", "--version").split()[1],
         "wavekat-flow": locked("bench/peers/Cargo.lock", "wavekat-flow"),
         "zen-engine": version("zen-engine"),
+        "phonenumbers": version("phonenumbers"),
         "criterion": locked("bench/peers/Cargo.lock", "criterion"),
         "pytest-benchmark": version("pytest-benchmark"),
     }

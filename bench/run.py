@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,11 +19,10 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from bench import budget
+from bench.budget import Counts
 from bench.machine import ROOT, commit, machine, versions
-
-INSTRUCTIONS: Final = ROOT / "bench/instructions.json"
-COUNTED: Final = 1000
-"""How many times each decision is made while instructions are counted; the mean is kept."""
+from tests.apt import PackagesMissing
 
 PEERS: Final = [
     ("hours of scheme 1: open now?", "Rust", "wavekat-flow", "office/hours"),
@@ -34,8 +31,11 @@ PEERS: Final = [
     ("scheme 2, whole call, by menu", "Rust", "wavekat-flow", "menu/answered"),
     ("scheme 2: list, hours → team", "Python", "zen-engine", "test_decision/2-list-and-menu"),
     ("scheme 4: region, hours → team", "Python", "zen-engine", "test_decision/4-regions"),
+    ("region of a number, as dialled", "Python", "phonenumbers", "test_region"),
 ]
 """What is compared, called from where, with whom, and the names of both figures without the last part."""
+
+TESTS: Final = ["bench/test_decisions.py", "bench/test_regions.py"]
 
 CONSOLE: Final = Console()
 
@@ -87,7 +87,7 @@ def python(short: bool) -> dict[str, float]:
             "--benchmark-columns=median,iqr,rounds",
         ]
         still = ["--benchmark-warmup=on", "--benchmark-disable-gc"]
-        run(sys.executable, "-m", "pytest", "-q", "bench/test_decisions.py", *options, *still)
+        run(sys.executable, "-m", "pytest", "-q", *TESTS, *options, *still)
         found = orjson.loads(kept.read_bytes())["benchmarks"]
     return {python_name(benchmark): benchmark["stats"]["median"] * 1e9 for benchmark in found}
 
@@ -113,32 +113,13 @@ def ratios(medians: Mapping[str, float]) -> list[dict[str, Any]]:
     ]
 
 
-def instructions() -> dict[str, dict[str, int]] | None:
-    """Instructions of each scheme's arrival and answered call, or none where valgrind is not installed.
-
-    A busy machine does not disturb these: with the same compiler they repeat from run to run."""
-    if not shutil.which("valgrind"):
-        CONSOLE.print("[yellow]valgrind is not installed: instructions are not counted[/]")
+def instructions() -> Counts | None:
+    """Instructions of each scheme's arrival and answered call, or none where valgrind cannot be had."""
+    try:
+        return budget.count()
+    except PackagesMissing as missing:
+        CONSOLE.print(f"[yellow]instructions are not counted: {missing}[/]")
         return None
-    run("cargo", "build", "-q", "--release", "--locked", "-p", "kommutator-engine", "--example", "decide")
-    calls = orjson.loads((ROOT / "bench/calls.json").read_bytes())
-    return {scheme: {what: count(scheme, what) for what in ("arrival", "answered_call")} for scheme in calls}
-
-
-def count(scheme: str, function: str) -> int:
-    """Instructions of one run of a function of `examples/decide.rs`, with all that it calls."""
-    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--toggle-collect=*::{function}"]
-    told = subprocess.run(
-        [*valgrind, "target/release/examples/decide", scheme, str(COUNTED)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stderr
-    collected = re.search(r"Collected : (\d+)", told)
-    if collected is None or int(collected[1]) == 0:
-        raise click.ClickException(f"callgrind has not seen {function}:\n{told}")
-    return round(int(collected[1]) / COUNTED)
 
 
 def run(*command: str, environment: Mapping[str, str] | None = None) -> None:
@@ -167,27 +148,27 @@ def show(figures: Mapping[str, Any]) -> None:
         "scheme", "Rust µs", "Python µs", "instructions", title="Medians: the arrival · the whole answered call"
     )
     counted = figures["instructions"] or {}
-    before = orjson.loads(INSTRUCTIONS.read_bytes())["instructions"] if INSTRUCTIONS.exists() else counted
+    before = orjson.loads(budget.BUDGET.read_bytes())["instructions"]
     for scheme in (name.removeprefix("arrival/") for name in medians if name.startswith("arrival/")):
         both = ("arrival", "answered_call")
         rust_row = " · ".join(microseconds(medians[f"{what}/{scheme}"]) for what in both)
         python_row = " · ".join(microseconds(medians[f"test_{what}/{scheme}"]) for what in both)
         instructions_row = (
-            " · ".join(changed(counted[scheme][what], before[scheme][what]) for what in both) if counted else "–"
+            " · ".join(budget.changed(counted[scheme][what], before[scheme][what]) for what in both) if counted else "–"
         )
         table.add_row(scheme, rust_row, python_row, instructions_row)
     CONSOLE.print(table)
 
-    table = Table("through Python", "median µs", title="One step of scheme 1, and a batch of 1,000 arrivals")
-    for name in (name for name in medians if name.startswith(("test_step/", "test_arrive_many"))):
+    table = Table(
+        "through Python", "median µs", title="One arrival with its action read, one step, and batches of 1,000"
+    )
+    for name in (
+        name
+        for name in medians
+        if name.startswith(("test_step/", "test_arrive_many", "test_handle_many", "test_first_action"))
+    ):
         table.add_row(name.removeprefix("test_"), microseconds(medians[name]))
     CONSOLE.print(table)
-
-
-def changed(now: int, before: int) -> str:
-    """A count, with its change since the one on record where that is more than chance."""
-    change = 100 * (now - before) / before
-    return f"{now:,}" if abs(change) < 0.5 else f"{now:,} ({change:+.1f} %)"
 
 
 def microseconds(nanoseconds: float) -> str:
@@ -196,13 +177,10 @@ def microseconds(nanoseconds: float) -> str:
 
 
 def keep(figures: Mapping[str, Any]) -> None:
-    """Writes the figures to a file of this day and commit, and the instructions to where the next run compares them."""
+    """Writes the figures to a file of this day and commit."""
     results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}.json"
     results.parent.mkdir(exist_ok=True)
     results.write_bytes(pretty(figures))
-    if figures["instructions"] is not None:
-        head = {"commit": figures["commit"], "rustc": figures["versions"]["rustc"]}
-        INSTRUCTIONS.write_bytes(pretty({**head, "instructions": figures["instructions"]}))
     CONSOLE.print(f"kept in {results.relative_to(ROOT)}")
 
 

@@ -126,6 +126,17 @@ def test_arrival(benchmark: BenchmarkFixture, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", CALLS)
+def test_first_action(benchmark: BenchmarkFixture, scheme: str) -> None:
+    """The arrival, and what is to be done: the least that a router reads of a turn."""
+    call = measured(scheme)
+
+    def first_action() -> str:
+        return call.arrive().action.type
+
+    assert benchmark(first_action) == call.answer[0].split()[0]
+
+
+@pytest.mark.parametrize("scheme", CALLS)
 def test_answered_call(benchmark: BenchmarkFixture, scheme: str) -> None:
     call = measured(scheme)
     assert words(benchmark(call.walk)) == call.answer[-1]
@@ -159,6 +170,18 @@ def test_arrive_many(benchmark: BenchmarkFixture) -> None:
     arrivals = [(f"call-{number}", "+74951112233", "89161230099", at_ms) for number in range(BATCH)]
     turns = benchmark(engine.arrive_many, arrivals)
     assert [words(turn) for turn in turns] == ["play greeting"] * BATCH
+
+
+def test_handle_many(benchmark: BenchmarkFixture) -> None:
+    """A batch of steps in one crossing: the greeting of each call has been played, and the menu is next."""
+    engine = engine_of("2-list-and-menu")
+    at_ms = milliseconds(datetime.fromisoformat("2026-11-18T12:00:00+03:00"))
+    greetings = engine.arrive_many(
+        [(f"call-{number}", "+74951112233", "89161230099", at_ms) for number in range(BATCH)]
+    )
+    events = [(turn.state, PLAYED, at_ms) for turn in greetings]
+    turns = benchmark(engine.handle_many, events)
+    assert [words(turn) for turn in turns] == ["menu menu"] * BATCH
 
 
 class ListAndMenu:

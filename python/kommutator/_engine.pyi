@@ -2,11 +2,13 @@
 
 A pure function of (state, event, now) over a company version, the floor and facts. It has no clock: `now_ms` is always
 milliseconds of UTC since the epoch, given by the caller. Equal inputs in equal order give equal outputs, byte for byte.
-An engine is used by one thread at a time.
+An engine may be shared by threads: their steps follow one another, and a batch lets other threads' Python go on.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, final
+
+from kommutator.errors import EngineError
 
 def check(document: bytes, from_ms: int) -> bytes:
     """Checks an engine document; coverage is looked at for twelve months from `from_ms`.
@@ -230,12 +232,18 @@ class Engine:
 
         Raises `BadCallId`."""
     def arrive_many(self, arrivals: Sequence[tuple[str, str, str | None, int]]) -> list[Turn]:
-        """`arrive` for each `(call_id, did, caller, now_ms)`, in order."""
+        """`arrive` for each `(call_id, did, caller, now_ms)`, in order, in one crossing of the boundary; other threads'
+        Python goes on meanwhile. Raises `BadCallId` before anything has changed."""
     def handle(self, state: bytes | str, event: Event | Mapping[str, Any], now_ms: int) -> Turn:
         """An event of a call, whose state comes as bytes or as text.
 
         Raises `BadState`, `BadEvent`, and `UnexpectedEvent` where the event does not answer the pending action; nothing
         changes then."""
+    def handle_many(
+        self, events: Sequence[tuple[bytes | str, Event | Mapping[str, Any], int]]
+    ) -> list[Turn | EngineError]:
+        """`handle` for each `(state, event, now_ms)`, in order, in one crossing of the boundary; other threads' Python
+        goes on meanwhile. What `handle` would have raised for one step stands in its place, and hinders no other."""
     def resume(self, state: bytes | str, now_ms: int) -> Turn:
         """The pending action again, with its claims, for a router that took the call over. Raises `BadState`."""
     def presence(self, employee: str, presence: str) -> None:

@@ -90,8 +90,8 @@ impl Pair {
             for world in worlds {
                 let world = World { now_ms, ..*world };
                 let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-                ours_call(&mut engine, world, &mut |words| ours.push(words));
-                their_call(&self.flow, world, &mut |words| theirs.push(words));
+                ours_call(&mut engine, world, &mut |words| ours.push(format!("{words:?}")));
+                their_call(&self.flow, world, &mut |words| theirs.push(format!("{words:?}")));
                 assert_eq!(ours, theirs, "{}: {world:?}", self.scheme);
             }
         }
@@ -122,24 +122,24 @@ impl Pair {
 }
 
 /// A call through Kommutator, told in words as it goes.
-fn ours_call(engine: &mut Engine, world: World, tell: &mut dyn FnMut(Words)) {
+fn ours_call(engine: &mut Engine, world: World, tell: &mut dyn FnMut(Words<'_>)) {
     let mut turn = engine.arrive("bench", "+74951112233", Some("89161230099"), world.now_ms).expect("a call");
     let mut ending = Words::Ended("informed");
     loop {
         let event = match turn.action {
             Action::Play { prompt } => {
-                tell(Words::Heard(prompt));
+                tell(Words::Heard(&prompt));
                 Event::Played {}
             }
             Action::Menu { prompt, .. } => {
-                tell(Words::Heard(prompt));
+                tell(Words::Heard(&prompt));
                 let digit = world.digit.expect("a digit for the menu");
                 Event::Digits { digits: digit.as_key().to_owned() }
             }
             Action::Ring { endpoints, ms, .. } => {
                 tell(Words::Rang { seconds: ms / 1000 });
                 if world.answers {
-                    Event::Answered { endpoint: endpoints[0].endpoint.clone() }
+                    Event::Answered { endpoint: endpoints[0].endpoint.to_string() }
                 } else {
                     Event::NoAnswer { ended: Vec::new() }
                 }
@@ -149,7 +149,7 @@ fn ours_call(engine: &mut Engine, world: World, tell: &mut dyn FnMut(Words)) {
                 Event::ConversationEnded {}
             }
             Action::Record { prompt, ms, .. } => {
-                tell(Words::Heard(prompt));
+                tell(Words::Heard(&prompt));
                 tell(Words::Recorded { seconds: ms / 1000 });
                 ending = Words::Ended("voicemail");
                 Event::Recorded { seconds: f64::from(RECORDED_S) }
@@ -163,7 +163,7 @@ fn ours_call(engine: &mut Engine, world: World, tell: &mut dyn FnMut(Words)) {
 }
 
 /// A call through the peer, told in words as it goes.
-fn their_call(flow: &Flow, world: World, tell: &mut (dyn FnMut(Words) + Send)) {
+fn their_call(flow: &Flow, world: World, tell: &mut (dyn FnMut(Words<'_>) + Send)) {
     let mut trace = Trace::new(&flow.id, 1);
     let mut effects = Effects { world, tell };
     let poll = pin!(run(flow, &mut effects, &mut trace)).poll(&mut Context::from_waker(Waker::noop()));
@@ -177,9 +177,9 @@ fn their_call(flow: &Flow, world: World, tell: &mut (dyn FnMut(Words) + Send)) {
 }
 
 /// What happens to the caller, in words common to both.
-#[derive(Debug, PartialEq)]
-enum Words {
-    Heard(String),
+#[derive(Debug)]
+enum Words<'a> {
+    Heard(&'a str),
     Rang { seconds: u64 },
     Recorded { seconds: u64 },
     Ended(&'static str),
@@ -188,14 +188,14 @@ enum Words {
 /// The peer's effects, each at once.
 struct Effects<'a> {
     world: World,
-    tell: &'a mut (dyn FnMut(Words) + Send),
+    tell: &'a mut (dyn FnMut(Words<'_>) + Send),
 }
 
 #[async_trait]
 impl FlowEffects for Effects<'_> {
     async fn speak(&mut self, prompt: &Prompt) -> anyhow::Result<()> {
         let Prompt::Text(text) = prompt else { panic!("these flows only say texts") };
-        (self.tell)(Words::Heard(text.clone()));
+        (self.tell)(Words::Heard(text));
         Ok(())
     }
 

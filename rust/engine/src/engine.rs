@@ -1,9 +1,8 @@
 //! The engine: company versions, the floor and facts, and every call's next step.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::call::state::{CallState, MAX_CALL_ID, Pending};
+use crate::call::state::{CallId, CallState, MAX_CALL_ID, Pending};
 use crate::call::{EngineError, Event, Ground, Run, Turn};
 use crate::company::version::{Company, NodeIx, VersionId};
 use crate::directory::ListFiles;
@@ -21,7 +20,8 @@ struct Held {
 /// Decides calls. Equal inputs in equal order give equal outputs.
 #[derive(Debug)]
 pub struct Engine {
-    versions: HashMap<VersionId, Held>,
+    /// A handful at most: a call searches them from the last held.
+    versions: Vec<Held>,
     active: Arc<Company>,
     floor: Floor,
     facts: Facts,
@@ -32,7 +32,7 @@ impl Engine {
     #[must_use]
     pub fn new(company: Arc<Company>) -> Self {
         let mut engine = Self {
-            versions: HashMap::new(),
+            versions: Vec::new(),
             active: Arc::clone(&company),
             floor: Floor::default(),
             facts: Facts::default(),
@@ -45,7 +45,7 @@ impl Engine {
     #[must_use]
     pub fn list_files(&self) -> ListFiles {
         let mut files = ListFiles::default();
-        self.versions.values().for_each(|held| files.add(&held.company.lists));
+        self.versions.iter().for_each(|held| files.add(&held.company.lists));
         files
     }
 
@@ -54,13 +54,14 @@ impl Engine {
         let slots: Vec<Slot> = company.employees.iter().map(|employee| self.floor.slot(&employee.id)).collect();
         self.floor.seat_hunts(&company, &slots);
         let id = company.id;
-        self.versions.insert(id, Held { company, slots });
+        self.versions.retain(|held| held.company.id != id);
+        self.versions.push(Held { company, slots });
         id
     }
 
     /// Makes a held version the one that new calls begin on. False when it is not held.
     pub fn activate(&mut self, version: VersionId) -> bool {
-        let Some(held) = self.versions.get(&version) else { return false };
+        let Some(held) = held(&self.versions, version) else { return false };
         self.active = Arc::clone(&held.company);
         true
     }
@@ -76,11 +77,9 @@ impl Engine {
         if self.active.id == version {
             return None;
         }
-        let taken = self.versions.remove(&version).map(|held| held.company);
-        if taken.is_some() {
-            self.floor.unseat_hunts(version);
-        }
-        taken
+        let at = self.versions.iter().position(|held| held.company.id == version)?;
+        self.floor.unseat_hunts(version);
+        Some(self.versions.remove(at).company)
     }
 
     /// The version that new calls begin on.
@@ -102,33 +101,29 @@ impl Engine {
 
     /// A call has come. A live call of the same id is replaced: whom it claimed is free again.
     pub fn arrive(&mut self, call_id: &str, did: &str, caller: Option<&str>, now_ms: i64) -> Result<Turn, EngineError> {
-        if call_id.is_empty() || call_id.len() > MAX_CALL_ID {
+        let Some(call_id) = CallId::from(call_id).ok().filter(|call_id| !call_id.is_empty()) else {
             return Err(EngineError::BadCallId { bytes: call_id.len(), max: MAX_CALL_ID });
-        }
+        };
         let country = self.active.country;
         let did = Number::parse(did, country);
         let caller = caller.and_then(|caller| Number::parse(caller, country));
         let state = CallState::new(self.active.id, call_id, did, caller);
-        self.run(state, now_ms)?.arrive()
+        let ground = ground(&self.versions, &state)?;
+        Run::new(ground, &mut self.floor, &mut self.facts, state, now_ms).arrive()
     }
 
     /// An event of a call. An event that does not answer the pending action is refused and changes nothing.
     pub fn handle(&mut self, state: &[u8], event: &Event, now_ms: i64) -> Result<Turn, EngineError> {
         let state = CallState::decode(state)?;
-        self.run(state, now_ms)?.handle(event)
+        let ground = ground(&self.versions, &state)?;
+        Run::new(ground, &mut self.floor, &mut self.facts, state, now_ms).handle(event)
     }
 
     /// The pending action of a call again, with its claims: for a router that took the call over.
     pub fn resume(&mut self, state: &[u8], now_ms: i64) -> Result<Turn, EngineError> {
         let state = CallState::decode(state)?;
-        self.run(state, now_ms)?.resume()
-    }
-
-    fn run(&mut self, state: CallState, now_ms: i64) -> Result<Run<'_>, EngineError> {
-        let held = self.versions.get(&state.version).ok_or(EngineError::BadState("its company version is not held"))?;
-        fits(&state, &held.company)?;
-        let ground = Ground { company: &held.company, slots: &held.slots };
-        Ok(Run::new(ground, &mut self.floor, &mut self.facts, state, now_ms))
+        let ground = ground(&self.versions, &state)?;
+        Run::new(ground, &mut self.floor, &mut self.facts, state, now_ms).resume()
     }
 
     /// Sets an employee's presence.
@@ -230,6 +225,17 @@ impl Engine {
     fn number(&self, written: &str) -> Result<Number, EngineError> {
         Number::parse(written, self.active.country).ok_or_else(|| EngineError::BadNumber(written.to_owned()))
     }
+}
+
+fn held(versions: &[Held], version: VersionId) -> Option<&Held> {
+    versions.iter().rev().find(|held| held.company.id == version)
+}
+
+/// What a call of this state stands on.
+fn ground<'e>(versions: &'e [Held], state: &CallState) -> Result<Ground<'e>, EngineError> {
+    let held = held(versions, state.version).ok_or(EngineError::BadState("its company version is not held"))?;
+    fits(state, &held.company)?;
+    Ok(Ground { company: &held.company, slots: &held.slots })
 }
 
 /// Refuses a state whose places do not exist in the version it names.

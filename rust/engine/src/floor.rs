@@ -8,10 +8,13 @@ mod shuffle;
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 pub use groups::{Asking, Looking, WALKED};
 use groups::{Groups, Seat};
 use serde::{Deserialize, Serialize};
 pub use shuffle::Shuffle;
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 /// How long after a round's end its claims still hold: the time a PBX has to report the end. Milliseconds.
 pub const RING_GRACE_MS: i64 = 5_000;
@@ -99,9 +102,12 @@ impl Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(u32);
 
+/// Whom one call holds: few, as a rule.
+type Slots = SmallVec<[Slot; 8]>;
+
 #[derive(Debug)]
 struct Claim {
-    call: Box<str>,
+    call: SmolStr,
     kind: ClaimKind,
     until_ms: i64,
 }
@@ -139,7 +145,7 @@ impl Person {
 pub struct Floor {
     index: HashMap<Box<str>, Slot>,
     people: Vec<Person>,
-    claims: HashMap<Box<str>, Vec<Slot>>,
+    claims: HashMap<SmolStr, Slots, RandomState>,
     /// By scheme and node.
     rotation: HashMap<Box<str>, HashMap<Box<str>, u16>>,
     freed: u64,
@@ -251,7 +257,7 @@ impl Floor {
     /// Releases what the call holds, except the people named.
     pub fn release_except(&mut self, call: &str, keep: &[Slot]) {
         let Some(held) = self.claims.remove(call) else { return };
-        let (kept, released): (Vec<Slot>, Vec<Slot>) = held.into_iter().partition(|slot| keep.contains(slot));
+        let (kept, released): (Slots, Slots) = held.into_iter().partition(|slot| keep.contains(slot));
         for slot in &released {
             self.person(*slot).drop_claim(call);
             self.moved(*slot);
@@ -342,7 +348,7 @@ impl Floor {
 
     fn forget(&mut self, call: &str, slot: Slot) {
         if let Some(held) = self.claims.get_mut(call) {
-            held.retain(|&other| other != slot);
+            held.retain(|other| *other != slot);
             if held.is_empty() {
                 self.claims.remove(call);
             }

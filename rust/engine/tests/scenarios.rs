@@ -120,7 +120,8 @@ fn play(engine: &mut Engine, scenario: &Scenario) -> Result<(), String> {
         if !fits(&seen_action(&said["action"]), &step.expect) {
             return Err(told(&format!("expected {}", step.expect)));
         }
-        let trace: Vec<_> = turn.trace.iter().map(|passed| (passed.node.clone(), passed.exit.clone())).collect();
+        let trace: Vec<_> =
+            turn.trace.iter().map(|passed| (passed.node.to_string(), passed.exit.to_string())).collect();
         if trace != step.trace {
             return Err(told(&format!("expected trace {:?}", step.trace)));
         }

@@ -169,7 +169,7 @@ fn compare(schedule: &Schedule, answer: Answer, expected: (bool, &str), date: &s
         }
         HoursReason::Outside { civil, rule } => {
             if let DayRule::Holiday(index) = rule {
-                assert_eq!(schedule.holiday_name(index), format!("holiday on {date}"));
+                assert_eq!(*schedule.holiday_name(index), format!("holiday on {date}"));
             }
             civil
         }

@@ -1,26 +1,54 @@
 //! The engine, as Python sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use kommutator_engine as core;
+use kommutator_engine::call::state::MAX_CALL_ID;
 use kommutator_engine::company::Company;
 use kommutator_engine::company::version::VersionId;
 use kommutator_engine::floor::{ClaimKind, Line, Presence};
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::sync::MutexExt;
 
 use crate::lists::ListFiles;
 use crate::tables::{CallerTable, OwnerTable};
 use crate::turn::Turn;
 use crate::{convert, errors};
 
-/// One arrival of a batch: call id, DID, caller, milliseconds of UTC.
-type Arrival = (String, String, Option<String>, i64);
+/// One arrival of a batch: call id, DID, caller, milliseconds of UTC. The texts stand where Python has them.
+type Arrival = (PyBackedStr, PyBackedStr, Option<PyBackedStr>, i64);
+
+/// One step of a batch, as far as it could be read: state, event, milliseconds of UTC.
+type Read = PyResult<(convert::State, convert::GivenEvent, i64)>;
 
 /// Decides what a call does next.
-#[pyclass(subclass, module = "kommutator._engine")]
-pub struct Engine(pub core::Engine);
+#[pyclass(subclass, frozen, module = "kommutator._engine")]
+pub struct Engine(Mutex<core::Engine>);
+
+impl Engine {
+    /// The engine, for one thread at a time; one that has to wait lets Python go on.
+    pub fn lock(&self, py: Python<'_>) -> MutexGuard<'_, core::Engine> {
+        // A panic is one call's `EngineFault`: the engine goes on after it.
+        self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes steps one after another without holding Python up.
+    fn many<T: Sync, R: Send>(
+        &self,
+        py: Python<'_>,
+        steps: &[T],
+        mut step: impl FnMut(&mut core::Engine, &T) -> R + Send,
+    ) -> Vec<R> {
+        py.detach(|| {
+            let mut engine = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            steps.iter().map(|given| step(&mut engine, given)).collect()
+        })
+    }
+}
 
 /// Compiles a document that has no errors; `CompanyInvalid` carries them otherwise.
 fn compile(py: Python<'_>, document: &[u8], files: &core::directory::ListFiles) -> PyResult<Arc<Company>> {
@@ -69,105 +97,132 @@ impl Engine {
     #[pyo3(signature = (document, files=None))]
     fn new(py: Python<'_>, document: &[u8], files: Option<Py<ListFiles>>) -> PyResult<Self> {
         let files = files.map(|files| files.get().0.clone()).unwrap_or_default();
-        Ok(Self(core::Engine::new(compile(py, document, &files)?)))
+        Ok(Self(Mutex::new(core::Engine::new(compile(py, document, &files)?))))
     }
 
     /// The list files of the versions held.
     #[getter]
-    fn list_files(&self) -> ListFiles {
-        ListFiles(self.0.list_files())
+    fn list_files(&self, py: Python<'_>) -> ListFiles {
+        ListFiles(self.lock(py).list_files())
     }
 
     #[pyo3(signature = (call_id, did, caller, now_ms))]
-    fn arrive(
-        &mut self,
-        py: Python<'_>,
-        call_id: &str,
-        did: &str,
-        caller: Option<&str>,
-        now_ms: i64,
-    ) -> PyResult<Turn> {
-        errors::guarded(py, || self.0.arrive(call_id, did, caller, now_ms)).map(Turn)
+    fn arrive(&self, py: Python<'_>, call_id: &str, did: &str, caller: Option<&str>, now_ms: i64) -> PyResult<Turn> {
+        let mut engine = self.lock(py);
+        errors::guarded(py, || engine.arrive(call_id, did, caller, now_ms)).map(Turn)
     }
 
-    fn handle(&mut self, state: &Bound<'_, PyAny>, event: &Bound<'_, PyAny>, now_ms: i64) -> PyResult<Turn> {
-        let (bytes, event) = (convert::state(state)?, convert::event(event)?);
-        errors::guarded(state.py(), || self.0.handle(&bytes, &event, now_ms)).map(Turn)
+    fn handle(&self, state: &Bound<'_, PyAny>, event: &Bound<'_, PyAny>, now_ms: i64) -> PyResult<Turn> {
+        let py = state.py();
+        let (state, event) = (convert::state(state)?, convert::event(event)?);
+        let mut engine = self.lock(py);
+        errors::guarded(py, || engine.handle(&state, &event, now_ms)).map(Turn)
     }
 
-    fn resume(&mut self, state: &Bound<'_, PyAny>, now_ms: i64) -> PyResult<Turn> {
-        let bytes = convert::state(state)?;
-        errors::guarded(state.py(), || self.0.resume(&bytes, now_ms)).map(Turn)
+    fn resume(&self, state: &Bound<'_, PyAny>, now_ms: i64) -> PyResult<Turn> {
+        let py = state.py();
+        let state = convert::state(state)?;
+        let mut engine = self.lock(py);
+        errors::guarded(py, || engine.resume(&state, now_ms)).map(Turn)
     }
 
-    fn arrive_many(&mut self, py: Python<'_>, arrivals: Vec<Arrival>) -> PyResult<Vec<Turn>> {
-        arrivals
-            .iter()
-            .map(|(call_id, did, caller, now_ms)| self.arrive(py, call_id, did, caller.as_deref(), *now_ms))
-            .collect()
+    fn arrive_many(&self, py: Python<'_>, arrivals: Vec<Arrival>) -> PyResult<Vec<Turn>> {
+        // Before anything has changed: a batch is taken whole, or refused whole.
+        for (call_id, ..) in &arrivals {
+            if call_id.is_empty() || call_id.len() > MAX_CALL_ID {
+                let refusal = core::EngineError::BadCallId { bytes: call_id.len(), max: MAX_CALL_ID };
+                return Err(errors::refused(py, &refusal));
+            }
+        }
+        let turns = self.many(py, &arrivals, |engine, (call_id, did, caller, now_ms)| {
+            errors::caught(|| engine.arrive(call_id, did, caller.as_deref(), *now_ms))
+        });
+        turns.into_iter().map(|turn| errors::answer(py, turn).map(Turn)).collect()
     }
 
-    fn presence(&mut self, py: Python<'_>, employee: &str, presence: &str) -> PyResult<()> {
+    fn handle_many<'py>(
+        &self,
+        py: Python<'py>,
+        events: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>, i64)>,
+    ) -> PyResult<Vec<Py<PyAny>>> {
+        let read = |(state, event, now_ms): &(_, _, i64)| -> Read {
+            Ok((convert::state(state)?, convert::event(event)?, *now_ms))
+        };
+        let given: Vec<Read> = events.iter().map(read).collect();
+        let turns = self.many(py, &given, |engine, given| {
+            let (state, event, now_ms) = given.as_ref().ok()?;
+            Some(errors::caught(|| engine.handle(state, event, *now_ms)))
+        });
+        let answers = given.into_iter().zip(turns).map(|(given, turn)| {
+            match given.and_then(|_| errors::answer(py, turn.unwrap_or(Err(errors::Panicked)))) {
+                Ok(turn) => Turn(turn).into_py_any(py),
+                Err(refusal) => refusal.into_py_any(py),
+            }
+        });
+        answers.collect()
+    }
+
+    fn presence(&self, py: Python<'_>, employee: &str, presence: &str) -> PyResult<()> {
         let presence = presence_of(presence)?;
-        errors::guarded(py, || self.0.presence(employee, presence))
+        errors::guarded(py, || self.lock(py).presence(employee, presence))
     }
 
-    fn line(&mut self, py: Python<'_>, employee: &str, line: &str) -> PyResult<()> {
+    fn line(&self, py: Python<'_>, employee: &str, line: &str) -> PyResult<()> {
         let line = line_of(line)?;
-        errors::guarded(py, || self.0.line(employee, line))
+        errors::guarded(py, || self.lock(py).line(employee, line))
     }
 
     #[pyo3(signature = (number, employee))]
-    fn owner_is(&mut self, py: Python<'_>, number: &str, employee: Option<&str>) -> PyResult<()> {
-        errors::guarded(py, || self.0.owner_is(number, employee))
+    fn owner_is(&self, py: Python<'_>, number: &str, employee: Option<&str>) -> PyResult<()> {
+        errors::guarded(py, || self.lock(py).owner_is(number, employee))
     }
 
-    fn forget_owner(&mut self, py: Python<'_>, number: &str) -> PyResult<()> {
-        errors::guarded(py, || self.0.forget_owner(number))
+    fn forget_owner(&self, py: Python<'_>, number: &str) -> PyResult<()> {
+        errors::guarded(py, || self.lock(py).forget_owner(number))
     }
 
-    fn called(&mut self, py: Python<'_>, number: &str, now_ms: i64) -> PyResult<()> {
-        errors::guarded(py, || self.0.called(number, now_ms))
+    fn called(&self, py: Python<'_>, number: &str, now_ms: i64) -> PyResult<()> {
+        errors::guarded(py, || self.lock(py).called(number, now_ms))
     }
 
-    fn swap_owners(&mut self, mut table: PyRefMut<'_, OwnerTable>) {
-        let held = self.0.swap_owners(std::mem::take(&mut table.0));
+    fn swap_owners(&self, py: Python<'_>, mut table: PyRefMut<'_, OwnerTable>) {
+        let held = self.lock(py).swap_owners(std::mem::take(&mut table.0));
         table.0 = held;
     }
 
-    fn swap_callers(&mut self, mut table: PyRefMut<'_, CallerTable>) {
-        let held = self.0.swap_callers(std::mem::take(&mut table.0));
+    fn swap_callers(&self, py: Python<'_>, mut table: PyRefMut<'_, CallerTable>) {
+        let held = self.lock(py).swap_callers(std::mem::take(&mut table.0));
         table.0 = held;
     }
 
-    fn missed_calls(&mut self, until_ms: i64) {
-        self.0.missed_calls(until_ms);
+    fn missed_calls(&self, py: Python<'_>, until_ms: i64) {
+        self.lock(py).missed_calls(until_ms);
     }
 
-    fn listed(&mut self, py: Python<'_>, list: &str, number: &str, listed: bool) -> PyResult<()> {
-        errors::guarded(py, || self.0.listed(list, number, listed))
+    fn listed(&self, py: Python<'_>, list: &str, number: &str, listed: bool) -> PyResult<()> {
+        errors::guarded(py, || self.lock(py).listed(list, number, listed))
     }
 
-    fn reserve(&mut self, py: Python<'_>, employee: &str, call_id: &str, now_ms: i64) -> PyResult<bool> {
-        errors::guarded(py, || self.0.reserve(employee, call_id, now_ms))
+    fn reserve(&self, py: Python<'_>, employee: &str, call_id: &str, now_ms: i64) -> PyResult<bool> {
+        errors::guarded(py, || self.lock(py).reserve(employee, call_id, now_ms))
     }
 
-    fn release(&mut self, py: Python<'_>, employee: &str, call_id: &str) -> PyResult<()> {
-        errors::guarded(py, || self.0.release(employee, call_id))
+    fn release(&self, py: Python<'_>, employee: &str, call_id: &str) -> PyResult<()> {
+        errors::guarded(py, || self.lock(py).release(employee, call_id))
     }
 
-    fn region_of(&self, number: &str) -> Option<String> {
-        self.0.region_of(number).map(str::to_owned)
+    fn region_of(&self, py: Python<'_>, number: &str) -> Option<String> {
+        self.lock(py).region_of(number).map(str::to_owned)
     }
 
     /// Who is claimed at a moment: employee, call id, and `ringing`, `talking` or `reserved`.
-    fn claims(&self, now_ms: i64) -> Vec<(String, String, &'static str)> {
+    fn claims(&self, py: Python<'_>, now_ms: i64) -> Vec<(String, String, &'static str)> {
         let word = |kind| match kind {
             ClaimKind::Ringing => "ringing",
             ClaimKind::Talking => "talking",
             ClaimKind::Reserved => "reserved",
         };
-        self.0
+        self.lock(py)
             .floor()
             .claimed(now_ms)
             .map(|(employee, call, kind)| (employee.to_owned(), call.to_owned(), word(kind)))
@@ -176,25 +231,30 @@ impl Engine {
 
     /// Counts the moments at which somebody may have come free.
     #[getter]
-    fn freed(&self) -> u64 {
-        self.0.floor().freed()
+    fn freed(&self, py: Python<'_>) -> u64 {
+        self.lock(py).floor().freed()
     }
 
     /// The active version's identity.
     #[getter]
-    fn version(&self) -> u64 {
-        self.0.active().id.0
+    fn version(&self, py: Python<'_>) -> u64 {
+        self.lock(py).active().id.0
     }
 
     /// Holds another version and answers its identity.
-    fn hold(&mut self, py: Python<'_>, document: &[u8]) -> PyResult<u64> {
-        Ok(self.0.hold(compile(py, document, &self.0.list_files())?).0)
+    fn hold(&self, py: Python<'_>, document: &[u8]) -> PyResult<u64> {
+        // Compiling takes long: the engine is not held meanwhile.
+        let files = self.lock(py).list_files();
+        let company = compile(py, document, &files)?;
+        Ok(self.lock(py).hold(company).0)
     }
 
     /// Holds the active version of another engine, which may have been compiled in another thread, and answers its
     /// identity.
-    fn hold_of(&mut self, other: PyRef<'_, Self>) -> u64 {
-        self.0.hold(other.0.active_shared()).0
+    fn hold_of(&self, other: &Bound<'_, Self>) -> u64 {
+        let py = other.py();
+        let company = other.get().lock(py).active_shared();
+        self.lock(py).hold(company).0
     }
 
     /// The version that a call began on, held or not.
@@ -205,13 +265,13 @@ impl Engine {
     }
 
     /// Makes a held version the one that new calls begin on.
-    fn activate(&mut self, version: u64) -> bool {
-        self.0.activate(VersionId(version))
+    fn activate(&self, py: Python<'_>, version: u64) -> bool {
+        self.lock(py).activate(VersionId(version))
     }
 
     /// Stops holding a version.
-    fn drop_version(&mut self, version: u64) -> bool {
-        let taken = self.0.take_version(VersionId(version));
+    fn drop_version(&self, py: Python<'_>, version: u64) -> bool {
+        let taken = self.lock(py).take_version(VersionId(version));
         let there = taken.is_some();
         // Millions of numbers are let go in milliseconds; calls wait in this thread.
         if let Some(company) = taken.and_then(Arc::into_inner) {

@@ -74,10 +74,26 @@ pub fn invalid(py: Python<'_>, findings: Bound<'_, PyAny>) -> PyErr {
     }
 }
 
-/// Runs the engine; a panic becomes `EngineFault`, for this call alone.
-pub fn guarded<T>(py: Python<'_>, run: impl FnOnce() -> Result<T, EngineError>) -> PyResult<T> {
-    match catch_unwind(AssertUnwindSafe(run)) {
+/// What became of a step: an answer, a refusal, or a panic.
+pub type Caught<T> = Result<Result<T, EngineError>, Panicked>;
+
+/// A step that failed.
+pub struct Panicked;
+
+/// Runs the engine, without Python.
+pub fn caught<T>(run: impl FnOnce() -> Result<T, EngineError>) -> Caught<T> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| Panicked)
+}
+
+/// The answer, or its exception; a panic is `EngineFault`, for this call alone.
+pub fn answer<T>(py: Python<'_>, caught: Caught<T>) -> PyResult<T> {
+    match caught {
         Ok(answer) => answer.map_err(|error| refused(py, &error)),
-        Err(_) => Err(fault(py, "the engine failed on this call")),
+        Err(Panicked) => Err(fault(py, "the engine failed on this call")),
     }
+}
+
+/// Runs the engine, and raises what it refuses.
+pub fn guarded<T>(py: Python<'_>, run: impl FnOnce() -> Result<T, EngineError>) -> PyResult<T> {
+    answer(py, caught(run))
 }

@@ -79,10 +79,10 @@ impl HttpConnection {
         run: impl FnOnce(&mut Connection<Operation, Pending>, &mut Api<'_>, &mut Vec<u8>),
     ) -> Bound<'py, PyBytes> {
         let service = &mut *self.service.borrow_mut(py);
-        let mut engine = service.engine.as_ref().map(|engine| engine.borrow_mut(py));
+        let mut engine = service.engine.as_ref().map(|engine| engine.get().lock(py));
         let mut api = Api {
             settings: &service.settings,
-            engine: engine.as_mut().map(|engine| &mut engine.0),
+            engine: engine.as_deref_mut(),
             figures: &mut service.figures,
             journal: &mut service.journal,
         };
@@ -125,7 +125,7 @@ impl HttpConnection {
         events: Vec<Bound<'py, PyAny>>,
         now_ms: i64,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let events = events.iter().map(convert::event).collect::<PyResult<Vec<_>>>()?;
+        let events = events.iter().map(convert::owned_event).collect::<PyResult<Vec<_>>>()?;
         if let Some(pending) = self.connection.waiting() {
             pending.answer(events);
         }

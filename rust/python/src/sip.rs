@@ -88,15 +88,16 @@ impl SipRedirect {
     fn take<'py>(
         &mut self,
         py: Python<'py>,
-        mut engine: PyRefMut<'py, Engine>,
+        engine: &Engine,
         datagrams: Vec<Datagram<'py>>,
         now_ms: i64,
     ) -> PyResult<Vec<Datagram<'py>>> {
         let mut answers = Vec::with_capacity(datagrams.len());
         let mut out: Vec<Outgoing> = Vec::with_capacity(2);
+        let mut engine = engine.lock(py);
         for (datagram, from) in &datagrams {
             let source = source(from)?;
-            let (redirect, engine) = (&mut self.0, &mut engine.0);
+            let (redirect, engine) = (&mut self.0, &mut *engine);
             // A defect of ours costs this datagram its answer, and no other.
             let _counted = errors::guarded(py, || {
                 redirect.take(engine, datagram.as_bytes(), source, now_ms, &mut out);
@@ -118,24 +119,24 @@ impl SipRedirect {
     fn go_on<'py>(
         &mut self,
         py: Python<'py>,
-        mut engine: PyRefMut<'py, Engine>,
+        engine: &Engine,
         call_id: &str,
         event: &Bound<'py, PyAny>,
         now_ms: i64,
     ) -> PyResult<Vec<Datagram<'py>>> {
-        let event = convert::event(event)?;
+        let event = convert::owned_event(event)?;
         let mut out = Vec::new();
         errors::guarded(py, || {
             // The error has been answered, and is counted.
-            let _answered = self.0.go_on(&mut engine.0, call_id, event, now_ms, &mut out);
+            let _answered = self.0.go_on(&mut engine.lock(py), call_id, event, now_ms, &mut out);
             Ok(())
         })?;
         out.iter().map(|outgoing| Ok((PyBytes::new(py, &outgoing.bytes), own(py, outgoing.to)?))).collect()
     }
 
     /// Lets go those who were held for long enough; answers whether there are others.
-    fn let_go(&mut self, py: Python<'_>, mut engine: PyRefMut<'_, Engine>, now_ms: i64) -> PyResult<bool> {
-        errors::guarded(py, || Ok(self.0.let_go(&mut engine.0, now_ms)))
+    fn let_go(&mut self, py: Python<'_>, engine: &Engine, now_ms: i64) -> PyResult<bool> {
+        errors::guarded(py, || Ok(self.0.let_go(&mut engine.lock(py), now_ms)))
     }
 
     /// Calls decided since this was asked last.

@@ -1,10 +1,15 @@
 //! A small set of places in a hunt, and its shortest form on the wire.
 
+use smallvec::SmallVec;
+
 use super::wire::{Reader, Writer};
+
+/// Places of so many words stand in the set itself: most hunts ring fewer than 128 phones.
+const WORDS: usize = 2;
 
 /// A set of small numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bits(Vec<u64>);
+pub struct Bits(SmallVec<[u64; WORDS]>);
 
 impl Bits {
     /// Adds a place.
@@ -28,27 +33,29 @@ impl Bits {
 
     /// Its places, lowest first.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0
-            .iter()
-            .enumerate()
-            .flat_map(|(word, &bits)| (0..64).filter(move |bit| bits & (1 << bit) != 0).map(move |bit| word * 64 + bit))
+        self.0.iter().enumerate().flat_map(|(word, &bits)| ones(bits).map(move |bit| word * 64 + bit))
+    }
+
+    fn last(&self) -> Option<usize> {
+        let word = self.0.iter().rposition(|&bits| bits != 0)?;
+        Some(word * 64 + self.0[word].ilog2() as usize)
     }
 
     /// Writes it: the places one by one (how many, then each), or as bytes (0xffff, how many, then each), whichever is
     /// shorter.
     pub fn write(&self, to: &mut Writer) {
-        let places: Vec<usize> = self.iter().collect();
-        let bytes = places.last().map_or(0, |last| last / 8 + 1);
-        if places.len() * 2 <= bytes + 2 {
-            to.u16(places.len() as u16);
-            for place in places {
+        let places: usize = self.0.iter().map(|word| word.count_ones() as usize).sum();
+        let bytes = self.last().map_or(0, |last| last / 8 + 1);
+        if places * 2 <= bytes + 2 {
+            to.u16(places as u16);
+            for place in self.iter() {
                 to.u16(place as u16);
             }
         } else {
             to.u16(u16::MAX);
             to.u16(bytes as u16);
             for byte in 0..bytes {
-                to.u8((0..8).fold(0, |bits, bit| bits | u8::from(self.contains(byte * 8 + bit)) << bit));
+                to.u8((self.0[byte / 8] >> (byte % 8 * 8)) as u8);
             }
         }
     }
@@ -69,4 +76,13 @@ impl Bits {
         }
         Some(bits)
     }
+}
+
+/// The places of the bits set, lowest first.
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(bit)
+    })
 }

@@ -1,8 +1,12 @@
 //! Nodes that ask something about the call, and are left by what they learn: lists, regions, history, owner, chance.
 
+use arrayvec::ArrayString;
+use smol_str::SmolStr;
+
 use crate::company::version::{ListIx, RegionIx, Step, exit};
 use crate::directory::{ListMatch, RegionMatch, RegionMatched};
 use crate::facts::{Called, Owner};
+use crate::number::Number;
 use crate::trace::Reason;
 
 use super::machine::{Next, Run, seed};
@@ -15,18 +19,21 @@ impl Run<'_> {
         for &list in lists {
             let id = &self.company.list_ids[list.at()];
             let listed = match self.facts.listed(id, caller) {
-                Some(true) => Some((caller.to_string(), "change".to_owned())),
+                Some(true) => Some((caller.text(), "change")),
                 Some(false) => None,
                 None => self.company.lists.find(list.at(), caller).map(|found| match found {
-                    ListMatch::Number(number) => (number.to_string(), "number".to_owned()),
-                    ListMatch::Prefix(prefix) => (prefix.to_string(), "prefix".to_owned()),
+                    ListMatch::Number(number) => (number.text(), "number"),
+                    ListMatch::Prefix(prefix) => (prefix.text(), "prefix"),
                 }),
             };
             if let Some((entry, by)) = listed {
-                return (exit::MATCH, Reason::Listed { list: id.to_string(), entry, by, generation });
+                return (
+                    exit::MATCH,
+                    Reason::Listed { list: id.clone(), entry, by: SmolStr::new_static(by), generation },
+                );
             }
         }
-        let lists = lists.iter().map(|list| self.company.list_ids[list.at()].to_string()).collect();
+        let lists = lists.iter().map(|list| self.company.list_ids[list.at()].clone()).collect();
         (exit::ELSE, Reason::NotListed { lists, generation })
     }
 
@@ -36,10 +43,10 @@ impl Run<'_> {
         match self.company.regions.find(caller) {
             Some(RegionMatch { region, matched }) => {
                 let by = match matched {
-                    RegionMatched::Prefix(prefix) => prefix.to_string(),
-                    RegionMatched::Range(from, to) => format!("{from}–{to}"),
+                    RegionMatched::Prefix(prefix) => prefix.text(),
+                    RegionMatched::Range(from, to) => range(from, to),
                 };
-                let id = self.company.region_ids[region].to_string();
+                let id = self.company.region_ids[region].clone();
                 match regions.iter().position(|known| known.at() == region) {
                     Some(place) => (place, Reason::InRegion { region: id, by }),
                     None => (regions.len(), Reason::NotInRegions { region: Some(id) }),
@@ -78,7 +85,7 @@ impl Run<'_> {
         match self.facts.owner(caller)? {
             Owner::Nobody => Some((exit::UNKNOWN, Reason::OwnerUnknown { cached: true })),
             Owner::Employee(id) => {
-                let id = id.to_string();
+                let id = SmolStr::new(id);
                 Some(self.owned_by(&id, true))
             }
         }
@@ -94,13 +101,12 @@ impl Run<'_> {
     }
 
     fn owned_by(&mut self, employee: &str, cached: bool) -> (usize, Reason) {
-        let employee = employee.to_owned();
-        match self.company.employee_index.get(employee.as_str()) {
+        match self.company.employee_index.get(employee) {
             Some(&ix) => {
                 self.state.owner = Some(ix);
-                (exit::FOUND, Reason::OwnerFound { employee, cached })
+                (exit::FOUND, Reason::OwnerFound { employee: employee.into(), cached })
             }
-            None => (exit::UNKNOWN, Reason::OwnerNotHere { employee }),
+            None => (exit::UNKNOWN, Reason::OwnerNotHere { employee: employee.into() }),
         }
     }
 
@@ -120,4 +126,13 @@ impl Run<'_> {
         let place = upto.partition_point(|&bound| bound <= weight).min(upto.len().saturating_sub(1));
         (place, Reason::Chance { weight, of })
     }
+}
+
+/// The ends of a range of numbers.
+fn range(from: Number, to: Number) -> SmolStr {
+    let mut text = ArrayString::<64>::new();
+    text.push_str(&from.text());
+    text.push('–');
+    text.push_str(&to.text());
+    SmolStr::new(text)
 }

@@ -2,6 +2,8 @@
 
 use crate::company::version::{NodeIx, Notice, Step};
 
+use crate::number::Number;
+
 use super::EngineError;
 use super::event::Whose;
 use super::machine::{Next, Run};
@@ -28,7 +30,7 @@ impl Run<'_> {
                 id: self.effect_id(),
                 recording: self.recording(),
                 seconds,
-                email: email.iter().map(|address| address.to_string()).collect(),
+                email: email.clone(),
                 assign: assign.map(|assign| notices::assignee(self, assign)),
             };
             self.effects.push(effect);
@@ -96,8 +98,8 @@ impl Run<'_> {
         if disposition.is_missed() && self.state.node != NodeIx::NOWHERE {
             let effect = Effect::MissedCall {
                 id: self.effect_id(),
-                caller: self.state.caller.map(|caller| caller.to_string()),
-                did: self.state.did.map(|did| did.to_string()),
+                caller: self.state.caller.map(Number::text),
+                did: self.state.did.map(Number::text),
                 owner: notices::liable(self),
             };
             self.effects.push(effect);

@@ -12,6 +12,9 @@ use crate::company::version::{Hunt, Node, Step, exit};
 use crate::floor::{ClaimKind, RING_GRACE_MS, Slot, WALKED};
 use crate::trace::Reason;
 
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
 use super::EngineError;
 use super::event::{EndCause, Ended, Event};
 use super::machine::{Next, Run};
@@ -21,6 +24,11 @@ use super::turn::{Action, Candidate, RoundNote, RungEndpoint};
 
 /// The call that holds people whom another router refused us, until the round is over.
 const ELSEWHERE: &str = "\u{0}elsewhere";
+
+/// Rounds of so many phones are formed without memory of their own.
+pub(super) const FEW: usize = 4;
+
+pub(super) type Few<T> = SmallVec<[T; FEW]>;
 
 impl<'e> Run<'e> {
     pub(super) fn begin_hunt(&mut self, node: &'e Node, hunt: &'e Hunt) -> Result<Next, EngineError> {
@@ -40,9 +48,9 @@ impl<'e> Run<'e> {
             let (node, hunt) = self.hunt()?;
             let Some(ms) = round_ms(hunt, self.hunt_state()?) else { return self.hunt_over() };
             self.hunt_state()?.until_ms = self.now_ms.saturating_add_unsigned(ms);
-            let formed = self.form(hunt)?;
+            let mut formed = self.form(hunt)?;
             let passed_over = formed.rung.is_empty() && !formed.waits;
-            self.note(node, &formed, passed_over)?;
+            self.note(node, &mut formed, passed_over)?;
             if !passed_over {
                 return self.perform(formed);
             }
@@ -84,7 +92,7 @@ impl<'e> Run<'e> {
             self.state.pending = Pending::Wait;
             return self.wait_action().map(Next::Action);
         }
-        let keep: Vec<Slot> = formed.rung.iter().filter_map(|leg| leg.employee).map(|ix| self.slots[ix.at()]).collect();
+        let keep: Few<Slot> = formed.rung.iter().filter_map(|leg| leg.employee).map(|ix| self.slots[ix.at()]).collect();
         self.floor.release_except(&self.state.call_id, &keep);
         for &slot in &keep {
             let until = until_ms.saturating_add(RING_GRACE_MS);
@@ -154,12 +162,12 @@ impl<'e> Run<'e> {
             return self.waited_out();
         }
         let (node, hunt) = self.hunt()?;
-        let formed = self.form(hunt)?;
+        let mut formed = self.form(hunt)?;
         if formed.rung.is_empty() && !formed.waits {
-            self.note(node, &formed, true)?;
+            self.note(node, &mut formed, true)?;
             return self.round_done();
         }
-        self.note(node, &formed, false)?;
+        self.note(node, &mut formed, false)?;
         self.perform(formed)
     }
 
@@ -207,7 +215,7 @@ impl<'e> Run<'e> {
     }
 
     /// It is the phone that declined or was busy: it is out of the hunt whomever else it stands for.
-    fn leave_out(&mut self, hunt: &Hunt, phones: &HashSet<String>) -> Result<(), EngineError> {
+    fn leave_out(&mut self, hunt: &Hunt, phones: &HashSet<SmolStr>) -> Result<(), EngineError> {
         for leg in 0..hunt.legs.len() {
             if self.endpoint(hunt, leg).is_some_and(|endpoint| phones.contains(&*endpoint)) {
                 self.hunt_state()?.out.insert(leg);
@@ -239,10 +247,10 @@ impl<'e> Run<'e> {
     }
 
     /// The phones that ring.
-    fn ringing(&mut self) -> Result<Vec<Candidate>, EngineError> {
+    fn ringing(&mut self) -> Result<Few<Candidate>, EngineError> {
         let (_, hunt) = self.hunt()?;
-        let legs: Vec<usize> = self.hunt_state()?.ringing.iter().filter(|&leg| leg < hunt.legs.len()).collect();
-        let phone = |leg| Some(self.candidate(hunt, leg, self.endpoint(hunt, leg)?.into_owned()));
+        let legs: Few<usize> = self.hunt_state()?.ringing.iter().filter(|&leg| leg < hunt.legs.len()).collect();
+        let phone = |leg| Some(self.candidate(hunt, leg, self.endpoint(hunt, leg)?));
         Ok(legs.into_iter().filter_map(phone).collect())
     }
 
@@ -271,7 +279,7 @@ impl<'e> Run<'e> {
         Ok(())
     }
 
-    fn ring_action(&mut self, rung: Vec<Candidate>) -> Result<Action, EngineError> {
+    fn ring_action(&mut self, rung: Few<Candidate>) -> Result<Action, EngineError> {
         let (_, hunt) = self.hunt()?;
         let ms = self.left_of_round()?;
         let round = u32::from(self.hunt_state()?.round) + 1;
@@ -279,16 +287,16 @@ impl<'e> Run<'e> {
         let endpoints = rung
             .into_iter()
             .map(|leg| RungEndpoint {
-                employee: leg.employee.map(|ix| company.employees[ix.at()].id.to_string()),
+                employee: leg.employee.map(|ix| company.employees[ix.at()].id.clone()),
                 endpoint: leg.endpoint,
             })
             .collect();
-        Ok(Action::Ring { endpoints, ms, music: hunt.music.as_deref().map(str::to_owned), round })
+        Ok(Action::Ring { endpoints, ms, music: hunt.music.clone(), round })
     }
 
     pub(super) fn wait_action(&mut self) -> Result<Action, EngineError> {
         let (_, hunt) = self.hunt()?;
-        let music = hunt.music.as_deref().map(str::to_owned);
+        let music = hunt.music.clone();
         Ok(Action::Wait { music, announce: None, ms: self.left_of_round()? })
     }
 
@@ -297,11 +305,12 @@ impl<'e> Run<'e> {
         Ok(u64::try_from(until_ms.saturating_sub(self.now_ms)).unwrap_or(0))
     }
 
-    fn note(&mut self, node: &Node, formed: &Formed, passed_over: bool) -> Result<(), EngineError> {
+    /// Tells of a round, and of whom it leaves out.
+    fn note(&mut self, node: &Node, formed: &mut Formed, passed_over: bool) -> Result<(), EngineError> {
         let round = u32::from(self.hunt_state()?.round) + 1;
-        let scheme = self.company.schemes[node.scheme.at()].id.to_string();
-        let (left_out, more) = (formed.left_out.clone(), formed.more);
-        self.rounds.push(RoundNote { scheme, node: node.id.to_string(), round, left_out, more, passed_over });
+        let scheme = self.company.schemes[node.scheme.at()].id.clone();
+        let (left_out, more) = (std::mem::take(&mut formed.left_out), formed.more);
+        self.rounds.push(RoundNote { scheme, node: node.id.clone(), round, left_out, more, passed_over });
         Ok(())
     }
 

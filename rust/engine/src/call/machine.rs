@@ -16,18 +16,21 @@
 //!
 //! and at any time before `end`: `caller_hung_up`, `fault`.
 
-use std::hash::Hasher;
+use std::mem::take;
 
+use arrayvec::ArrayString;
 use siphasher::sip::SipHasher13;
+use smol_str::SmolStr;
 
 use crate::company::document::Cause;
 use crate::company::version::{Company, EmployeeIx, Menu, Node, NodeIx, PromptIx, Step, exit};
 use crate::facts::Facts;
 use crate::floor::{ClaimKind, Floor, Slot, TALK_CLAIM_MS};
+use crate::number::Number;
 use crate::trace::{Passed, Reason};
 
 use super::event::Event;
-use super::state::{CallState, MAX_ENDPOINT, Pending};
+use super::state::{CallState, MAX_CALL_ID, MAX_ENDPOINT, Pending};
 use super::turn::{Action, Disposition, Effect, Fault, RoundNote, Turn};
 use super::{EngineError, notices};
 
@@ -158,7 +161,7 @@ impl<'e> Run<'e> {
             },
             Pending::Talk { endpoint, employee } => {
                 self.claim_talk(employee);
-                Action::Talk { endpoint: endpoint.into() }
+                Action::Talk { endpoint }
             }
             Pending::HangUp => self.hang_up_action(),
             Pending::End(disposition, fault) => Action::End { disposition, fault },
@@ -166,7 +169,7 @@ impl<'e> Run<'e> {
         self.turn(action)
     }
 
-    fn go_on(mut self, mut next: Next) -> Result<Turn, EngineError> {
+    fn go_on(&mut self, mut next: Next) -> Result<Turn, EngineError> {
         for _ in 0..MAX_NODES_A_TURN {
             match next {
                 Next::Node(ix) => next = self.enter(ix)?,
@@ -176,10 +179,15 @@ impl<'e> Run<'e> {
         Err(EngineError::Runaway(self.node().id.to_string()))
     }
 
-    fn turn(self, action: Action) -> Result<Turn, EngineError> {
-        let state = self.state.encode()?;
-        let sequence = self.state.sequence;
-        Ok(Turn { state, sequence, action, effects: self.effects, trace: self.trace, rounds: self.rounds })
+    fn turn(&mut self, action: Action) -> Result<Turn, EngineError> {
+        Ok(Turn {
+            state: self.state.encode()?,
+            sequence: self.state.sequence,
+            action,
+            effects: take(&mut self.effects),
+            trace: take(&mut self.trace),
+            rounds: take(&mut self.rounds),
+        })
     }
 
     fn enter(&mut self, ix: NodeIx) -> Result<Next, EngineError> {
@@ -241,7 +249,7 @@ impl<'e> Run<'e> {
             Step::Transfer { ms, .. } => (Pending::Transfer, Action::Transfer { to: self.transfer_to(), ms: *ms }),
             Step::Jump => {
                 let to = node.exits[0].to;
-                let scheme = company.schemes[company.node(to).scheme.at()].id.to_string();
+                let scheme = company.schemes[company.node(to).scheme.at()].id.clone();
                 return Ok(self.leave(0, Reason::Jumped { scheme }));
             }
             Step::Hangup { .. } => {
@@ -259,9 +267,9 @@ impl<'e> Run<'e> {
         let node = self.node();
         let taken = &node.exits[place];
         self.trace.push(Passed {
-            scheme: self.company.schemes[node.scheme.at()].id.to_string(),
-            node: node.id.to_string(),
-            exit: taken.name.to_string(),
+            scheme: self.company.schemes[node.scheme.at()].id.clone(),
+            node: node.id.clone(),
+            exit: taken.name.clone(),
             why,
         });
         Next::Node(taken.to)
@@ -282,16 +290,16 @@ impl<'e> Run<'e> {
         self.state.informed = node.allow_lost;
         let prompt = match &node.step {
             Step::Play { prompt } => self.prompt(*prompt),
-            _ => String::new(),
+            _ => SmolStr::default(),
         };
         self.leave(exit::DONE, Reason::Played { prompt })
     }
 
-    fn tag(&mut self, ix: NodeIx, set: &[(Box<str>, Box<str>)]) -> Reason {
-        self.state.tags.retain(|&tag| tag != ix);
+    fn tag(&mut self, ix: NodeIx, set: &[(SmolStr, SmolStr)]) -> Reason {
+        self.state.tags.retain(|tag| *tag != ix);
         self.state.tags.push(ix);
         let id = self.effect_id();
-        let set = set.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let set = set.iter().cloned().collect();
         self.effects.push(Effect::Tag { id: id.clone(), set });
         Reason::Tagged { effect: id }
     }
@@ -310,15 +318,15 @@ impl<'e> Run<'e> {
         Ok(Action::Menu {
             prompt: self.prompt(menu.prompt),
             notice: notice.filter(|_| failed > 0).map(|prompt| self.prompt(prompt)),
-            digits: menu.options.iter().map(|(digits, _)| digits.to_string()).collect(),
+            digits: menu.options.iter().map(|(digits, _)| digits.clone()).collect(),
             ms: menu.ms,
         })
     }
 
     fn digits(&mut self, digits: &str, failed: u8) -> Result<Next, EngineError> {
         let (node, menu) = self.menu()?;
-        if let Some(&(_, place)) = menu.options.iter().find(|(option, _)| &**option == digits) {
-            return Ok(self.leave(place, Reason::Pressed { digits: digits.to_owned() }));
+        if let Some((pressed, place)) = menu.options.iter().find(|(option, _)| option == digits) {
+            return Ok(self.leave(*place, Reason::Pressed { digits: pressed.clone() }));
         }
         if failed + 1 >= menu.attempts {
             let digits = digits.chars().take(16).collect();
@@ -351,7 +359,7 @@ impl<'e> Run<'e> {
             None => None,
         };
         self.begin_talk(endpoint, employee);
-        Ok(Next::Action(Action::Talk { endpoint: endpoint.to_owned() }))
+        Ok(Next::Action(Action::Talk { endpoint: endpoint.into() }))
     }
 
     /// The conversation begins: everybody else is released.
@@ -390,9 +398,9 @@ impl<'e> Run<'e> {
     }
 
     /// The name of the recording at hand: unique to the call and the step, the same when the step is resumed.
-    pub(super) fn recording(&self) -> String {
+    pub(super) fn recording(&self) -> SmolStr {
         let sequence = self.state.recorded.map_or(self.state.sequence, |(_, sequence)| sequence);
-        format!("{}-{sequence}", self.state.call_id)
+        self.named('-', sequence)
     }
 
     fn hang_up_action(&self) -> Action {
@@ -407,20 +415,20 @@ impl<'e> Run<'e> {
         }
     }
 
-    fn transfer_to(&self) -> String {
+    fn transfer_to(&self) -> SmolStr {
         match &self.node().step {
-            Step::Transfer { to: crate::company::version::Destination::Phone(number), .. } => number.to_string(),
-            Step::Transfer { to: crate::company::version::Destination::Endpoint(address), .. } => address.to_string(),
-            _ => String::new(),
+            Step::Transfer { to: crate::company::version::Destination::Phone(number), .. } => number.text(),
+            Step::Transfer { to: crate::company::version::Destination::Endpoint(address), .. } => address.clone(),
+            _ => SmolStr::default(),
         }
     }
 
-    fn caller_text(&self) -> String {
-        self.state.caller.map_or_else(String::new, |caller| caller.to_string())
+    fn caller_text(&self) -> SmolStr {
+        self.state.caller.map_or_else(SmolStr::default, Number::text)
     }
 
-    pub(super) fn prompt(&self, prompt: PromptIx) -> String {
-        self.company.prompts[prompt.at()].id.to_string()
+    pub(super) fn prompt(&self, prompt: PromptIx) -> SmolStr {
+        self.company.prompts[prompt.at()].id.clone()
     }
 
     pub(super) fn node(&self) -> &'e Node {
@@ -428,9 +436,18 @@ impl<'e> Run<'e> {
     }
 
     /// The identity of the next effect.
-    pub(super) fn effect_id(&mut self) -> String {
+    pub(super) fn effect_id(&mut self) -> SmolStr {
         self.state.effects = self.state.effects.saturating_add(1);
-        format!("{}:{}", self.state.call_id, self.state.effects)
+        self.named(':', self.state.effects.into())
+    }
+
+    /// The call's id and a number that tells it from others of the call.
+    fn named(&self, mark: char, number: u32) -> SmolStr {
+        let mut name = ArrayString::<{ MAX_CALL_ID + 11 }>::new();
+        name.push_str(&self.state.call_id);
+        name.push(mark);
+        name.push_str(itoa::Buffer::new().format(number));
+        SmolStr::new(name)
     }
 
     pub(super) fn unexpected(&self, event: &Event) -> EngineError {
@@ -460,7 +477,5 @@ impl Pending {
 
 /// A number that depends on the call id and the purpose alone.
 pub(super) fn seed(call_id: &str, purpose: u64) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(0x6b6f_6d6d_7574_6174, purpose);
-    hasher.write(call_id.as_bytes());
-    hasher.finish()
+    SipHasher13::new_with_keys(0x6b6f_6d6d_7574_6174, purpose).hash(call_id.as_bytes())
 }

@@ -1,8 +1,10 @@
 //! Notices: whom they reach, and their texts.
 
 use jiff::Timestamp;
+use smol_str::SmolStr;
 
 use crate::company::version::{Assignee, EmployeeIx, Message, Notice, Piece, Recipient, Text, Variable};
+use crate::number::Number;
 use crate::trace::Reason;
 
 use super::ending::default_notice;
@@ -44,12 +46,12 @@ pub(super) fn abandoned(run: &mut Run<'_>) {
 }
 
 /// The id of whom the call concerns: the client's owner, else the last employee rung, else the scheme's responsible.
-pub(super) fn liable(run: &Run<'_>) -> String {
+pub(super) fn liable(run: &Run<'_>) -> SmolStr {
     assignee(run, Assignee::Owner)
 }
 
 /// The id of somebody who is given work.
-pub(super) fn assignee(run: &Run<'_>, assign: Assignee) -> String {
+pub(super) fn assignee(run: &Run<'_>, assign: Assignee) -> SmolStr {
     let assign = match assign {
         Assignee::Owner => match run.state.owner.or(run.state.last_rung) {
             Some(ix) => Assignee::Employee(ix),
@@ -58,9 +60,9 @@ pub(super) fn assignee(run: &Run<'_>, assign: Assignee) -> String {
         fixed => fixed,
     };
     match assign {
-        Assignee::Employee(ix) => run.company.employees[ix.at()].id.to_string(),
-        Assignee::Department(ix) => run.company.departments[ix.at()].id.to_string(),
-        Assignee::Owner => String::new(),
+        Assignee::Employee(ix) => run.company.employees[ix.at()].id.clone(),
+        Assignee::Department(ix) => run.company.departments[ix.at()].id.clone(),
+        Assignee::Owner => SmolStr::default(),
     }
 }
 
@@ -83,7 +85,7 @@ fn send(run: &mut Run<'_>, message: &Message, channel: Channel) -> Reason {
     };
     let id = run.effect_id();
     let why = Reason::Sent { effect: id.clone(), to: to.clone() };
-    let template_id = template.id.to_string();
+    let template_id = template.id.clone();
     let effect = match channel {
         Channel::Sms => Effect::Sms { id, to, template: template_id, text: body },
         Channel::Email => {
@@ -95,18 +97,18 @@ fn send(run: &mut Run<'_>, message: &Message, channel: Channel) -> Reason {
     why
 }
 
-fn task(run: &mut Run<'_>, assign: String, title: String) -> Reason {
+fn task(run: &mut Run<'_>, assign: SmolStr, title: String) -> Reason {
     let id = run.effect_id();
     run.effects.push(Effect::Task { id: id.clone(), assign: assign.clone(), title });
     Reason::Assigned { effect: id, assign }
 }
 
-fn address(run: &Run<'_>, to: &Recipient, channel: Channel) -> Option<String> {
+fn address(run: &Run<'_>, to: &Recipient, channel: Channel) -> Option<SmolStr> {
     match to {
-        Recipient::Caller => run.state.caller.filter(|caller| !caller.is_extension()).map(|caller| caller.to_string()),
+        Recipient::Caller => run.state.caller.filter(|caller| !caller.is_extension()).map(Number::text),
         Recipient::Employee(ix) => address_of(run, *ix, channel),
-        Recipient::Phone(number) => Some(number.to_string()),
-        Recipient::Address(address) => Some(address.to_string()),
+        Recipient::Phone(number) => Some(number.text()),
+        Recipient::Address(address) => Some(address.clone()),
         Recipient::Owner => {
             let responsible = match run.company.schemes[run.node().scheme.at()].responsible {
                 Assignee::Employee(ix) => Some(ix),
@@ -118,11 +120,11 @@ fn address(run: &Run<'_>, to: &Recipient, channel: Channel) -> Option<String> {
     }
 }
 
-fn address_of(run: &Run<'_>, ix: EmployeeIx, channel: Channel) -> Option<String> {
+fn address_of(run: &Run<'_>, ix: EmployeeIx, channel: Channel) -> Option<SmolStr> {
     let employee = &run.company.employees[ix.at()];
     match channel {
-        Channel::Sms => employee.mobile.map(|number| number.to_string()),
-        Channel::Email => employee.email.as_deref().map(str::to_owned),
+        Channel::Sms => employee.mobile.map(Number::text),
+        Channel::Email => employee.email.clone(),
     }
 }
 
@@ -158,7 +160,7 @@ fn value(run: &Run<'_>, variable: Variable) -> String {
             employee.map_or_else(String::new, |ix| company.employees[ix.at()].name.to_string())
         }
         Variable::Scheme => company.schemes[run.node().scheme.at()].id.to_string(),
-        Variable::Recording => state.recorded.map_or_else(String::new, |_| run.recording()),
+        Variable::Recording => state.recorded.map_or_else(String::new, |_| run.recording().into()),
         Variable::Seconds => state.recorded.map_or_else(String::new, |(seconds, _)| seconds.to_string()),
     }
 }

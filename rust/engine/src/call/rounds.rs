@@ -4,23 +4,26 @@
 //! [`WALKED`] of them the floor's groups say who is next, and the trace names no more: however many people a hunt has, a
 //! round costs no more than that.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use crate::company::document::Strategy;
 use crate::company::version::{EmployeeIx, Hunt, Leg};
 use crate::floor::{Asking, Looking, Shuffle, Standing, WALKED};
+use crate::number::Number;
 
 use super::EngineError;
 use super::bits::Bits;
-use super::hunting::chooses;
+use super::hunting::{Few, chooses};
 use super::machine::{Run, seed};
 use super::turn::{Candidate, LeftOut};
 
 /// A round as the floor allows it now.
 #[derive(Default)]
 pub(super) struct Formed {
-    pub rung: Vec<Candidate>,
+    pub rung: Few<Candidate>,
     pub left_out: Vec<LeftOut>,
     /// More were left out than are named.
     pub more: bool,
@@ -54,7 +57,7 @@ impl<'e> Run<'e> {
             busy |= standing.is_busy();
             match endpoint {
                 Some(endpoint) if standing == Standing::Free => {
-                    formed.rung.push(self.candidate(hunt, leg, endpoint.into_owned()));
+                    formed.rung.push(self.candidate(hunt, leg, endpoint));
                 }
                 endpoint => {
                     formed.waits |= standing.will_be_free();
@@ -81,7 +84,7 @@ impl<'e> Run<'e> {
             busy |= standing.is_busy();
             match endpoint {
                 Some(endpoint) if standing == Standing::Free => {
-                    formed.rung.push(self.candidate(hunt, leg, endpoint.into_owned()));
+                    formed.rung.push(self.candidate(hunt, leg, endpoint));
                     break;
                 }
                 endpoint => {
@@ -100,7 +103,7 @@ impl<'e> Run<'e> {
             formed.waits = formed.waits || self.floor.soon_free(asking).next().is_some();
             formed.more = true;
             if let Some((leg, endpoint)) = found.and_then(|leg| Some((leg, self.endpoint(hunt, leg)?))) {
-                formed.rung.push(self.candidate(hunt, leg, endpoint.into_owned()));
+                formed.rung.push(self.candidate(hunt, leg, endpoint));
             }
         }
         Ok((formed, busy))
@@ -142,9 +145,9 @@ impl<'e> Run<'e> {
         Asking { group, call: &self.state.call_id, now_ms: self.now_ms, out }
     }
 
-    fn left_out(&self, hunt: &Hunt, leg: usize, endpoint: Option<Cow<'_, str>>, why: Standing) -> LeftOut {
-        let employee = self.employee(hunt, leg).map(|ix| self.company.employees[ix.at()].id.to_string());
-        LeftOut { employee, endpoint: endpoint.map(Cow::into_owned), why }
+    fn left_out(&self, hunt: &Hunt, leg: usize, endpoint: Option<SmolStr>, why: Standing) -> LeftOut {
+        let employee = self.employee(hunt, leg).map(|ix| self.company.employees[ix.at()].id.clone());
+        LeftOut { employee, endpoint, why }
     }
 
     fn record(&self, hunt: &Hunt, leg: usize) -> (i64, u32) {
@@ -161,18 +164,18 @@ impl<'e> Run<'e> {
     }
 
     /// The leg's phone.
-    pub(super) fn endpoint(&self, hunt: &Hunt, leg: usize) -> Option<Cow<'e, str>> {
+    pub(super) fn endpoint(&self, hunt: &Hunt, leg: usize) -> Option<SmolStr> {
         let company = self.company;
-        let desk = |ix: EmployeeIx| company.employees[ix.at()].endpoint.as_deref().map(Cow::Borrowed);
+        let desk = |ix: EmployeeIx| company.employees[ix.at()].endpoint.clone();
         match hunt.legs[leg] {
-            Leg::Phone(number) => Some(Cow::Owned(number.to_string())),
-            Leg::Mobile(ix) => company.employees[ix.at()].mobile.map(|number| Cow::Owned(number.to_string())),
+            Leg::Phone(number) => Some(number.text()),
+            Leg::Mobile(ix) => company.employees[ix.at()].mobile.map(Number::text),
             Leg::Desk(ix) => desk(ix),
             Leg::Owner => self.state.owner.and_then(desk),
         }
     }
 
-    pub(super) fn candidate(&self, hunt: &Hunt, leg: usize, endpoint: String) -> Candidate {
+    pub(super) fn candidate(&self, hunt: &Hunt, leg: usize, endpoint: SmolStr) -> Candidate {
         Candidate { leg, employee: self.employee(hunt, leg), endpoint }
     }
 
@@ -197,14 +200,14 @@ impl<'e> Run<'e> {
 
 /// The phones that a round rings already: the few of most hunts are looked through, those of a big one are found.
 #[derive(Default)]
-struct Rings<'e> {
-    few: Vec<Cow<'e, str>>,
-    many: HashSet<Cow<'e, str>>,
+struct Rings {
+    few: Few<SmolStr>,
+    many: HashSet<SmolStr>,
 }
 
-impl<'e> Rings<'e> {
+impl Rings {
     /// False for a phone that rings already.
-    fn insert(&mut self, endpoint: Cow<'e, str>) -> bool {
+    fn insert(&mut self, endpoint: SmolStr) -> bool {
         if self.few.contains(&endpoint) || self.many.contains(&endpoint) {
             return false;
         }
@@ -218,8 +221,8 @@ impl<'e> Rings<'e> {
 }
 
 /// Legs by a key, those of the same in the order of the document.
-fn sorted<'s, K: Ord>(legs: usize, key: impl Fn(usize) -> K + 's) -> Box<dyn Iterator<Item = usize> + 's> {
-    let mut order: Vec<usize> = (0..legs).collect();
-    order.sort_by_cached_key(|&leg| key(leg));
-    Box::new(order.into_iter())
+fn sorted<'s, K: Ord + 's>(legs: usize, key: impl Fn(usize) -> K + 's) -> Box<dyn Iterator<Item = usize> + 's> {
+    let mut order: SmallVec<[(K, usize); 8]> = (0..legs).map(|leg| (key(leg), leg)).collect();
+    order.sort();
+    Box::new(order.into_iter().map(|(_, leg)| leg))
 }

@@ -3,9 +3,10 @@
 //! Layout, format 1: the format's number; the fields in the order of [`CallState::encode`], little-endian; eight bytes of
 //! SipHash-2-4 over all before them. The hash finds damage and states that are not ours; it is no secret.
 
-use std::hash::Hasher;
-
+use arrayvec::ArrayString;
 use siphasher::sip::SipHasher24;
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use crate::company::version::{CounterIx, EmployeeIx, NodeIx, VersionId};
 use crate::number::Number;
@@ -23,8 +24,13 @@ pub const MAX_ENDPOINT: usize = 128;
 /// What is left of a state for `repeat` counters (4 bytes each) and tags (2 bytes each) of the schemes one call can see.
 pub const MAX_MEMORY: usize = 112;
 
+/// A call's id, in the state itself.
+pub type CallId = ArrayString<MAX_CALL_ID>;
+
 const FORMAT: u8 = 1;
 const CHECK: usize = 8;
+/// Room for the fields that every state has, and a hunt of few legs.
+const FIXED: usize = 120;
 
 /// The action that waits for its event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +59,7 @@ pub enum Pending {
     /// `talk`, with whom.
     Talk {
         /// The phone.
-        endpoint: Box<str>,
+        endpoint: SmolStr,
         /// Whose it is.
         employee: Option<EmployeeIx>,
     },
@@ -101,7 +107,7 @@ pub struct CallState {
     /// The company version it began on.
     pub version: VersionId,
     /// Chosen by the adapter; at most [`MAX_CALL_ID`] bytes.
-    pub call_id: Box<str>,
+    pub call_id: CallId,
     /// Our number that was dialled, if it is one.
     pub did: Option<Number>,
     /// The calling party, unless withheld.
@@ -131,18 +137,18 @@ pub struct CallState {
     /// Seconds of the last recording, rounded down, and the sequence that names it.
     pub recorded: Option<(u32, u32)>,
     /// Passes of `repeat` nodes, those with any.
-    pub passes: Vec<(CounterIx, u16)>,
+    pub passes: SmallVec<[(CounterIx, u16); 4]>,
     /// `tag` nodes passed, in the order of their last passing.
-    pub tags: Vec<NodeIx>,
+    pub tags: SmallVec<[NodeIx; 4]>,
 }
 
 impl CallState {
     /// A call that has just arrived.
     #[must_use]
-    pub fn new(version: VersionId, call_id: &str, did: Option<Number>, caller: Option<Number>) -> Self {
+    pub fn new(version: VersionId, call_id: CallId, did: Option<Number>, caller: Option<Number>) -> Self {
         Self {
             version,
-            call_id: call_id.into(),
+            call_id,
             did,
             caller,
             sequence: 0,
@@ -157,14 +163,14 @@ impl CallState {
             message: false,
             informed: false,
             recorded: None,
-            passes: Vec::new(),
-            tags: Vec::new(),
+            passes: SmallVec::new(),
+            tags: SmallVec::new(),
         }
     }
 
     /// Its bytes. `state_too_large` cannot happen for a checked company; it is an error all the same, not a promise.
     pub fn encode(&self) -> Result<Vec<u8>, EngineError> {
-        let mut to = Writer::default();
+        let mut to = Writer(Vec::with_capacity(self.size()));
         to.u8(FORMAT);
         to.u64(self.version.0);
         to.text(&self.call_id);
@@ -206,6 +212,15 @@ impl CallState {
         let check = check(&to.0);
         to.u64(check);
         if to.0.len() <= MAX_STATE { Ok(to.0) } else { Err(EngineError::StateTooLarge { bytes: to.0.len() }) }
+    }
+
+    /// At most so many bytes, for states without a long hunt.
+    fn size(&self) -> usize {
+        let endpoint = match &self.pending {
+            Pending::Talk { endpoint, .. } => endpoint.len(),
+            _ => 0,
+        };
+        FIXED + self.call_id.len() + endpoint + self.passes.len() * 4 + self.tags.len() * 2
     }
 
     fn encode_pending(&self, to: &mut Writer) {
@@ -254,10 +269,10 @@ impl CallState {
 
     fn read(from: &mut Reader<'_>) -> Option<Self> {
         let version = VersionId(from.u64()?);
-        let call_id = from.text()?;
+        let call_id = CallId::from(from.text()?).ok()?;
         let did = read_number(from)?;
         let caller = read_number(from)?;
-        let mut state = Self::new(version, &call_id, did, caller);
+        let mut state = Self::new(version, call_id, did, caller);
         state.sequence = from.u32()?;
         state.effects = from.u16()?;
         state.node = NodeIx(from.u16()?);
@@ -323,7 +338,7 @@ fn read_pending(from: &mut Reader<'_>) -> Option<Pending> {
         5 => Pending::FindOwner,
         6 => Pending::FindHistory,
         7 => Pending::Transfer,
-        8 => Pending::Talk { endpoint: from.text()?, employee: from.maybe_u32()?.map(EmployeeIx) },
+        8 => Pending::Talk { endpoint: from.text()?.into(), employee: from.maybe_u32()?.map(EmployeeIx) },
         9 => Pending::HangUp,
         10 => Pending::End(Disposition::from_u8(from.u8()?)?, Fault::from_u8(from.u8()?)?),
         _ => return None,
@@ -331,7 +346,5 @@ fn read_pending(from: &mut Reader<'_>) -> Option<Pending> {
 }
 
 fn check(body: &[u8]) -> u64 {
-    let mut hasher = SipHasher24::new_with_keys(u64::from_le_bytes(*b"kommutat"), u64::from_le_bytes(*b"or state"));
-    hasher.write(body);
-    hasher.finish()
+    SipHasher24::new_with_keys(u64::from_le_bytes(*b"kommutat"), u64::from_le_bytes(*b"or state")).hash(body)
 }

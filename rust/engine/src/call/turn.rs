@@ -1,6 +1,7 @@
 //! What the engine answers: one action, its effects, and why.
 
 use serde::{Deserialize, Serialize, Serializer};
+use smol_str::SmolStr;
 
 use crate::company::document::Cause;
 use crate::company::version::EmployeeIx;
@@ -36,13 +37,13 @@ fn seconds<S: Serializer>(ms: &u64, to: S) -> Result<S::Ok, S::Error> {
 #[allow(missing_docs)]
 pub enum Action {
     Play {
-        prompt: String,
+        prompt: SmolStr,
     },
     Menu {
-        prompt: String,
+        prompt: SmolStr,
         /// Played before the prompt after a failed attempt.
-        notice: Option<String>,
-        digits: Vec<String>,
+        notice: Option<SmolStr>,
+        digits: Vec<SmolStr>,
         #[serde(rename = "seconds", serialize_with = "seconds")]
         ms: u64,
     },
@@ -50,40 +51,40 @@ pub enum Action {
         endpoints: Vec<RungEndpoint>,
         #[serde(rename = "seconds", serialize_with = "seconds")]
         ms: u64,
-        music: Option<String>,
+        music: Option<SmolStr>,
         round: u32,
     },
     Wait {
-        music: Option<String>,
-        announce: Option<String>,
+        music: Option<SmolStr>,
+        announce: Option<SmolStr>,
         #[serde(rename = "seconds", serialize_with = "seconds")]
         ms: u64,
     },
     Record {
-        prompt: String,
+        prompt: SmolStr,
         #[serde(rename = "seconds", serialize_with = "seconds")]
         ms: u64,
-        recording: String,
+        recording: SmolStr,
     },
     FindOwner {
-        caller: String,
+        caller: SmolStr,
         timeout_ms: u32,
     },
     FindHistory {
-        caller: String,
+        caller: SmolStr,
         timeout_ms: u32,
         days: Option<u32>,
     },
     Transfer {
-        to: String,
+        to: SmolStr,
         #[serde(rename = "seconds", serialize_with = "seconds")]
         ms: u64,
     },
     Talk {
-        endpoint: String,
+        endpoint: SmolStr,
     },
     HangUp {
-        prompt: Option<String>,
+        prompt: Option<SmolStr>,
         cause: Cause,
     },
     End {
@@ -96,9 +97,9 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RungEndpoint {
     /// Whose it is, where it is an employee's.
-    pub employee: Option<String>,
+    pub employee: Option<SmolStr>,
     /// The PBX's address of it, or an E.164 number.
-    pub endpoint: String,
+    pub endpoint: SmolStr,
 }
 
 /// How a call ended. The order is the contract's: the first that holds.
@@ -164,21 +165,21 @@ impl Fault {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Effect {
-    Sms { id: String, to: String, template: String, text: String },
-    Email { id: String, to: String, template: String, subject: Option<String>, text: String },
-    Task { id: String, assign: String, title: String },
-    MissedCall { id: String, caller: Option<String>, did: Option<String>, owner: String },
-    Voicemail { id: String, recording: String, seconds: f64, email: Vec<String>, assign: Option<String> },
-    Tag { id: String, set: indexmap::IndexMap<String, String> },
+    Sms { id: SmolStr, to: SmolStr, template: SmolStr, text: String },
+    Email { id: SmolStr, to: SmolStr, template: SmolStr, subject: Option<String>, text: String },
+    Task { id: SmolStr, assign: SmolStr, title: String },
+    MissedCall { id: SmolStr, caller: Option<SmolStr>, did: Option<SmolStr>, owner: SmolStr },
+    Voicemail { id: SmolStr, recording: SmolStr, seconds: f64, email: Vec<SmolStr>, assign: Option<SmolStr> },
+    Tag { id: SmolStr, set: indexmap::IndexMap<SmolStr, SmolStr> },
 }
 
 /// One round as it was formed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoundNote {
     /// Scheme id.
-    pub scheme: String,
+    pub scheme: SmolStr,
     /// Node id.
-    pub node: String,
+    pub node: SmolStr,
     /// Counted from 1.
     pub round: u32,
     /// Who of the round is not rung, and why.
@@ -194,9 +195,9 @@ pub struct RoundNote {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// The employee, where it is one.
-    pub employee: Option<String>,
+    pub employee: Option<SmolStr>,
     /// The phone, where there is one.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<SmolStr>,
     /// Why.
     pub why: Standing,
 }
@@ -206,5 +207,5 @@ pub struct LeftOut {
 pub(super) struct Candidate {
     pub leg: usize,
     pub employee: Option<EmployeeIx>,
-    pub endpoint: String,
+    pub endpoint: SmolStr,
 }

@@ -44,11 +44,11 @@ pub struct Reader<'b>(pub &'b [u8]);
 
 impl<'b> Reader<'b> {
     /// Takes a string.
-    pub fn text(&mut self) -> Option<Box<str>> {
+    pub fn text(&mut self) -> Option<&'b str> {
         let length = usize::from(self.u8()?);
         let (text, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        std::str::from_utf8(text).ok().map(Into::into)
+        std::str::from_utf8(text).ok()
     }
 
     /// Takes what [`Writer::maybe_u32`] appended.

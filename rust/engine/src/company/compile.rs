@@ -2,6 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
 use crate::call::state::{MAX_ENDPOINT, MAX_MEMORY};
 use crate::directory::{List, ListFiles, Lists, RegionConflict, RegionExtent, Regions};
 use crate::finding::Finding;
@@ -158,7 +161,7 @@ fn departments(names: &mut Names<'_>) {
     }
 }
 
-fn schedules(names: &mut Names<'_>) -> Vec<(Box<str>, Schedule)> {
+fn schedules(names: &mut Names<'_>) -> Vec<(SmolStr, Schedule)> {
     let document = names.document;
     let mut all = Vec::with_capacity(document.schedules.len());
     for (id, hours) in &document.schedules {
@@ -258,8 +261,8 @@ fn templates(names: &mut Names<'_>) -> Vec<Template> {
     all
 }
 
-fn numbers(names: &mut Names<'_>, country: Country) -> (HashMap<Number, SchemeIx>, Option<SchemeIx>) {
-    let mut numbers = HashMap::new();
+fn numbers(names: &mut Names<'_>, country: Country) -> (FxHashMap<Number, SchemeIx>, Option<SchemeIx>) {
+    let mut numbers = FxHashMap::default();
     let mut default = None;
     for (written, line) in &names.document.numbers {
         let scheme = names.scheme(&line.scheme, &["numbers", written, "scheme"]);

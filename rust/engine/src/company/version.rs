@@ -3,7 +3,8 @@
 //! Immutable once made. Nodes of all schemes stand in one array, so that a jump to another scheme is an exit like any
 //! other and a place in the company is one number.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 
 use crate::directory::{Lists, Regions};
 use crate::number::{Country, Number};
@@ -77,13 +78,13 @@ pub struct Company {
     /// Departments, in document order.
     pub departments: Vec<Named>,
     /// Schedules.
-    pub schedules: Vec<(Box<str>, Schedule)>,
+    pub schedules: Vec<(SmolStr, Schedule)>,
     /// Names of lists.
-    pub list_ids: Vec<Box<str>>,
+    pub list_ids: Vec<SmolStr>,
     /// Contents of lists, by `ListIx`.
     pub lists: Lists,
     /// Names of regions.
-    pub region_ids: Vec<Box<str>>,
+    pub region_ids: Vec<SmolStr>,
     /// Regions of numbers, by `RegionIx`.
     pub regions: Regions,
     /// Prompts.
@@ -91,7 +92,7 @@ pub struct Company {
     /// Templates.
     pub templates: Vec<Template>,
     /// Dialled numbers and the schemes that serve them.
-    pub numbers: HashMap<Number, SchemeIx>,
+    pub numbers: FxHashMap<Number, SchemeIx>,
     /// The scheme of a number not listed.
     pub default_scheme: Option<SchemeIx>,
     /// Schemes.
@@ -101,42 +102,42 @@ pub struct Company {
     /// How many `repeat` counters there are.
     pub counters: u16,
     /// Employees by id.
-    pub employee_index: HashMap<Box<str>, EmployeeIx>,
+    pub employee_index: FxHashMap<SmolStr, EmployeeIx>,
 }
 
 /// Something with an id and a display name.
 #[derive(Clone, Debug)]
 pub struct Named {
     /// Id in the document.
-    pub id: Box<str>,
+    pub id: SmolStr,
     /// Display name.
-    pub name: Box<str>,
+    pub name: SmolStr,
 }
 
 /// A person who can be rung.
 #[derive(Clone, Debug)]
 pub struct Employee {
     /// Id in the document.
-    pub id: Box<str>,
+    pub id: SmolStr,
     /// Display name.
-    pub name: Box<str>,
+    pub name: SmolStr,
     /// Seniority, lowest first.
     pub rank: Option<i64>,
     /// Department.
     pub department: Option<DepartmentIx>,
     /// Desk phone.
-    pub endpoint: Option<Box<str>>,
+    pub endpoint: Option<SmolStr>,
     /// Mobile phone.
     pub mobile: Option<Number>,
     /// E-mail address.
-    pub email: Option<Box<str>>,
+    pub email: Option<SmolStr>,
 }
 
 /// An announcement.
 #[derive(Clone, Debug)]
 pub struct Prompt {
     /// Id in the document.
-    pub id: Box<str>,
+    pub id: SmolStr,
     /// Length, milliseconds, rounded up.
     pub ms: u64,
 }
@@ -145,7 +146,7 @@ pub struct Prompt {
 #[derive(Clone, Debug)]
 pub struct Template {
     /// Id in the document.
-    pub id: Box<str>,
+    pub id: SmolStr,
     /// The text.
     pub text: Text,
     /// Subject of an e-mail.
@@ -160,7 +161,7 @@ pub struct Text(pub Vec<Piece>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// As written.
-    Literal(Box<str>),
+    Literal(SmolStr),
     /// To be filled in.
     Variable(Variable),
 }
@@ -185,7 +186,7 @@ pub enum Variable {
 #[derive(Clone, Debug)]
 pub struct Scheme {
     /// Id in the document.
-    pub id: Box<str>,
+    pub id: SmolStr,
     /// First node.
     pub start: NodeIx,
     /// Who owns what nobody else owns.
@@ -254,14 +255,14 @@ pub enum Recipient {
     /// A telephone.
     Phone(Number),
     /// An e-mail address.
-    Address(Box<str>),
+    Address(SmolStr),
 }
 
 /// One step of a scheme.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Id within its scheme.
-    pub id: Box<str>,
+    pub id: SmolStr,
     /// Its scheme.
     pub scheme: SchemeIx,
     /// What it does.
@@ -276,7 +277,7 @@ pub struct Node {
 #[derive(Clone, Debug)]
 pub struct Exit {
     /// Its name in the document.
-    pub name: Box<str>,
+    pub name: SmolStr,
     /// Where it leads.
     pub to: NodeIx,
 }
@@ -336,7 +337,7 @@ pub enum Step {
     Voicemail {
         prompt: PromptIx,
         ms: u64,
-        email: Vec<Box<str>>,
+        email: Vec<SmolStr>,
         assign: Option<Assignee>,
     },
     /// Exit `i` is taken below the cumulated weight `upto[i]` of `upto.last()`.
@@ -344,7 +345,7 @@ pub enum Step {
         upto: Vec<u64>,
     },
     Tag {
-        set: Vec<(Box<str>, Box<str>)>,
+        set: Vec<(SmolStr, SmolStr)>,
     },
     Transfer {
         to: Destination,
@@ -366,7 +367,7 @@ pub struct Menu {
     /// What is offered.
     pub prompt: PromptIx,
     /// Digits and the place of their exit.
-    pub options: Vec<(Box<str>, usize)>,
+    pub options: Vec<(SmolStr, usize)>,
     /// From the end of the prompt to complete input, milliseconds.
     pub ms: u64,
     /// How often it is offered.
@@ -397,7 +398,7 @@ pub enum Destination {
     /// A telephone number.
     Phone(Number),
     /// An address in the PBX's own form.
-    Endpoint(Box<str>),
+    Endpoint(SmolStr),
 }
 
 /// The most phones one hunt can ring: their two bit sets and a call's identity fit a state of 512 bytes.
@@ -414,7 +415,7 @@ pub struct Hunt {
     /// element here.
     pub rounds: Vec<Round>,
     /// Music while waiting, or the PBX's ringback.
-    pub music: Option<Box<str>>,
+    pub music: Option<SmolStr>,
 }
 
 impl Hunt {

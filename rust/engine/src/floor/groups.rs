@@ -408,7 +408,7 @@ impl Floor {
 
     /// The legs of the group whose people the call itself holds.
     fn seats_of(&self, asking: Asking<'_>) -> Vec<usize> {
-        let held = self.claims.get(asking.call).map_or(&[][..], Vec::as_slice).iter();
+        let held = self.claims.get(asking.call).map_or(&[][..], |slots| &slots[..]).iter();
         let seats = held.flat_map(|slot| &self.people[slot.0 as usize].seats);
         seats.filter(|seat| seat.group == asking.group).map(|seat| usize::from(seat.leg)).collect()
     }

@@ -22,11 +22,13 @@ mod spelling;
 
 pub use plan::Country;
 
-use std::fmt;
+use std::fmt::{self, Write};
 
+use arrayvec::ArrayString;
 use serde::{Serialize, Serializer};
+use smol_str::SmolStr;
 
-use plan::Plan;
+use plan::{Plan, after};
 use spelling::Spelling;
 
 /// Most digits of an E.164 number.
@@ -35,6 +37,8 @@ const E164_DIGITS: usize = 15;
 const E164_DIGITS_LEAST: usize = 7;
 /// Fewest digits of a foreign number that is recognised without `+`.
 const UNMARKED_DIGITS_LEAST: usize = 11;
+/// Room for the text of a number: `+` and the digits of any integer of the packed form.
+const TEXT: usize = 21;
 /// Lengths of an internal extension.
 const EXTENSION_DIGITS: std::ops::RangeInclusive<usize> = 2..=6;
 
@@ -56,6 +60,11 @@ impl Number {
     /// time is linear in `raw`.
     #[must_use]
     pub fn parse(raw: &str, country: Country) -> Option<Self> {
+        eleven(raw.as_bytes(), country).or_else(|| Self::spelled(raw, country))
+    }
+
+    /// Reads a number by the whole rule.
+    fn spelled(raw: &str, country: Country) -> Option<Self> {
         let spelling = Spelling::read(raw)?;
         let digits = spelling.digits();
         if spelling.has_plus() {
@@ -104,6 +113,20 @@ impl Number {
     #[must_use]
     pub const fn extension(self) -> Option<(u32, u64)> {
         if self.is_extension() { Some((((self.0 ^ EXTENSION) >> LENGTH_SHIFT) as u32, self.0 & VALUE)) } else { None }
+    }
+
+    /// As displayed, in a string that needs no memory of its own.
+    #[must_use]
+    pub fn text(self) -> SmolStr {
+        match self.e164() {
+            Some(digits) => plus_text(digits),
+            None => {
+                let mut text = ArrayString::<TEXT>::new();
+                // An extension's six digits have room.
+                let _ = write!(text, "{self}");
+                SmolStr::new(text)
+            }
+        }
     }
 
     /// Whether this is an internal extension.
@@ -172,6 +195,12 @@ impl Prefix {
         self.0
     }
 
+    /// As displayed, in a string that needs no memory of its own.
+    #[must_use]
+    pub fn text(self) -> SmolStr {
+        plus_text(self.0)
+    }
+
     /// How many digits it has: 1 to 15.
     #[must_use]
     pub fn digits(self) -> u32 {
@@ -212,6 +241,31 @@ impl Serialize for Prefix {
     }
 }
 
+/// Reads what the trunks of Russia and Kazakhstan deliver, nearly always, at once: `+7`, `7` or `8` and ten digits, which
+/// are all that their plan asks of a national number. `None` leaves a number to the whole rule, which says the same.
+fn eleven(raw: &[u8], country: Country) -> Option<Number> {
+    const NATIONAL: usize = 10;
+    let (_, national) = raw.split_at_checked(raw.len().checked_sub(NATIONAL)?)?;
+    let here = matches!(country, Country::Ru | Country::Kz);
+    match raw {
+        [b'+', b'7', rest @ ..] if rest.len() == NATIONAL => {}
+        [b'7', rest @ ..] if here && rest.len() == NATIONAL => {}
+        [b'8', rest @ ..] if here && rest.len() == NATIONAL && !rest.starts_with(b"10") => {}
+        _ => return None,
+    }
+    let digit =
+        |value: Option<u64>, digit: &u8| Some(value? * 10 + u64::from(digit.is_ascii_digit().then(|| digit - b'0')?));
+    national.iter().fold(Some(7), digit).map(Number)
+}
+
+/// `+` and these digits.
+fn plus_text(digits: u64) -> SmolStr {
+    let mut text = ArrayString::<TEXT>::new();
+    text.push('+');
+    text.push_str(itoa::Buffer::new().format(digits));
+    SmolStr::new(text)
+}
+
 /// Reads digits that begin with a calling code.
 fn international(digits: &[u8]) -> Option<Number> {
     match Plan::of_calling_code(digits) {
@@ -223,7 +277,7 @@ fn international(digits: &[u8]) -> Option<Number> {
 
 fn national(digits: &[u8], plan: &Plan) -> Option<Number> {
     after_trunk(digits, plan)
-        .or_else(|| after_calling_code(digits.strip_prefix(plan.code)?, plan))
+        .or_else(|| after_calling_code(after(digits, plan.code)?, plan))
         .or_else(|| plan.fits(digits).then(|| joined(plan, digits)))
 }
 
@@ -237,7 +291,7 @@ fn after_calling_code(rest: &[u8], plan: &Plan) -> Option<Number> {
 }
 
 fn after_trunk(digits: &[u8], plan: &Plan) -> Option<Number> {
-    let mut rests = plan.trunks.iter().filter_map(|trunk| digits.strip_prefix(*trunk));
+    let mut rests = plan.trunks.iter().filter_map(|trunk| after(digits, trunk));
     rests.find(|rest| plan.fits(rest)).map(|rest| joined(plan, rest))
 }
 
@@ -399,6 +453,27 @@ mod tests {
     fn numbers_are_written_to_json_as_displayed() {
         let number = Number::parse("8 (495) 123-45-67", Country::Ru).unwrap();
         assert_eq!(serde_json::to_string(&number).unwrap(), "\"+74951234567\"");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_at_once_is_read_as_by_the_whole_rule(
+            raw in r"(\+|)(7|8|810|1|37|00|)[0-9a ]{0,12}",
+            country in proptest::sample::select(&Country::ALL[..]),
+        ) {
+            if let Some(number) = eleven(raw.as_bytes(), country) {
+                prop_assert_eq!(Some(number), Number::spelled(&raw, country));
+            }
+        }
+
+        #[test]
+        fn eleven_digits_are_read_at_once(national in r"[2-9][0-9]{9}") {
+            for raw in [format!("+7{national}"), format!("7{national}"), format!("8{national}")] {
+                let number = eleven(raw.as_bytes(), Country::Ru);
+                prop_assert_eq!(number.map(|number| number.to_string()), Some(format!("+7{national}")));
+                prop_assert_eq!(number, Number::spelled(&raw, Country::Ru));
+            }
+        }
     }
 
     #[test]

@@ -171,20 +171,21 @@ impl Plan {
     pub(super) fn of_calling_code(digits: &[u8]) -> Option<(&'static Self, &[u8])> {
         Country::ALL.into_iter().find_map(|country| {
             let plan = country.plan();
-            digits.strip_prefix(plan.code).map(|rest| (plan, rest))
+            after(digits, plan.code).map(|rest| (plan, rest))
         })
     }
 
     /// What follows the international prefix, if there is one.
     pub(super) fn after_international_prefix<'a>(&self, digits: &'a [u8]) -> Option<&'a [u8]> {
-        digits.strip_prefix(b"00").or_else(|| self.international.iter().find_map(|prefix| digits.strip_prefix(*prefix)))
+        after(digits, b"00").or_else(|| self.international.iter().find_map(|prefix| after(digits, prefix)))
     }
 
     /// Whether these digits can be a whole national number.
     pub(super) fn fits(&self, national: &[u8]) -> bool {
         let mut shapes = self.shapes.iter();
-        shapes
-            .any(|shape| shape.digits.contains(&national.len()) && shape.begins.iter().any(|b| national.starts_with(b)))
+        shapes.any(|shape| {
+            shape.digits.contains(&national.len()) && shape.begins.iter().any(|begin| after(national, begin).is_some())
+        })
     }
 
     /// Whether a national number with an assigned kind of code can begin so.
@@ -201,6 +202,13 @@ impl Plan {
     pub(super) fn longest(&self) -> usize {
         self.shapes.iter().map(|shape| *shape.digits.end()).max().unwrap_or(0)
     }
+}
+
+/// What follows a prefix of a few digits, which a library's comparison of memory would take longer to compare.
+#[inline]
+pub(super) fn after<'a>(digits: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (front, rest) = digits.split_at_checked(prefix.len())?;
+    front.iter().zip(prefix).all(|(digit, expected)| digit == expected).then_some(rest)
 }
 
 fn begins_like(digits: &[u8], codes: &[&[u8]]) -> bool {

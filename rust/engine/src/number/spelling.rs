@@ -17,20 +17,26 @@ impl Spelling {
         Self::bare(raw).or_else(|| Self::dressed(raw))
     }
 
-    /// Reads digits with nothing around them but a `+` before: how machines write numbers, and nearly every number read.
+    /// Reads digits alone, after `+` or not: what trunks deliver.
     fn bare(raw: &str) -> Option<Self> {
-        let (plus, digits) = match raw.as_bytes() {
-            [b'+', digits @ ..] => (true, digits),
-            digits => (false, digits),
+        let (plus, given) = match raw.as_bytes() {
+            [b'+', given @ ..] => (true, given),
+            given => (false, given),
         };
-        let mut spelling = Self { digits: [0; DIGITS], length: digits.len(), plus };
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        if given.is_empty() || given.len() > DIGITS {
             return None;
         }
-        spelling.digits.get_mut(..digits.len())?.copy_from_slice(digits);
-        Some(spelling)
+        let mut digits = [0; DIGITS];
+        for (digit, place) in given.iter().zip(&mut digits) {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            *place = *digit;
+        }
+        Some(Self { digits, length: given.len(), plus })
     }
 
+    /// Reads a number with whatever stands in and around it.
     fn dressed(raw: &str) -> Option<Self> {
         let mut spelling = Self { digits: [0; DIGITS], length: 0, plus: false };
         let mut text = subscriber(address(raw)?)?.chars();

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use indexmap::IndexSet;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use smol_str::SmolStr;
 
+use super::clock::Clock;
 use super::{DAY_MINUTES, DayRule, Interval, Schedule, SpecialDate, time_zone};
 use crate::company::document::{Holidays, Hours, Ids};
 
@@ -105,13 +107,13 @@ pub(super) fn compile(hours: &Hours, company_zone: &str) -> Result<Schedule, Vec
     if let Some(calendar) = &hours.holidays {
         dates.extend(read_workdays(calendar, &mut faults).map(|date| (date, (DayRule::MovedWorkday, moved.clone()))));
         dates.extend(read_closed(calendar, &mut faults).map(|(date, rule)| (date, (rule, Box::default()))));
-        holiday_names.extend(calendar.closed.values().cloned());
+        holiday_names.extend(calendar.closed.values().map(SmolStr::new));
     }
     dates.extend(exceptions.into_iter().map(|(date, intervals)| (date, (DayRule::Exception, intervals))));
 
     match zone {
         Some(zone) if faults.0.is_empty() => Ok(Schedule {
-            zone,
+            clock: Clock::new(zone),
             week,
             dates: dates.into_iter().map(|(date, (rule, intervals))| SpecialDate { date, rule, intervals }).collect(),
             holiday_names: holiday_names.into(),

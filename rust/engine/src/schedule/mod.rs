@@ -17,6 +17,7 @@
 //! have followed it after midnight. Where such a remainder meets other hours of the next date, both hold.
 
 mod answer;
+mod clock;
 mod compile;
 
 use std::collections::BTreeSet;
@@ -24,8 +25,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+use smol_str::SmolStr;
 
 use crate::company::document;
+
+use clock::Clock;
 
 pub use answer::{Answer, CivilMinute, DayRule, HoursReason, Interval};
 pub use compile::{HoursError, HoursFault};
@@ -46,13 +50,13 @@ pub fn time_zone(name: &str) -> Option<TimeZone> {
 /// The compiled form of [`document::Hours`].
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    zone: TimeZone,
+    clock: Clock,
     /// By weekday, from Monday; the intervals of a day are in order and disjoint, so only the last can cross midnight.
     week: [Box<[Interval]>; 7],
     /// Dates that do not follow the week, in order.
     dates: Box<[SpecialDate]>,
     /// In the order of the document.
-    holiday_names: Box<[String]>,
+    holiday_names: Box<[SmolStr]>,
 }
 
 #[derive(Clone, Debug)]
@@ -74,12 +78,17 @@ impl Schedule {
     /// A schedule that is never open: what stands in for one that cannot be read.
     #[must_use]
     pub fn never() -> Self {
-        Self { zone: TimeZone::UTC, week: Default::default(), dates: Box::default(), holiday_names: Box::default() }
+        Self {
+            clock: Clock::new(TimeZone::UTC),
+            week: Default::default(),
+            dates: Box::default(),
+            holiday_names: Box::default(),
+        }
     }
 
     /// Open or closed at an instant, in milliseconds of UTC since the epoch, and why.
     ///
-    /// Does not allocate; costs one zone lookup and at most two binary searches in the special dates. An instant that
+    /// Does not allocate; costs one look-up of the clock and at most two binary searches in the special dates. An instant that
     /// no civil calendar of the years −9999 to 9999 holds is closed as [`HoursReason::OutOfRange`].
     pub fn at(&self, now_ms: i64) -> Answer {
         let Some(local) = self.civil(now_ms) else {
@@ -141,7 +150,7 @@ impl Schedule {
 
     /// Whether this is open whenever `other` is; conservative as [`Schedule::same_hours`] is.
     pub fn covers(&self, other: &Self) -> bool {
-        if self.zone != other.zone {
+        if self.clock.zone() != other.clock.zone() {
             return false;
         }
         let mut dates = BTreeSet::new();
@@ -154,14 +163,14 @@ impl Schedule {
     }
 
     /// The name of a holiday, by the index that [`DayRule::Holiday`] carries; empty for an index of another schedule.
-    pub fn holiday_name(&self, index: usize) -> &str {
-        self.holiday_names.get(index).map_or("", String::as_str)
+    pub fn holiday_name(&self, index: usize) -> &SmolStr {
+        const NONE: &SmolStr = &SmolStr::new_static("");
+        self.holiday_names.get(index).unwrap_or(NONE)
     }
 
     /// The wall clock, to the second.
     fn civil(&self, now_ms: i64) -> Option<DateTime> {
-        let second = whole_second(now_ms)?;
-        Some(self.zone.to_offset(second).to_datetime(second))
+        whole_second(now_ms).map(|second| self.clock.at(second))
     }
 
     /// What begins on a date, and by which rule.
@@ -201,7 +210,7 @@ impl Schedule {
     }
 
     fn clock_change_after(&self, now_ms: i64) -> Option<i64> {
-        let transition = self.zone.following(whole_second(now_ms)?).next()?;
+        let transition = self.clock.zone().following(whole_second(now_ms)?).next()?;
         Some(transition.timestamp().as_millisecond()).filter(|&at_ms| at_ms > now_ms)
     }
 

@@ -4,7 +4,10 @@ mod render;
 
 pub use render::{Language, render, render_round};
 
+use arrayvec::ArrayString;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::schedule::{DayRule, HoursReason, Schedule};
 
@@ -12,11 +15,11 @@ use crate::schedule::{DayRule, HoursReason, Schedule};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Passed {
     /// Scheme id.
-    pub scheme: String,
+    pub scheme: SmolStr,
     /// Node id.
-    pub node: String,
+    pub node: SmolStr,
     /// Exit taken; empty for a jump to another scheme.
-    pub exit: String,
+    pub exit: SmolStr,
     /// Why.
     pub why: Reason,
 }
@@ -27,43 +30,43 @@ pub struct Passed {
 #[allow(missing_docs)]
 pub enum Reason {
     Played {
-        prompt: String,
+        prompt: SmolStr,
     },
     /// The schedule is open: which rule gave the interval, and the interval.
     Open {
-        schedule: String,
-        date: String,
-        time: String,
-        rule: String,
-        from: String,
-        to: String,
+        schedule: SmolStr,
+        date: SmolStr,
+        time: SmolStr,
+        rule: SmolStr,
+        from: SmolStr,
+        to: SmolStr,
     },
     /// The schedule is closed: by a date's own hours, a holiday, or outside the hours of the rule.
     Closed {
-        schedule: String,
-        date: String,
-        time: String,
-        rule: String,
-        holiday: Option<String>,
+        schedule: SmolStr,
+        date: SmolStr,
+        time: SmolStr,
+        rule: SmolStr,
+        holiday: Option<SmolStr>,
     },
     /// The caller is on a list: by a whole number, a prefix, or a change made since the version.
     Listed {
-        list: String,
-        entry: String,
-        by: String,
+        list: SmolStr,
+        entry: SmolStr,
+        by: SmolStr,
         generation: u64,
     },
     NotListed {
-        lists: Vec<String>,
+        lists: Vec<SmolStr>,
         generation: u64,
     },
     InRegion {
-        region: String,
-        by: String,
+        region: SmolStr,
+        by: SmolStr,
     },
     /// The caller's region, if any, is none of the node's.
     NotInRegions {
-        region: Option<String>,
+        region: Option<SmolStr>,
     },
     /// The number is withheld or unusable.
     Withheld {},
@@ -75,7 +78,7 @@ pub enum Reason {
     },
     HistoryUnknown {},
     OwnerFound {
-        employee: String,
+        employee: SmolStr,
         cached: bool,
     },
     OwnerUnknown {
@@ -83,14 +86,14 @@ pub enum Reason {
     },
     /// The owner is nobody of this company version.
     OwnerNotHere {
-        employee: String,
+        employee: SmolStr,
     },
     OwnerSilent {},
     Pressed {
-        digits: String,
+        digits: SmolStr,
     },
     WrongDigits {
-        digits: String,
+        digits: SmolStr,
         attempts: u8,
     },
     Silence {
@@ -113,17 +116,17 @@ pub enum Reason {
         passes: u16,
     },
     Sent {
-        effect: String,
-        to: String,
+        effect: SmolStr,
+        to: SmolStr,
     },
     /// An SMS to a caller without a number is not sent.
     NobodyToSend {},
     Assigned {
-        effect: String,
-        assign: String,
+        effect: SmolStr,
+        assign: SmolStr,
     },
     Recorded {
-        recording: String,
+        recording: SmolStr,
         seconds: f64,
     },
     /// Shorter than a second: no message.
@@ -135,44 +138,72 @@ pub enum Reason {
         of: u64,
     },
     Tagged {
-        effect: String,
+        effect: SmolStr,
     },
     TransferFailed {
-        to: String,
+        to: SmolStr,
     },
     Jumped {
-        scheme: String,
+        scheme: SmolStr,
     },
 }
 
 /// Asks a schedule, and puts its answer into words that last.
-pub(crate) fn hours(id: &str, schedule: &Schedule, now_ms: i64) -> (bool, Reason) {
+pub(crate) fn hours(id: &SmolStr, schedule: &Schedule, now_ms: i64) -> (bool, Reason) {
     let answer = schedule.at(now_ms);
     let holiday = |rule: DayRule| match rule {
-        DayRule::Holiday(name) => Some(schedule.holiday_name(name).to_owned()),
+        DayRule::Holiday(name) => Some(schedule.holiday_name(name).clone()),
         _ => None,
     };
-    let clock = |minute: u16| format!("{:02}:{:02}", minute / 60 % 24, minute % 60);
-    let (id, rule) = (id.to_owned(), answer.why.code().to_owned());
+    let (id, rule) = (id.clone(), SmolStr::new_static(answer.why.code()));
     let why = match answer.why {
         HoursReason::Within { civil, interval, .. } => Reason::Open {
             schedule: id,
-            date: civil.date.to_string(),
+            date: date(civil.date),
             time: clock(civil.minute),
             rule,
             from: clock(interval.from),
-            to: if interval.to == 1440 { "24:00".to_owned() } else { clock(interval.to) },
+            to: if interval.to == 1440 { SmolStr::new_static("24:00") } else { clock(interval.to) },
         },
         HoursReason::Outside { civil, rule: day } => Reason::Closed {
             schedule: id,
-            date: civil.date.to_string(),
+            date: date(civil.date),
             time: clock(civil.minute),
             rule,
             holiday: holiday(day),
         },
         HoursReason::OutOfRange => {
-            Reason::Closed { schedule: id, date: String::new(), time: String::new(), rule, holiday: None }
+            Reason::Closed { schedule: id, date: SmolStr::default(), time: SmolStr::default(), rule, holiday: None }
         }
     };
     (answer.open, why)
+}
+
+/// `09:05`, of a minute of this day or the next.
+fn clock(minute: u16) -> SmolStr {
+    let mut text = ArrayString::<5>::new();
+    push_two(&mut text, minute / 60 % 24);
+    text.push(':');
+    push_two(&mut text, minute % 60);
+    SmolStr::new(text)
+}
+
+/// `2026-12-31`.
+fn date(date: Date) -> SmolStr {
+    let Ok(year @ 0..=9999) = u16::try_from(date.year()) else { return SmolStr::from(date.to_string()) };
+    let mut text = ArrayString::<10>::new();
+    push_two(&mut text, year / 100);
+    push_two(&mut text, year % 100);
+    for part in [date.month(), date.day()] {
+        text.push('-');
+        push_two(&mut text, u16::from(part.unsigned_abs()));
+    }
+    SmolStr::new(text)
+}
+
+/// Appends two digits.
+fn push_two<const ROOM: usize>(text: &mut ArrayString<ROOM>, number: u16) {
+    for digit in [number / 10, number % 10] {
+        text.push(char::from(b'0' + digit as u8));
+    }
 }

@@ -87,7 +87,7 @@ impl Explorer<'_> {
             Err(error) => panic!("the engine fails: {error}"),
         };
         for Passed { scheme, node, exit, .. } in turn.trace {
-            self.exits.insert((scheme, node, exit));
+            self.exits.insert((scheme.into(), node.into(), exit.into()));
         }
         let ms = (seconds(self.document, &turn.action) * 1000.0).round() as u64;
         match turn.action {

@@ -263,7 +263,7 @@ impl<'d> Player<'d> {
                 // The path says no more, and the call may go on, unless it must wait here.
                 return if self.waits { Err(at) } else { Ok(()) };
             }
-            if step.exit.as_ref() != Some(&passed.exit) {
+            if step.exit.as_deref() != Some(passed.exit.as_str()) {
                 return Err(at);
             }
         }

@@ -102,20 +102,21 @@ pub fn answers(action: &Action) -> Vec<Event> {
     match action {
         Action::Play { .. } => vec![Event::Played {}],
         Action::Menu { digits, .. } => {
-            let pressed = digits.iter().map(|digits| Event::Digits { digits: digits.clone() });
+            let pressed = digits.iter().map(|digits| Event::Digits { digits: digits.to_string() });
             pressed.chain([Event::NoInput {}, Event::Digits { digits: "**9".into() }]).collect()
         }
         Action::Ring { endpoints, .. } => {
             let first = endpoints[0].endpoint.clone();
-            let ended = |cause| vec![Ended { endpoint: first.clone(), cause }];
+            let ended = |cause| vec![Ended { endpoint: first.to_string(), cause }];
             let mut events = vec![
                 Event::NoAnswer { ended: vec![] },
                 Event::Busy { ended: vec![] },
                 Event::Unavailable { ended: vec![] },
                 Event::NoAnswer { ended: ended(EndCause::Declined) },
-                Event::Answered { endpoint: first.clone() },
+                Event::Answered { endpoint: first.to_string() },
             ];
-            let employees: Vec<String> = endpoints.iter().filter_map(|rung| rung.employee.clone()).collect();
+            let employees: Vec<String> =
+                endpoints.iter().filter_map(|rung| rung.employee.as_ref().map(ToString::to_string)).collect();
             if !employees.is_empty() {
                 events.push(Event::Taken { employees });
             }
@@ -152,13 +153,13 @@ pub fn tells(turn: &Turn, caller: Option<&str>) -> bool {
 /// The node at which a call stands: where the last exit led.
 pub fn standing<'d>(document: &'d Document, place: &mut (String, String), turn: &Turn) -> &'d Kind {
     if let Some(last) = turn.trace.last() {
-        let scheme = &document.schemes[&last.scheme];
-        let node = &scheme.nodes[&last.node];
+        let scheme = &document.schemes[last.scheme.as_str()];
+        let node = &scheme.nodes[last.node.as_str()];
         *place = match &node.kind {
             Kind::Scheme { scheme } => (scheme.clone(), document.schemes[scheme].start.clone()),
             _ => {
-                let to = node.exits.get(&last.exit).unwrap_or_else(|| &node.exits["no_answer"]);
-                (last.scheme.clone(), to.clone())
+                let to = node.exits.get(last.exit.as_str()).unwrap_or_else(|| &node.exits["no_answer"]);
+                (last.scheme.to_string(), to.clone())
             }
         };
     }

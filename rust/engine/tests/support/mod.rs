@@ -168,7 +168,7 @@ pub fn rung(turn: &Turn) -> Vec<&str> {
 pub fn left_out(turn: &Turn) -> Vec<(String, String)> {
     let Some(round) = turn.rounds.last() else { return Vec::new() };
     let why = |why| serde_json::to_value(why).unwrap().as_str().unwrap().to_owned();
-    round.left_out.iter().map(|left| (left.employee.clone().unwrap_or_default(), why(left.why))).collect()
+    round.left_out.iter().map(|left| (left.employee.clone().unwrap_or_default().into(), why(left.why))).collect()
 }
 
 /// The nodes passed and the exits taken, `hunt:busy note:done`.

@@ -341,10 +341,10 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 fn look_up(turn: &Turn) -> Option<LookUp> {
     match &turn.action {
         Action::FindOwner { caller, timeout_ms } => {
-            Some(LookUp { owner: true, caller: caller.clone(), days: None, timeout_ms: *timeout_ms })
+            Some(LookUp { owner: true, caller: caller.to_string(), days: None, timeout_ms: *timeout_ms })
         }
         Action::FindHistory { caller, timeout_ms, days } => {
-            Some(LookUp { owner: false, caller: caller.clone(), days: *days, timeout_ms: *timeout_ms })
+            Some(LookUp { owner: false, caller: caller.to_string(), days: *days, timeout_ms: *timeout_ms })
         }
         _ => None,
     }

@@ -1,0 +1,46 @@
+//! Decides each of the measured calls a number of times, and nothing else: for counting instructions.
+//!
+//! `kommutator-decide TIMES`. In the order of `bench/calls.json`, each scheme runs `arrivals` once and `answered_calls`
+//! once. A profiler collects in `arrival` and `answered_call` (`--toggle-collect`), which those call so many times, and
+//! dumps after those (`--dump-after`): callgrind does not take one function for both.
+#![allow(clippy::expect_used, missing_docs)] // a measurement that cannot go on must say so and stop
+
+#[path = "../../../rust/engine/benches/calls/mod.rs"]
+mod calls;
+
+use std::hint::black_box;
+
+use calls::BenchCall;
+use kommutator_engine::Engine;
+
+fn main() {
+    let times = std::env::args().nth(1).and_then(|times| times.parse().ok()).expect("kommutator-decide TIMES");
+    for (scheme, call) in &calls::all() {
+        let mut engine = call.proven_engine(scheme);
+        arrivals(call, &mut engine, times);
+        assert_eq!(calls::words(&call.arrive(&mut engine)), call.first_answer(), "{scheme}");
+        answered_calls(call, &mut engine, times);
+        assert_eq!(calls::words(&call.walk(&mut engine)), call.last_answer(), "{scheme}");
+    }
+}
+
+#[inline(never)]
+fn arrivals(call: &BenchCall, engine: &mut Engine, times: u32) {
+    (0..times).for_each(|_| arrival(call, engine));
+}
+
+#[inline(never)]
+fn answered_calls(call: &BenchCall, engine: &mut Engine, times: u32) {
+    (0..times).for_each(|_| answered_call(call, engine));
+}
+
+/// The turn is dropped in here: its memory is part of what it costs.
+#[inline(never)]
+fn arrival(call: &BenchCall, engine: &mut Engine) {
+    black_box(call.arrive(engine));
+}
+
+#[inline(never)]
+fn answered_call(call: &BenchCall, engine: &mut Engine) {
+    black_box(call.walk(engine));
+}

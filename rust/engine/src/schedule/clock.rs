@@ -1,0 +1,71 @@
+//! The wall clock of a zone.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
+
+/// The years whose changes of the clock are laid out: 2020-01-01 to 2060-01-01 UTC, in seconds of UTC. Other years ask
+/// the zone itself.
+const LAID_OUT: std::ops::Range<i64> = 1_577_836_800..2_840_140_800;
+
+/// A zone, with its changes of the clock laid out for the years in which calls come. Both ways answer alike.
+#[derive(Clone, Debug)]
+pub(super) struct Clock {
+    zone: TimeZone,
+    /// The first second of each offset, from the beginning of [`LAID_OUT`].
+    changes: Box<[(i64, Offset)]>,
+}
+
+impl Clock {
+    pub(super) fn new(zone: TimeZone) -> Self {
+        let mut changes = Vec::new();
+        if let Ok(from) = Timestamp::from_second(LAID_OUT.start) {
+            changes.push((LAID_OUT.start, zone.to_offset(from)));
+            let following = zone.following(from).map(|change| (change.timestamp().as_second(), change.offset()));
+            changes.extend(following.take_while(|&(at, _)| at < LAID_OUT.end));
+        }
+        Self { zone, changes: changes.into() }
+    }
+
+    pub(super) const fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// What the clock shows.
+    pub(super) fn at(&self, second: Timestamp) -> DateTime {
+        let at = second.as_second();
+        let laid_out = LAID_OUT.contains(&at).then(|| self.changes.partition_point(|&(from, _)| from <= at));
+        let offset = laid_out.and_then(|next| self.changes.get(next.checked_sub(1)?));
+        offset.map_or_else(|| self.zone.to_offset(second), |&(_, offset)| offset).to_datetime(second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZoneDatabase;
+
+    use super::*;
+
+    /// Around every change of the clock, and on every 40th day, of 1900 to 2100, in every zone.
+    #[test]
+    fn the_clock_shows_what_the_zone_says() {
+        let start: Timestamp = "1900-01-01T00:00:00Z".parse().unwrap();
+        let end: Timestamp = "2100-01-01T00:00:00Z".parse().unwrap();
+        let mut compared = 0_u64;
+        for name in TimeZoneDatabase::bundled().available() {
+            let zone = TimeZoneDatabase::bundled().get(name.as_str()).unwrap();
+            let clock = Clock::new(zone.clone());
+            let changes = zone.following(start).map(|change| change.timestamp()).take_while(|&at| at < end);
+            let days = (start.as_second()..end.as_second()).step_by(40 * 86_400);
+            let moments = changes.map(Timestamp::as_second).chain(days).chain([LAID_OUT.start, LAID_OUT.end]);
+            for moment in moments {
+                for second in [moment - 1, moment, moment + 1] {
+                    let second = Timestamp::from_second(second).unwrap();
+                    assert_eq!(clock.at(second), zone.to_datetime(second), "{} {second}", name.as_str());
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 1_000_000, "{compared}");
+    }
+}
