@@ -98,7 +98,7 @@ fn event_for(turn: &Turn, dice: &mut Dice) -> Event {
             4 => event(json!({"type": "unavailable", "ended": ended(turn, "declined")})),
             5 => {
                 let Action::Ring { endpoints, .. } = &turn.action else { unreachable!() };
-                let who: Vec<&String> = endpoints.iter().filter_map(|rung| rung.employee.as_ref()).collect();
+                let who: Vec<&smol_str::SmolStr> = endpoints.iter().filter_map(|rung| rung.employee.as_ref()).collect();
                 event(json!({"type": "taken", "employees": who}))
             }
             _ => plain("no_answer"),
