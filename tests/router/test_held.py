@@ -90,7 +90,7 @@ async def test_a_version_that_cannot_be_used_changes_nothing(tmp_path: Path) -> 
 async def test_the_shelf_is_used_as_far_as_it_can_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shelf = VersionShelf(tmp_path / "versions")
     shelf.put(version(tmp_path, "v1"))
-    shelf.put(CompanyVersion("v2", b"{}", {}))
+    shelf.put(CompanyVersion("v2", b"{", {}))
     held = Held(tmp_path)
     await held.versions.begin(shelf)
     assert held.versions.active is not None
