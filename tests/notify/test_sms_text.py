@@ -19,6 +19,7 @@ _GSM = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*
         ("a" * 161, GSM7, [152, 9]),
         ("€" * 80, GSM7, [160]),
         ("a" * 151 + "€" + "b" * 20, GSM7, [151, 22]),  # the euro is an escape and a letter: neither goes alone
+        ("\x1b", UCS2, [2]),  # an escape is no character of the alphabet: it says how to read the next
         ("я" * 70, UCS2, [140]),
         ("я" * 71, UCS2, [132, 10]),
         ("я" * 65 + "😀" + "я" * 10, UCS2, [130, 24]),  # nor does half of a surrogate pair

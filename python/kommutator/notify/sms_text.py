@@ -127,7 +127,9 @@ def _encode(text: str, gsm7: bool) -> tuple[bytes, int]:
         except UnicodeEncodeError:
             pass
         else:
-            return body, GSM7
+            # A control character may have a septet of its own that means something else to a telephone: the escape does.
+            if decode(body, GSM7) == text:
+                return body, GSM7
     return text.encode("utf-16-be", "replace"), UCS2
 
 
