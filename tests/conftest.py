@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None)
+settings.load_profile(os.environ.get("KOMMUTATOR_EXAMPLES", "steady"))
+"""Equal code has equal examples, so that a run says something of what was changed; `search` looks for new ones."""
 
 SERVICES = tuple(Path(__file__).parent / room for room in ("api", "crm", "desk_services", "exchange", "notify"))
 
