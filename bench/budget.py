@@ -2,8 +2,9 @@
 
 `python -m bench.budget`, a part of `make check`: more than 5 % above the budget is a failure. `--write`, or `make budget`,
 makes the counts at hand the new budget; a change of it is reviewed as any other. Counts do not depend on what else the
-machine does. They do depend on the compiler, the C library and the processor's architecture, which the budget names:
-where one differs, counts are compared loosely, and that is said.
+machine does. They do depend on the compiler, the C library, the processor's architecture and those of its features by
+which the C library chooses how to copy, which the budget names: where one differs, counts are compared loosely, and that
+is said.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ MOST: Final = 1.05
 MOST_ELSEWHERE: Final = 1.3
 """How far a count may be above the budget; on another toolchain, there is only this."""
 
+FEATURES: Final = {"avx", "avx2", "avx512vl", "bmi2", "erms", "fsrm", "movbe", "rtm", "sse4_2"}
+
 Counts = dict[str, dict[str, int]]
 CONSOLE: Final = Console()
 
@@ -48,16 +51,28 @@ class Toolchain:
     rustc: str
     libc: str
     architecture: str
+    features: str
 
     @classmethod
     def here(cls) -> Toolchain:
         """This machine's."""
-        return cls(output("rustc", "--version").split()[1], " ".join(platform.libc_ver()), platform.machine())
+        libc, rustc = " ".join(platform.libc_ver()), output("rustc", "--version").split()[1]
+        return cls(rustc, libc, platform.machine(), features())
 
     @classmethod
     def of(cls, budget: Mapping[str, Any]) -> Toolchain:
         """That of a budget."""
-        return cls(budget["rustc"], budget["libc"], budget["architecture"])
+        return cls(budget["rustc"], budget["libc"], budget["architecture"], budget["features"])
+
+
+def features() -> str:
+    """What this processor has of `FEATURES`; nothing where Linux does not say."""
+    try:
+        told = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
+    flags = re.search(r"^flags\s*:(.*)$", told, re.MULTILINE)
+    return " ".join(sorted(FEATURES & set(flags[1].split()))) if flags is not None else ""
 
 
 @click.command(help=__doc__)
@@ -144,6 +159,7 @@ def document(counts: Counts, toolchain: Toolchain) -> bytes:
         "rustc": toolchain.rustc,
         "libc": toolchain.libc,
         "architecture": toolchain.architecture,
+        "features": toolchain.features,
     }
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps({**head, "instructions": counts}, option=option)
