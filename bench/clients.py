@@ -27,14 +27,13 @@ from typing import Any, Final
 
 import asyncpg
 import click
-import orjson
 import trio
 from rich.console import Console
 from rich.table import Table
 
 from bench.answering import ECHO
 from bench.client_data import Population, company
-from bench.machine import ROOT, commit, machine
+from bench.machine import ROOT, commit, keep, machine
 from kommutator.crm import client_search, embedded, lookups, people, words
 from kommutator.crm.client_csv import FIELDS
 from kommutator.crm.clients import Client
@@ -90,7 +89,7 @@ def main(short: bool) -> None:
     figures["load_after"] = round(os.getloadavg()[0], 2)
     show(figures)
     if not short:
-        keep(figures)
+        CONSOLE.print(f"kept in {keep(figures, 'clients')}")
 
 
 async def prepare(dsn: str) -> dict[str, str]:
@@ -397,14 +396,6 @@ def show(figures: dict[str, Any]) -> None:
         for name, each in figures[part].items():
             table.add_row(name, *(f"{each[key]:.3f}" for key in ("p50", "p99", "most")), str(each.get("per_s", "")))
         CONSOLE.print(table)
-
-
-def keep(figures: dict[str, Any]) -> None:
-    """Writes the figures to a file of this day and commit."""
-    results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}-clients.json"
-    results.parent.mkdir(exist_ok=True)
-    results.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    CONSOLE.print(f"kept in {results.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from rich.table import Table
 
 from bench.answering import ECHO
 from bench.desk_data import CLIENTS, DESKS, caller, company, operator
-from bench.machine import ROOT, commit, machine
+from bench.machine import ROOT, commit, keep, machine
 from kommutator.crm import accounts, clients, embedded, versions
 from kommutator.crm.accounts import AccountSettings
 from kommutator.crm.embedded import PostgresSettings
@@ -81,10 +81,7 @@ def main(short: bool) -> None:
     figures["load_after"] = round(os.getloadavg()[0], 2)
     show(figures)
     if not short:
-        results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}-desk.json"
-        results.parent.mkdir(exist_ok=True)
-        results.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        CONSOLE.print(f"kept in {results.relative_to(ROOT)}")
+        CONSOLE.print(f"kept in {keep(figures, 'desk')}")
 
 
 async def measured(folder: Path, dsn: str, nats: EmbeddedNats, calls: int) -> dict[str, Any]:

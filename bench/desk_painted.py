@@ -38,7 +38,7 @@ from rich.table import Table
 
 from bench.desk import PASSWORD, ask, echoing, prepared, summary
 from bench.desk_data import DESKS, GROUP, GROUPS, caller, company, did, operator, phone
-from bench.machine import ROOT, commit, machine
+from bench.machine import ROOT, commit, keep, machine
 from kommutator.crm import embedded
 from kommutator.crm.embedded import PostgresSettings
 from kommutator.errors import CallGone
@@ -103,10 +103,7 @@ def main(short: bool) -> None:
     figures["load_after"] = round(os.getloadavg()[0], 2)
     show(figures)
     if not short:
-        results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}-painted.json"
-        results.parent.mkdir(exist_ok=True)
-        results.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        CONSOLE.print(f"kept in {results.relative_to(ROOT)}")
+        CONSOLE.print(f"kept in {keep(figures, 'painted')}")
 
 
 async def measured(folder: Path, calls: int) -> dict[str, Any]:

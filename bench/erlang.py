@@ -21,11 +21,10 @@ from random import Random
 from typing import Any, Final
 
 import click
-import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import ROOT, commit, machine
+from bench.machine import commit, keep, machine
 from kommutator.engine import Engine
 from kommutator.forecast import erlang
 from kommutator.forecast.assumptions import Assumptions
@@ -116,9 +115,7 @@ def main(short: bool) -> None:
     if outside and not short:
         raise click.ClickException(f"outside of their intervals: {[str(each.row) for each in outside]}")
     if not short:
-        results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}-erlang.json"
-        results.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        CONSOLE.print(f"kept in {results.relative_to(ROOT)}")
+        CONSOLE.print(f"kept in {keep(figures, 'erlang')}")
 
 
 if __name__ == "__main__":

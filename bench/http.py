@@ -28,7 +28,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import ROOT, commit, machine
+from bench.machine import ROOT, commit, keep, machine
 from bench.wrk import Load, Wrk, wrk
 from kommutator import Engine
 
@@ -78,10 +78,7 @@ def main(short: bool) -> None:
             figures["servers"].setdefault(name, []).append(measured(client, name, figures["seconds"]))
     show(figures)
     if not short:
-        results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}-http.json"
-        results.parent.mkdir(exist_ok=True)
-        results.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        CONSOLE.print(f"kept in {results.relative_to(ROOT)}")
+        CONSOLE.print(f"kept in {keep(figures, 'http')}")
 
 
 def measured(client: Wrk, name: str, seconds: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What figures depend on besides the code: the machine, the commit, and the versions of everything that is measured."""
+"""What figures depend on besides the code (the machine, the commit, the versions of what is measured), and where they are kept."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import platform
 import re
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -47,6 +50,14 @@ def versions() -> dict[str, str]:
         "criterion": locked("bench/peers/Cargo.lock", "criterion"),
         "pytest-benchmark": version("pytest-benchmark"),
     }
+
+
+def keep(figures: Mapping[str, Any], name: str = "") -> str:
+    """Writes the figures of a benchmark to a file of their day and commit, which they name; its path within the project."""
+    results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}{'-' * bool(name)}{name}.json"
+    results.parent.mkdir(exist_ok=True)
+    results.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return str(results.relative_to(ROOT))
 
 
 def locked(lock: str, package: str) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import json
 import os
 import re
 import socket
@@ -29,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench.machine import ROOT, commit, machine
+from bench.machine import commit, keep, machine
 from tests.query import kamailio as edge
 from tests.query.kamailio import Program, sipp
 from tests.query.sip_words import Answer, request
@@ -344,9 +343,7 @@ def main() -> None:
         "machine": machine(),
         "redirect": figures,
     }
-    path = ROOT / "bench" / "results" / f"{kept['at'][:10]}-{kept['commit']}-redirect.json"
-    path.write_text(json.dumps(kept, indent=2) + "\n")
-    print(path.relative_to(ROOT))
+    print(keep(kept, "redirect"))
 
 
 if __name__ == "__main__":

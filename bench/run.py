@@ -21,7 +21,7 @@ from rich.table import Table
 
 from bench import budget
 from bench.budget import Counts
-from bench.machine import ROOT, commit, machine, versions
+from bench.machine import ROOT, commit, keep, machine, versions
 from tests.apt import PackagesMissing
 
 PEERS: Final = [
@@ -57,7 +57,7 @@ def main(short: bool) -> None:
     figures["instructions"] = instructions()
     show(figures)
     if not short:
-        keep(figures)
+        CONSOLE.print(f"kept in {keep(figures)}")
 
 
 def rust(short: bool) -> dict[str, float]:
@@ -174,18 +174,6 @@ def show(figures: Mapping[str, Any]) -> None:
 def microseconds(nanoseconds: float) -> str:
     """Microseconds, with as many digits as mean something."""
     return f"{nanoseconds / 1000:,.2f}"
-
-
-def keep(figures: Mapping[str, Any]) -> None:
-    """Writes the figures to a file of this day and commit."""
-    results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}.json"
-    results.parent.mkdir(exist_ok=True)
-    results.write_bytes(pretty(figures))
-    CONSOLE.print(f"kept in {results.relative_to(ROOT)}")
-
-
-def pretty(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import orjson
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import ROOT, commit, machine
+from bench.machine import commit, keep, machine
 from kommutator.desk.pages import BUILT
 from tests.browser.packages import browser
 from tests.ui.demo import Demo, ask, demo, signed_in, without_traffic
@@ -118,7 +117,7 @@ def main(short: bool) -> None:
     figures["load_after"] = round(os.getloadavg()[0], 2)
     show(figures)
     if not short:
-        keep(figures)
+        CONSOLE.print(f"kept in {keep(figures, 'ui')}")
 
 
 def loads(demo: Demo, chromium: Browser, many: int) -> dict[str, Any]:
@@ -228,14 +227,6 @@ def show(figures: dict[str, Any]) -> None:
         elif "KiB" in name:
             table.add_row(name, f"{each:.1f}", "", "", wanted)
     CONSOLE.print(table)
-
-
-def keep(figures: dict[str, Any]) -> None:
-    """Writes the figures to a file of this day and commit."""
-    results = ROOT / "bench/results" / f"{figures['at'][:10]}-{figures['commit']}-ui.json"
-    results.parent.mkdir(exist_ok=True)
-    results.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    CONSOLE.print(f"kept in {results.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
