@@ -442,3 +442,18 @@ class CannotListen(KommutatorError):
     """An address on which routing queries should be served cannot be had; the message says which, and why."""
 
     code = "cannot_listen"
+
+
+# --- load
+
+
+class BadTarget(KommutatorError):
+    """The address of what is asked under load cannot be used."""
+
+    code = "bad_target"
+
+
+class TargetUnreachable(KommutatorError):
+    """Nobody is there to be asked under load; the message says where, and why."""
+
+    code = "target_unreachable"
