@@ -469,3 +469,9 @@ class GeneratorFailed(KommutatorError):
     """A process that makes calls ended without a report."""
 
     code = "generator_failed"
+
+
+class LoadFailed(KommutatorError):
+    """A process that makes calls could not begin; the message is that of its own error."""
+
+    code = "load_failed"

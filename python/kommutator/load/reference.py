@@ -172,7 +172,7 @@ class Expected:
                 turn = after
             if place >= len(told.events):
                 return None
-            event = _as_ours(told.events[place], action, turn)
+            event = _as_ours(told.events[place], turn)
             followed = None if event is None else self._step(turn, event)
             if followed is None:
                 return None  # the floor has led them apart, or they would not differ in what fits
@@ -239,7 +239,7 @@ class Expected:
         return None
 
 
-def _as_ours(event: _Json, action: _Json, turn: _engine.Turn) -> _Json | None:
+def _as_ours(event: _Json, turn: _engine.Turn) -> _Json | None:
     """The event as our engine can take it: where another phone was rung, one of ours is picked up."""
     if event["type"] != "answered" or turn.action.type != "ring":
         return event

@@ -79,7 +79,6 @@ class Ready(msgspec.Struct, tag="ready"):
 class Failed(msgspec.Struct, tag="failed"):
     """It cannot."""
 
-    code: str
     message: str
 
 

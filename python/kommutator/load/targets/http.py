@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httptools
 import msgspec
+import outcome
 import trio
 
 from kommutator.errors import BadTarget, TargetUnreachable
@@ -27,6 +28,8 @@ _ARRIVALS: Final = "/v1/calls"
 _STEPS: Final = "/v1/calls/step"
 _READ: Final = 64 * 1024
 _CONNECT_S: Final = 10.0
+_SURE_S: Final = 1.0
+"""A connection idle for longer is looked at before it is used: servers close those that nobody uses."""
 _PORTS: Final = {"http": 80, "https": 443}
 _UNIX: Final = "unix:"
 
@@ -120,7 +123,7 @@ class HttpTarget:
         connection: _Connection | None = None
         sound = False
         try:
-            connection = self._idle.pop() if self._idle else await self._connection()
+            connection = self._rested() or await self._connection()
             sent_at = _now()
             status, content = await connection.exchange(b"%b%d\r\n\r\n%b" % (self._arrival, len(body), body))
             first_at = _now()
@@ -159,7 +162,8 @@ class HttpTarget:
 
     async def _lead(self, ask: Ask, turn: _Turn, told: Told, connection: _Connection) -> None:
         """Step until the call has ended. What went wrong is told in place of it all."""
-        actions, events, traces = [turn.action], [], [turn.trace]
+        actions, traces = [turn.action], [turn.trace]
+        events: list[dict[str, Any]] = []
         steps: list[float] = []
         began = _now()
         head = self._heads[_STEPS]
@@ -180,6 +184,16 @@ class HttpTarget:
         told.actions, told.events, told.traces, told.steps_s = actions, events, traces, tuple(steps)
 
     # --- connections
+
+    def _rested(self) -> _Connection | None:
+        """A connection that is idle, and that the server has not closed meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.since + _SURE_S > _now() or connection.lives():
+                return connection
+            connection.close()
+            self._lost()
+        return None
 
     async def _connection(self) -> _Connection:
         """A new connection while there may be more; else one that another call has given back, first come first served."""
@@ -209,6 +223,7 @@ class HttpTarget:
         elif self._waiting:
             trio.lowlevel.reschedule(self._waiting.popleft().task, _value(connection))
         else:
+            connection.since = _now()
             self._idle.append(connection)
 
     def _lost(self) -> None:
@@ -254,6 +269,10 @@ class _Wire(Protocol):
         """What came; nothing at the end."""
         ...
 
+    def lives(self) -> bool:
+        """Whether the server has not closed it."""
+        ...
+
     def close(self) -> None:
         """Close."""
         ...
@@ -262,7 +281,7 @@ class _Wire(Protocol):
 class _Connection:
     """One request and its reply at a time. Callbacks are httptools'."""
 
-    __slots__ = ("_body", "_complete", "_parser", "_wire", "keeps")
+    __slots__ = ("_body", "_complete", "_parser", "_wire", "keeps", "since")
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
@@ -271,6 +290,8 @@ class _Connection:
         self._complete = False
         self.keeps = True
         """Whether another request may follow."""
+        self.since = _now()
+        """When it became idle."""
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
         """Send a request; the reply's status and content."""
@@ -289,6 +310,10 @@ class _Connection:
         if not parser.should_keep_alive():
             self.keeps = False
         return status, self._body
+
+    def lives(self) -> bool:
+        """Whether the server has not closed it."""
+        return self._wire.lives()
 
     def close(self) -> None:
         """Close."""
@@ -332,6 +357,14 @@ class _Plain:
             except BlockingIOError:
                 continue
 
+    def lives(self) -> bool:
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     def close(self) -> None:
         trio.lowlevel.notify_closing(self._socket)
         self._socket.close()
@@ -357,15 +390,17 @@ class _Tls:
         except trio.BrokenResourceError as error:
             raise _Broken("reset", str(error.__cause__ or error)) from error
 
+    def lives(self) -> bool:
+        """Nobody can tell without reading: what waits may be a ticket or the end."""
+        return False
+
     def close(self) -> None:
         self._stream.transport_stream.socket.close()
 
 
 def _value(given: _Connection | None) -> Any:
     """What a task that waits is rescheduled with."""
-    from outcome import Value  # trio's own dependency
-
-    return Value(given)
+    return outcome.Value(given)
 
 
 def _kind(error: OSError | _Broken) -> str:
