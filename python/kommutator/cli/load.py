@@ -403,7 +403,7 @@ def _about(arrivals: Arrivals, calls: str, company: str | None, seed: int, proce
             f"{rate} calls a second for {arrivals.for_s:g} s, {'evenly' if arrivals.even else 'Poisson'}, seed {seed}"
         )
     checked = "answers unchecked" if company is None else f"answers checked by {company}"
-    return f"{said}; {'whole calls' if calls == 'whole' else 'one answer a call'}; {checked}; {processes} generator(s)."
+    return f"{said}; {'whole calls' if calls == 'whole' else 'one answer a call'}; {checked}; {processes} generator{'s' if processes > 1 else ''}."
 
 
 def _write(file: Path, content: bytes) -> None:
