@@ -1,31 +1,255 @@
-"""What an engine of our own decides for the same calls: what answers under load are held against."""
+"""What an engine of our own decides for the same calls: what answers under load are held against.
+
+What can be known beforehand is compared exactly. Who can be rung cannot: others' calls hold people. So our engine's floor is
+empty for every call, and an answer that differs is right where only the floor can have made it differ:
+
+- a hunt may ring anybody whom its node names, or let the caller wait for them;
+- a hunt that found nobody may have ended, with whatever our engine does after such an end;
+- from a node on that asks what only the server knows (who called before, whose client it is), traces may go their own way.
+
+From such a difference on, the rest of a whole call is followed as far as both agree on the events.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from kommutator import _engine
+from kommutator.company import LoadedCompany
+from kommutator.engine import Engine
+from kommutator.errors import EngineError
 
 if TYPE_CHECKING:
-    from kommutator.load.target import Told
+    from kommutator.load.target import Ask, Told
+
+_Json = Mapping[str, Any]
+_HUNTS: Final = ("ring", "wait")
+_FACTS: Final = ("history", "owner")
+_ROUNDS: Final = 64
+"""Of hunts that find nobody, one after the other; no document that passes the check has more."""
+_LEFT: Final = _engine.Event({"type": "caller_hung_up"})
 
 
-class Expected(Protocol):
-    """What the local engine says of one call, decided with everybody present, idle and claimed by nobody."""
+class Reference:
+    """An engine of our own on a company document. Raises `CompanyInvalid`."""
+
+    def __init__(self, company: LoadedCompany) -> None:
+        self.engine = Engine.of(company)
+        self.document: dict[str, Any] = company.document
+        self._people: dict[tuple[str, str], frozenset[str]] = {}
+
+    def expect(self, ask: Ask) -> Expected:
+        """What is expected of a call; microseconds."""
+        return Expected(self, ask)
+
+    def kind(self, scheme: str, node: str) -> str:
+        """A node's kind; empty where there is no such node."""
+        found = self.document["schemes"].get(scheme, {}).get("nodes", {}).get(node, {})
+        return str(found.get("kind", ""))
+
+    def people(self, scheme: str, node: str) -> frozenset[str]:
+        """The addresses of all whom a hunt's node may ring."""
+        key = (scheme, node)
+        if key not in self._people:
+            self._people[key] = frozenset(self._addresses(self.document["schemes"][scheme]["nodes"][node]))
+        return self._people[key]
+
+    def _addresses(self, written: Any) -> Iterator[str]:
+        """The addresses that are meant anywhere in a part of the document."""
+        cards = self.document["employees"]
+        if isinstance(written, list):
+            for each in written:
+                yield from self._addresses(each)
+        elif isinstance(written, dict):
+            for key, value in written.items():
+                if key == "phone":
+                    yield self._number(str(value))
+                elif key in ("employee", "mobile"):
+                    yield from self._card(cards.get(value, {}))
+                elif key == "owner":
+                    for card in cards.values():
+                        yield from self._card(card)
+                elif key == "department":
+                    for card in cards.values():
+                        if card.get("department") == value:
+                            yield from self._card(card)
+                elif key == "group":
+                    yield from self._members(str(value), set())
+                else:
+                    yield from self._addresses(value)
+
+    def _members(self, group: str, seen: set[str]) -> Iterator[str]:
+        if group in seen:
+            return
+        seen.add(group)
+        for member in self.document["groups"].get(group, {}).get("members", ()):
+            if member in self.document["employees"]:
+                yield from self._card(self.document["employees"][member])
+            elif member in self.document["departments"]:
+                yield from self._addresses({"department": member})
+            else:
+                yield from self._members(str(member), seen)
+
+    def _card(self, card: _Json) -> Iterator[str]:
+        if card.get("endpoint"):
+            yield str(card["endpoint"])
+        if card.get("mobile"):
+            yield self._number(str(card["mobile"]))
+
+    def _number(self, written: str) -> str:
+        return _engine.normalize(written, str(self.document["company"]["country"])) or written
+
+
+class Expected:
+    """What our engine says of one call, with everybody present, idle and claimed by nobody."""
+
+    __slots__ = ("_actions", "_ask", "_reference", "_turn")
+
+    def __init__(self, reference: Reference, ask: Ask) -> None:
+        self._reference = reference
+        self._ask = ask
+        self._turn: _engine.Turn | None = None
+        self._actions: list[_Json] | None = None
 
     @property
-    def actions(self) -> Sequence[Mapping[str, Any]]:
-        """The first action, then, of a whole call, the answer to each event that the target tells (`Told.events`)."""
-        ...
+    def turn(self) -> _engine.Turn:
+        """The turn of the arrival. Nobody stays claimed."""
+        if self._turn is None:
+            ask = self._ask
+            self._turn = self._reference.engine.arrive(ask.call_id, ask.did, ask.caller, ask.at_ms)
+            if self._turn.action.type in _HUNTS:
+                self._reference.engine.handle(self._turn.state, _LEFT, ask.at_ms)
+        return self._turn
 
     @property
-    def trace(self) -> Sequence[Mapping[str, Any]]:
+    def action(self) -> dict[str, Any]:
+        """The first action."""
+        return self.turn.action.to_dict()
+
+    @property
+    def trace(self) -> Sequence[_Json]:
         """The nodes passed before the first action."""
-        ...
+        return self.turn.trace
+
+    def after(self, events: Sequence[_Json]) -> list[dict[str, Any]]:
+        """The answers to these events, one after the other, from the arrival on: shorter where one fits no more."""
+        answers: list[dict[str, Any]] = []
+        turn = self.turn
+        for event in events:
+            followed = self._step(turn, event)
+            if followed is None:
+                break
+            turn = followed
+            answers.append(turn.action.to_dict())
+        self._let_go(turn)
+        return answers
 
     def verdict(self, told: Told) -> str | None:
-        """None when what was told is right; else what is wrong, in words.
+        """None when what was told is right; else what is wrong, in words."""
+        actions = told.actions
+        if not actions:
+            return "no action was told"
+        turn = self.turn
+        if len(actions) == 1 and actions[0] == turn.action.to_dict():
+            return None
+        try:
+            return self._follow(turn, told)
+        finally:
+            self._let_go(turn)
 
-        Who can be rung depends on the floor, which other calls hold: a hunt's answer is right with whomever of its people it
-        rings, and after one that found nobody the call goes on as the engine says for such an end.
-        """
-        ...
+    def _follow(self, turn: _engine.Turn, told: Told) -> str | None:
+        for place, action in enumerate(told.actions):
+            mine = turn.action.to_dict()
+            if action != mine:
+                trace = told.traces[place] if place < len(told.traces) else None
+                if trace is not None and self._asks_facts(turn.trace, trace):
+                    return None
+                after = self._by_the_floor(turn, action)
+                if after is None:
+                    which = "" if len(told.actions) == 1 else f"answer {place + 1}: "
+                    return f"{which}{_short(action)}, expected {_short(mine)}"
+                turn = after
+            if place >= len(told.events):
+                return None
+            event = _as_ours(told.events[place], turn)
+            followed = None if event is None else self._step(turn, event)
+            if followed is None:
+                return None  # the floor has led them apart, or they would not differ in what fits
+            turn = followed
+            if event is not told.events[place]:
+                # Another phone was picked up than our engine rang: only that it is talked with can be compared.
+                return self._talks(told, place + 1)
+        return None
+
+    def _by_the_floor(self, turn: _engine.Turn, action: _Json) -> _engine.Turn | None:
+        """The turn at which ours stands when only the floor made this action differ from ours; None otherwise."""
+        rounds = 0
+        while turn.action.type in _HUNTS and rounds < _ROUNDS:
+            people = self._hunted(turn)
+            if action["type"] == "wait":
+                return turn
+            if action["type"] == "ring" and {each["endpoint"] for each in action["endpoints"]} <= people:
+                return turn
+            for kind in ("busy", "unavailable", "no_answer", "waited"):
+                ended = self._step(turn, {"type": kind})
+                if ended is not None and ended.action.to_dict() == action:
+                    return ended
+            ended = self._step(turn, {"type": "busy"}) or self._step(turn, {"type": "waited"})
+            if ended is None:
+                return None
+            turn, rounds = ended, rounds + 1
+        return turn if turn.action.to_dict() == action else None
+
+    def _hunted(self, turn: _engine.Turn) -> frozenset[str]:
+        """All whom the hunt at which a turn stands may ring."""
+        if turn.rounds:
+            last = turn.rounds[-1]
+            return self._reference.people(last["scheme"], last["node"])
+        return frozenset(str(each["endpoint"]) for each in turn.action.endpoints or ())
+
+    def _asks_facts(self, mine: Sequence[_Json], theirs: Sequence[_Json]) -> bool:
+        """Whether two traces part at a node that asks what only a server knows."""
+        for ours, told in zip(mine, theirs, strict=False):
+            if [ours.get(key) for key in ("scheme", "node")] != [told.get(key) for key in ("scheme", "node")]:
+                return False
+            if ours.get("exit") != told.get("exit"):
+                return self._reference.kind(str(ours.get("scheme")), str(ours.get("node"))) in _FACTS
+        return False
+
+    def _step(self, turn: _engine.Turn, event: _Json) -> _engine.Turn | None:
+        """Our engine's next turn; None where the event fits no more."""
+        known = {key: value for key, value in event.items() if key != "at"}
+        try:
+            return self._reference.engine.handle(turn.state, known, int(event.get("at", self._ask.at_ms)))
+        except EngineError:
+            return None
+
+    def _let_go(self, turn: _engine.Turn) -> None:
+        """Let go whom this call has claimed: a hunt's people are free for the next one."""
+        engine, ask = self._reference.engine, self._ask
+        again = engine.arrive(ask.call_id, ask.did, ask.caller, ask.at_ms)
+        if again.action.type in _HUNTS:
+            engine.handle(again.state, _LEFT, ask.at_ms)
+
+    @staticmethod
+    def _talks(told: Told, place: int) -> str | None:
+        if place < len(told.actions) and told.actions[place]["type"] != "talk":
+            return f"answer {place + 1}: {_short(told.actions[place])}, expected to talk with whoever picked up"
+        return None
+
+
+def _as_ours(event: _Json, turn: _engine.Turn) -> _Json | None:
+    """The event as our engine can take it: where another phone was rung, one of ours is picked up."""
+    if event["type"] != "answered" or turn.action.type != "ring":
+        return event
+    ours = [each["endpoint"] for each in turn.action.endpoints or ()]
+    return event if event["endpoint"] in ours else {**event, "endpoint": ours[0]}
+
+
+def _short(action: _Json) -> str:
+    said = {key: value for key, value in action.items() if value is not None}
+    if "endpoints" in said:
+        said["endpoints"] = [each["endpoint"] for each in said["endpoints"]]
+    kind = said.pop("type")
+    return f"{kind} {said}" if said else str(kind)

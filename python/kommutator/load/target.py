@@ -29,7 +29,7 @@ class Options(msgspec.Struct, frozen=True):
     connections: int = 64
     """At once, of one generator: a call that finds none free waits for one, and its latency with it."""
     deadline_s: float = 10.0
-    """Of a call's first answer, and of each later one; whoever cancels `ask` is the generator."""
+    """From the moment at which a call is due to its first answer, or to its end where it is whole. The generator keeps it."""
     company: str | None = None
     """The path of the company document, where one is given: for what a target must know of it."""
 
@@ -66,7 +66,7 @@ class Told(msgspec.Struct):
     """When the question really left; 0 where it is not known: then the moment of `ask` counts."""
     first_at: float = 0.0
     """When the first answer was there; 0 for the moment at which `ask` returned."""
-    steps_s: Sequence[float] = ()
+    steps_s: tuple[float, ...] = ()
     """Of a whole call: how long each later answer took."""
 
 
@@ -114,6 +114,6 @@ class Target(Protocol):
         """What is wrong with the answer of a call without error; None when it is right.
 
         `Expected.verdict(told)` does it for targets that tell the contract's actions; a target that translates them compares
-        its translation with `expected.actions`.
+        its translation of `expected.action`, and of `expected.after(events)`.
         """
         ...
