@@ -12,7 +12,8 @@ From such a difference on, the rest of a whole call is followed as far as both a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import eq
 from typing import TYPE_CHECKING, Any, Final
 
 from kommutator import _engine
@@ -145,27 +146,29 @@ class Expected:
         self._let_go(turn)
         return answers
 
-    def verdict(self, told: Told) -> str | None:
-        """None when what was told is right; else what is wrong, in words."""
+    def verdict(self, told: Told, is_like: Callable[[_Json, _Json], bool] = eq) -> str | None:
+        """None when what was told is right; else what is wrong, in words.
+
+        `is_like` says whether an action that was told can be one of ours, for targets that see parts of actions."""
         actions = told.actions
         if not actions:
             return "no action was told"
         turn = self.turn
-        if len(actions) == 1 and actions[0] == turn.action.to_dict():
+        if len(actions) == 1 and is_like(actions[0], turn.action.to_dict()):
             return None
         try:
-            return self._follow(turn, told)
+            return self._follow(turn, told, is_like)
         finally:
             self._let_go(turn)
 
-    def _follow(self, turn: _engine.Turn, told: Told) -> str | None:
+    def _follow(self, turn: _engine.Turn, told: Told, is_like: Callable[[_Json, _Json], bool]) -> str | None:
         for place, action in enumerate(told.actions):
             mine = turn.action.to_dict()
-            if action != mine:
+            if not is_like(action, mine):
                 trace = told.traces[place] if place < len(told.traces) else None
                 if trace is not None and self._asks_facts(turn.trace, trace):
                     return None
-                after = self._by_the_floor(turn, action)
+                after = self._by_the_floor(turn, action, is_like)
                 if after is None:
                     which = "" if len(told.actions) == 1 else f"answer {place + 1}: "
                     return f"{which}{_short(action)}, expected {_short(mine)}"
@@ -182,7 +185,9 @@ class Expected:
                 return self._talks(told, place + 1)
         return None
 
-    def _by_the_floor(self, turn: _engine.Turn, action: _Json) -> _engine.Turn | None:
+    def _by_the_floor(
+        self, turn: _engine.Turn, action: _Json, is_like: Callable[[_Json, _Json], bool]
+    ) -> _engine.Turn | None:
         """The turn at which ours stands when only the floor made this action differ from ours; None otherwise."""
         rounds = 0
         while turn.action.type in _HUNTS and rounds < _ROUNDS:
@@ -193,13 +198,13 @@ class Expected:
                 return turn
             for kind in ("busy", "unavailable", "no_answer", "waited"):
                 ended = self._step(turn, {"type": kind})
-                if ended is not None and ended.action.to_dict() == action:
+                if ended is not None and is_like(action, ended.action.to_dict()):
                     return ended
             ended = self._step(turn, {"type": "busy"}) or self._step(turn, {"type": "waited"})
             if ended is None:
                 return None
             turn, rounds = ended, rounds + 1
-        return turn if turn.action.to_dict() == action else None
+        return turn if is_like(action, turn.action.to_dict()) else None
 
     def _hunted(self, turn: _engine.Turn) -> frozenset[str]:
         """All whom the hunt at which a turn stands may ring."""

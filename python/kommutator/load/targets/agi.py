@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import errno
 import math
+import socket
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import takewhile
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import trio
@@ -65,6 +67,7 @@ class AgiTarget:
         self._free = trio.Semaphore(options.connections)
         self._nursery: trio.Nursery | None = None
         self._transfers: frozenset[str] = frozenset()
+        self._address: tuple[int, Any] = (socket.AF_INET, (host, port))
         self._files: dict[str, str] = {}
         """By prompt, the file that it was heard from."""
 
@@ -74,8 +77,11 @@ class AgiTarget:
         if self._options.company is not None:
             self._transfers = transfers_of(load(self._options.company).document)
         try:
-            stream = await trio.open_tcp_stream(self._host, self._port)
-            await stream.aclose()
+            family, _, _, _, address = (await trio.socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM))[
+                0
+            ]
+            self._address = (family, address)
+            await (await self._connect()).aclose()
         except OSError as error:
             raise TargetUnreachable(f"{self._host}:{self._port}: {error.strerror or error}") from error
 
@@ -85,7 +91,7 @@ class AgiTarget:
         opened: list[Connection] = []
 
         async def connect() -> Connection:
-            connection = Connection(await trio.open_tcp_stream(self._host, self._port))
+            connection = Connection(await self._connect())
             opened.append(connection)
             return connection
 
@@ -114,26 +120,32 @@ class AgiTarget:
         return [Server(tcp=(self._host, self._port))]
 
     def compare(self, expected: Expected, told: Told) -> str | None:
-        """What is wrong with a call, as far as a channel sees it: prompts by whether a prompt is always heard from one file."""
-        seen: list[Json] = []
-        for action, wanted in zip(told.actions, expected.actions, strict=False):
-            if action["type"] == UNSEEN:
-                break
-            wrong = self._heard(action, wanted) if looks_like(action, wanted) else None
-            if wrong is not None:
-                return wrong
-            seen.append(wanted if looks_like(action, wanted) else action)
+        """What is wrong with a call, as far as a channel sees it: prompts by whether each is always heard from one file."""
+        seen = list(takewhile(lambda action: action["type"] != UNSEEN, told.actions))
         if not seen:
             return None
-        return expected.verdict(Told(actions=seen, events=told.events[: len(seen) - 1]))
+        wanted = expected.action
+        if _prompt_of(wanted) and seen[0].get("file") and looks_like(seen[0], wanted):
+            self._files.setdefault(wanted["prompt"], seen[0]["file"])
+        return expected.verdict(Told(actions=seen, events=told.events[: len(seen) - 1]), self._is_like)
 
-    def _heard(self, action: Json, wanted: Json) -> str | None:
-        """Two prompts with one file may be of one content; two files of one prompt are not."""
-        file, prompt = action.get("file"), wanted.get("prompt")
-        if not file or not prompt or wanted.get("notice"):
-            return None
-        known = self._files.setdefault(prompt, file)
-        return None if known == file else f"{wanted['type']} {prompt} from {file}, which was {known} before"
+    def _is_like(self, seen: Json, wanted: Json) -> bool:
+        file, prompt = seen.get("file"), _prompt_of(wanted)
+        return looks_like(seen, wanted) and (not file or not prompt or self._files.get(prompt, file) == file)
+
+    async def _connect(self) -> trio.SocketStream:
+        sock = trio.socket.socket(self._address[0], socket.SOCK_STREAM)
+        try:
+            await sock.connect(self._address[1])
+        except BaseException:
+            sock.close()
+            raise
+        return trio.SocketStream(sock)
+
+
+def _prompt_of(wanted: Json) -> str | None:
+    """The prompt that is heard first: a menu's notice comes before it."""
+    return None if wanted.get("notice") else wanted.get("prompt")
 
 
 async def _say(goodbye: Callable[[], Awaitable[None]], opened: Sequence[Connection]) -> None:

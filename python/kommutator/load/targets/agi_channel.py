@@ -169,6 +169,8 @@ def looks_like(seen: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         return False
     if kind == "ring":
         return {each["endpoint"] for each in seen["endpoints"]} == {each["endpoint"] for each in wanted["endpoints"]}
+    if kind == "talk":
+        return bool(seen["endpoint"] == wanted["endpoint"])
     return kind != "hang_up" or bool(seen["cause"] == wanted["cause"])
 
 

@@ -73,16 +73,15 @@ class People:
         self._transfers = transfers
         self._actions: list[dict[str, Any]] = []
         self._events: list[dict[str, Any]] = []
-        self._steps_s: list[float] = []
         self._acted_at: float | None = None
-        told.actions, told.events, told.steps_s = self._actions, self._events, self._steps_s
+        told.actions, told.events = self._actions, self._events
 
     def action(self, action: dict[str, Any], at: float) -> None:
         """The router has said this, at that moment."""
         if not self._actions:
             self._told.first_at = at
         elif self._acted_at is not None:
-            self._steps_s.append(at - self._acted_at)
+            self._told.steps_s = (*self._told.steps_s, at - self._acted_at)
         self._actions.append(action)
 
     def draw(self) -> Mapping[str, Any]:
