@@ -8,8 +8,8 @@
 | 404, 480, 486, 603 | `hang_up` with the cause of the Reason (Q.850), else of the status |
 
 Every other status is an error, `sip 503`. An answer is right when the redirect server's own rules give it, from an engine
-of ours: each contact is one of those that the call has when all are free or all are on a call, for who is held by
-other calls is the server's to know; who owns a client or has called before, nobody says here, as without a desk.
+of ours: it is what the call gets with everybody free, everybody soon to be free, or everybody on a call, or some of those contacts,
+for who is held by other calls is the server's to know; who owns a client or has called before, nobody says here, as without a desk.
 
 The calls go out from several ports: servers that share one by `SO_REUSEPORT` are told apart by that.
 """
@@ -33,7 +33,7 @@ from kommutator.engine import Engine
 from kommutator.errors import BadTarget, TargetUnreachable
 from kommutator.load.reference import Expected
 from kommutator.load.target import Ask, Json, Options, Server, Told
-from kommutator.load.targets.sip_transactions import Contact, Response, Transactions
+from kommutator.load.targets.sip_transactions import Response, Transactions
 
 SOCKETS: Final = 8
 _BUFFER: Final = 4 * 1024 * 1024
@@ -43,6 +43,7 @@ _AT_ONCE: Final = 256
 _TIMERS_EVERY_S: Final = 0.05
 _MOST_REMEMBERED: Final = 100_000
 _TRIES: Final = 16
+_FLOORS: Final = ("idle", "wrap_up", "busy")
 _LATER_MS: Final = 10_000
 """A server may decide so long after the call was due, by another hour of its schedules."""
 _BY_CAUSE: Final = {16: "normal", 17: "busy", 19: "no_answer", 34: "congestion", 21: "rejected", 1: "unallocated"}
@@ -208,10 +209,12 @@ class SipTarget:
 def action_of(response: Response) -> dict[str, object] | None:
     """What an answer of a redirect server means; None for one that is an error."""
     if response.contacts:
-        falling = sorted({contact.q for contact in response.contacts if contact.q is not None}, reverse=True)
-        if not falling:
+        if all(contact.q is None for contact in response.contacts):
             return {"type": "voice", "at": response.contacts[0].uri}
-        return {"type": "ring", "endpoints": [_endpoint(each, falling) for each in response.contacts]}
+        # Where only some have one, the others are tried first (RFC 3261, 20.10 names no default; 8.1.3.4 goes from 1.0 on).
+        ranked = [(contact.user, 1.0 if contact.q is None else contact.q) for contact in response.contacts]
+        falling = sorted({q for _, q in ranked}, reverse=True)
+        return {"type": "ring", "endpoints": [{"endpoint": user, "rank": falling.index(q)} for user, q in ranked]}
     if response.status == 480 and response.q850 is None:
         return {"type": "voice"}
     if response.status in _BY_STATUS:
@@ -219,18 +222,15 @@ def action_of(response: Response) -> dict[str, object] | None:
     return None
 
 
-def _endpoint(contact: Contact, falling: Sequence[float]) -> dict[str, object]:
-    return {"endpoint": contact.user, "rank": falling.index(1.0 if contact.q is None else contact.q)}
-
-
 class _Rules:
-    """The redirect server's own rules on two engines of ours: one with everybody free, one with everybody on a call."""
+    """The redirect server's own rules on engines of ours: with everybody free, soon to be free, and on a call."""
 
     def __init__(self, company: Path) -> None:
         loaded = load(company)
-        self._engines = (Engine.of(loaded), Engine.of(loaded))
-        for employee in loaded.document["employees"]:
-            self._engines[1].line(employee, "busy")
+        self._engines = [Engine.of(loaded) for _ in _FLOORS]
+        for engine, line in zip(self._engines, _FLOORS, strict=True):
+            for employee in loaded.document["employees"]:
+                engine.line(employee, line)
         self._redirects = [
             SipRedirect(
                 sources=["0.0.0.0/0"],
@@ -270,7 +270,7 @@ class _Rules:
         return known
 
     def _decide(self, ask: Ask, at_ms: int) -> tuple[Json, ...]:
-        """With all free, and with all on a call."""
+        """On each of the floors."""
         decided: list[Json] = []
         for redirect, engine in zip(self._redirects, self._engines, strict=True):
             _, invite = self._transactions.invite(ask.call_id, ask.did, ask.caller, 0.0)

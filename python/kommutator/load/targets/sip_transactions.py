@@ -40,7 +40,7 @@ _CSEQ = re.compile(rb"\r\ncseq[ \t]*:[ \t]*[0-9]+[ \t]+([A-Za-z]+)", re.I)
 _TO = re.compile(rb"\r\nt(?:o)?[ \t]*:[ \t]*([^\r\n]*)", re.I)
 _CONTACT = re.compile(rb"\r\n(?:contact|m)[ \t]*:[ \t]*([^\r\n]*)", re.I)
 _Q850 = re.compile(rb"\r\nreason[ \t]*:[^\r\n]*Q\.850[ \t]*;[^\r\n]*?cause=([0-9]+)", re.I)
-_NAME_ADDR = re.compile(r"(?:\"(?:[^\"\\]|\\.)*\"|[^<,\"]*)<([^>]*)>([^,]*)|([^,<\"]+)")
+_NAME_ADDR = re.compile(r"[ \t]*(?:\"(?:[^\"\\]|\\.)*\"[ \t]*|[^<,\"]*)<([^>]*)>([^,]*)|([^,<\"]+)")
 _Q = re.compile(r";[ \t]*q[ \t]*=[ \t]*([01](?:\.[0-9]{0,3})?)", re.I)
 
 
