@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import takewhile
@@ -83,7 +84,7 @@ class AgiTarget:
             self._address = (family, address)
             await (await self._connect()).aclose()
         except OSError as error:
-            raise TargetUnreachable(f"{self._host}:{self._port}: {error.strerror or error}") from error
+            raise TargetUnreachable(f"{self._host}:{self._port}: {os.strerror(error.errno or 0)}") from error
 
     async def ask(self, ask: Ask) -> Told:
         """One call, to its first action or to its end."""
