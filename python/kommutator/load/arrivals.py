@@ -115,8 +115,8 @@ def _moment(steady: Steady, reached: float) -> float | None:
     rate, steeper = steady.from_rate, (steady.to_rate - steady.from_rate) / steady.for_s
     if reached >= (steady.from_rate + steady.to_rate) / 2 * steady.for_s:
         return None
-    if steeper == 0:
-        return reached / rate
+    if steeper == 0 or reached == 0:
+        return reached / rate if rate else 0.0
     # rate·t + steeper·t²/2 = reached, in the form that loses nothing where the rate hardly changes
     return 2 * reached / (rate + math.sqrt(max(0.0, rate * rate + 2 * steeper * reached)))
 

@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -105,7 +106,7 @@ def _listening(kind: str, host: str, port: int) -> Iterator[int]:
             yield each.pid
 
 
-def _sockets(kind: str) -> Iterator[psutil._common.sconn]:
+def _sockets(kind: str) -> Iterator[Any]:
     """The sockets of a kind; those of other users' processes name no process."""
     with contextlib.suppress(psutil.Error, OSError):
         yield from psutil.net_connections(kind)

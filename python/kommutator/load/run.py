@@ -108,7 +108,7 @@ class _Generator:
         self._process = process
         self._job = job
         self._read = bytearray()
-        self._decode = msgspec.msgpack.Decoder(Message).decode
+        self._decode: Callable[[bytes], Message] = msgspec.msgpack.Decoder(Message).decode
 
     @classmethod
     async def begin(cls, job: Job) -> _Generator:
@@ -146,7 +146,7 @@ class _Generator:
                 return None
             read += data
         (length,) = LENGTH.unpack_from(read)
-        message = self._decode(bytes(read[LENGTH.size : LENGTH.size + length]))
+        message: Message = self._decode(bytes(read[LENGTH.size : LENGTH.size + length]))
         del read[: LENGTH.size + length]
         return message
 

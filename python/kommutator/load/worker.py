@@ -50,6 +50,8 @@ class Job(msgspec.Struct, frozen=True):
     """Whether answers are held against an engine on `options.company`."""
     at_ms: int | None = None
     """What time it is said to be when the run begins; None: that of the clock."""
+    as_of_ledger: bool = False
+    """Calls of a ledger are said to come when they came: for targets that take a time."""
 
 
 class Go(msgspec.Struct, frozen=True):
@@ -63,12 +65,15 @@ class Go(msgspec.Struct, frozen=True):
 class _Clock:
     """What calls are told of the time: a ledger's, or the run's."""
 
-    def __init__(self, begin_ms: int) -> None:
+    def __init__(self, begin_ms: int, as_of_ledger: bool) -> None:
         self._begin_ms = begin_ms
+        self._as_of_ledger = as_of_ledger
 
     def at_ms(self, call: Call) -> int:
         """When the call comes, UTC."""
-        return call.at_ms if call.at_ms is not None else self._begin_ms + int(call.due_s * 1000)
+        if self._as_of_ledger and call.at_ms is not None:
+            return call.at_ms
+        return self._begin_ms + int(call.due_s * 1000)
 
 
 def main() -> None:
@@ -97,7 +102,7 @@ async def _work() -> None:
                 generator = Generator(
                     target,
                     tally,
-                    _Clock(go.at_ms if job.at_ms is None else job.at_ms),
+                    _Clock(go.at_ms if job.at_ms is None else job.at_ms, job.as_of_ledger),
                     run=job.run,
                     deadline_s=job.options.deadline_s,
                     most_open=job.most_open,

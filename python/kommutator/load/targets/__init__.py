@@ -19,6 +19,9 @@ KINDS: Final[dict[str, str]] = {
 }
 """Each scheme's module, which has `make(address: str, options: Options) -> Target`; imported when it is asked for."""
 
+TAKE_A_TIME: Final = frozenset({"http", "https", "unix"})
+"""Those that decide for the time that a call is told (`Ask.at_ms`); the others know only now."""
+
 
 def make(address: str, options: Options) -> Target:
     """The target at an address, such as `http://127.0.0.1:8070`. Raises `BadTarget`, which says what is wrong with it."""

@@ -281,13 +281,14 @@ class _Wire(Protocol):
 class _Connection:
     """One request and its reply at a time. Callbacks are httptools'."""
 
-    __slots__ = ("_body", "_complete", "_parser", "_wire", "keeps", "since")
+    __slots__ = ("_body", "_complete", "_parser", "_status", "_wire", "keeps", "since")
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
         self._parser = httptools.HttpResponseParser(self)
         self._body = b""
         self._complete = False
+        self._status = 0
         self.keeps = True
         """Whether another request may follow."""
         self.since = _now()
@@ -306,10 +307,7 @@ class _Connection:
                 parser.feed_data(data)
             except httptools.HttpParserError as error:
                 raise _Broken("unreadable", f"not HTTP: {error}") from error
-        status: int = parser.get_status_code()
-        if not parser.should_keep_alive():
-            self.keeps = False
-        return status, self._body
+        return self._status, self._body
 
     def lives(self) -> bool:
         """Whether the server has not closed it."""
@@ -324,9 +322,11 @@ class _Connection:
         self._body = self._body + part if self._body else part
 
     def on_message_complete(self) -> None:
-        """The reply is complete; those of 1xx come before another."""
-        if self._parser.get_status_code() >= 200:
+        """The reply is complete; those of 1xx come before another. Only here the parser knows what it says of it."""
+        self._status = self._parser.get_status_code()
+        if self._status >= 200:
             self._complete = True
+            self.keeps = self._parser.should_keep_alive()
 
 
 class _Plain:
