@@ -12,8 +12,9 @@ From such a difference on, the rest of a whole call is followed as far as both a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from operator import eq
 from typing import TYPE_CHECKING, Any, Final
 
 from kommutator import _engine
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from kommutator.load.target import Ask, Told
 
 _Json = Mapping[str, Any]
+_IsLike = Callable[[_Json, _Json], bool]
 _HUNTS: Final = ("ring", "wait")
 _FACTS: Final = ("history", "owner")
 _QUESTIONS: Final = ("find_history", "find_owner")
@@ -149,26 +151,29 @@ class Expected:
         self._let_go(turn)
         return answers
 
-    def verdict(self, told: Told) -> str | None:
-        """None when what was told is right; else what is wrong, in words."""
+    def verdict(self, told: Told, is_like: _IsLike = eq) -> str | None:
+        """None when what was told is right; else what is wrong, in words.
+
+        `is_like` says whether an action that was told can be one of ours, for targets that see parts of actions.
+        """
         actions = told.actions
         if not actions:
             return "no action was told"
         if any(action["type"] == "find_owner" for action in actions) and self._ask.caller is not None:
             self._forget_owner(self._ask.caller)
         turn = self.turn
-        if len(actions) == 1 and actions[0] == turn.action.to_dict():
+        if len(actions) == 1 and is_like(actions[0], turn.action.to_dict()):
             return None
         try:
-            return self._follow(turn, told)
+            return self._follow(turn, told, is_like)
         finally:
             self._let_go(turn)
 
-    def _follow(self, turn: _engine.Turn, told: Told) -> str | None:
+    def _follow(self, turn: _engine.Turn, told: Told, is_like: _IsLike) -> str | None:
         apart = asked = False
         for place, action in enumerate(told.actions):
             mine = turn.action.to_dict()
-            if not _alike(action, mine, apart) and not self._talks_with_another(told, place, mine):
+            if not _alike(action, mine, is_like, apart=apart) and not self._talks_with_another(told, place, mine):
                 trace = told.traces[place] if place < len(told.traces) else None
                 if trace is not None and self._asks_facts(turn.trace, trace):
                     return None
@@ -176,7 +181,7 @@ class Expected:
                     # Our engine remembers from another call what the server asks: owners can be forgotten, but not callers
                     asked = True
                     continue
-                after = self._by_facts(turn, action) or self._by_the_floor(turn, action)
+                after = self._by_facts(turn, action, is_like) or self._by_the_floor(turn, action, is_like)
                 if after is None and asked:
                     return None
                 if after is None:
@@ -191,7 +196,7 @@ class Expected:
             turn = followed
         return None
 
-    def _by_facts(self, turn: _engine.Turn, action: _Json) -> _engine.Turn | None:
+    def _by_facts(self, turn: _engine.Turn, action: _Json, is_like: _IsLike) -> _engine.Turn | None:
         """The turn at which ours stands when the server has known what ours asks; None where no answer leads to this action."""
         if turn.action.type == "find_history":
             answers: list[_Json] = [{"type": "called_before"}, {"type": "never_called"}, {"type": "failed"}]
@@ -205,7 +210,9 @@ class Expected:
             known = self._step(turn, answer)
             if known is not None:
                 after = (
-                    known if _alike(action, known.action.to_dict(), apart=True) else self._by_the_floor(known, action)
+                    known
+                    if _alike(action, known.action.to_dict(), is_like, apart=True)
+                    else self._by_the_floor(known, action, is_like)
                 )
                 if after is not None:
                     return after
@@ -222,7 +229,7 @@ class Expected:
             self._reference.kind(str(each.get("scheme")), str(each.get("node"))) in _FACTS for each in turn.trace
         )
 
-    def _by_the_floor(self, turn: _engine.Turn, action: _Json) -> _engine.Turn | None:
+    def _by_the_floor(self, turn: _engine.Turn, action: _Json, is_like: _IsLike) -> _engine.Turn | None:
         """The turn at which ours stands when only the floor made this action differ from ours; None otherwise."""
         rounds = 0
         while turn.action.type in _HUNTS and rounds < _ROUNDS:
@@ -233,13 +240,13 @@ class Expected:
                 return turn
             for kind in ("busy", "unavailable", "no_answer", "waited"):
                 ended = self._step(turn, {"type": kind})
-                if ended is not None and _alike(action, ended.action.to_dict(), apart=True):
+                if ended is not None and _alike(action, ended.action.to_dict(), is_like, apart=True):
                     return ended
             ended = self._step(turn, {"type": "busy"}) or self._step(turn, {"type": "waited"})
             if ended is None:
                 return None
             turn, rounds = ended, rounds + 1
-        return turn if _alike(action, turn.action.to_dict(), apart=True) else None
+        return turn if _alike(action, turn.action.to_dict(), is_like, apart=True) else None
 
     def _hunted(self, turn: _engine.Turn) -> frozenset[str]:
         """All whom the hunt at which a turn stands may ring."""
@@ -280,13 +287,13 @@ class Expected:
         return mine["type"] == "talk" and event.get("type") == "answered" and told.actions[place] == talk
 
 
-def _alike(action: _Json, mine: _Json, apart: bool) -> bool:
+def _alike(action: _Json, mine: _Json, is_like: _IsLike, *, apart: bool) -> bool:
     """Whether two actions are the same. Recordings are named after the turns before them, which the floor may have `apart`."""
-    if action == mine:
+    if is_like(action, mine):
         return True
-    if not apart or "recording" not in mine:
+    if not apart or "recording" not in mine or "recording" not in action:
         return False
-    return {**action, "recording": None} == {**mine, "recording": None}
+    return is_like({**action, "recording": None}, {**mine, "recording": None})
 
 
 def _as_ours(event: _Json, turn: _engine.Turn) -> _Json:
