@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -45,7 +45,11 @@ async def queried(folder: Path, *arguments: str, company: str = COMPANY) -> Asyn
             process.end()
 
 
-async def load(*arguments: str, begun: Callable[[subprocess.Popen[str]], None] | None = None) -> tuple[int, Any, str]:
+async def load(
+    *arguments: str,
+    begun: Callable[[subprocess.Popen[str]], None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[int, Any, str]:
     """`kommutator load`, with the report as JSON: exit code, report (None without one), and standard error."""
 
     def run() -> tuple[int, Any, str]:
@@ -54,7 +58,7 @@ async def load(*arguments: str, begun: Callable[[subprocess.Popen[str]], None] |
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "COLUMNS": "200"},
+            env={**os.environ, "COLUMNS": "200", **(environment or {})},
         ) as process:
             if begun is not None:
                 begun(process)

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import trustme
 
+from kommutator.load.limit import limit, rungs
 from kommutator.load.run import Run
 from kommutator.load.target import Options
 
@@ -94,6 +97,17 @@ async def test_a_server_that_dies_leaves_errors_by_kind_and_a_report(tmp_path: P
     assert report.share_failed > 0
 
 
+async def test_a_server_that_answers_no_more_has_its_calls_given_up(tmp_path: Path) -> None:
+    async with queried(tmp_path) as (server, address):
+        stop = once_answered(20, lambda: os.kill(server.pid, signal.SIGSTOP))
+        report = await ran(address, steady(100, 2), stop, options=Options(deadline_s=1, connections=4))
+    assert report.answered >= 20
+    assert report.errors.keys() == {"timeout"}
+    assert report.answered + report.errors["timeout"] == report.calls
+    assert report.latency is not None
+    assert report.latency.count == report.answered
+
+
 async def test_the_calls_of_a_ledger_come_as_they_came(tmp_path: Path) -> None:
     noon = datetime.fromisoformat(NOON).astimezone(UTC)
     lines = [
@@ -144,6 +158,28 @@ async def test_who_may_not_ask_is_told_so_and_a_token_opens(tmp_path: Path) -> N
         assert (code, report["errors"], report["share_failed"]) == (0, {"http 401": 25}, 1)
         code, report, _ = await load(address, *short, "--token", "sesame of this test")
         assert (code, report["answered"]) == (0, 25)
+
+
+async def test_https_is_asked_as_http_is_once_the_certificate_is_trusted(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate, trusted = tmp_path / "server.pem", tmp_path / "authority.pem"
+    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    authority.cert_pem.write_to_path(trusted)
+    async with queried(tmp_path, "--certificate", str(certificate)) as (_, address):
+        address = address.replace("http:", "https:")
+        asks = ("--company", COMPANY, "--rate", "50", "--for", "1")
+        code, report, errors = await load(address, *asks, environment={"SSL_CERT_FILE": str(trusted)})
+        assert (code, report["errors"], report["wrong"]) == (0, {}, 0), errors
+        code, report, errors = await load(address, *asks)
+    assert (code, report, "certificate verify failed" in errors) == (3, None, True), errors
+
+
+async def test_generators_are_measured_by_a_server_that_answers_a_constant() -> None:
+    async with aclosing(rungs(2, first=50)) as climbed:
+        rung = await anext(climbed)
+    assert rung.report.answered == rung.report.calls > 0
+    assert (rung.report.errors, rung.report.generators) == ({}, 2)
+    assert limit([rung]).rate == (50 if rung.kept else 0)
 
 
 async def test_a_unix_socket_is_asked_too_and_nobody_there_is_said(tmp_path: Path) -> None:
