@@ -29,6 +29,7 @@ const LONGEST_WAIT_MS: i64 = 60_000;
 impl<'e> Run<'e> {
     /// The call comes to a queue.
     pub(super) fn join_queue(&mut self, node: &'e Node, queue: &'e Queue) -> Result<Next, EngineError> {
+        self.floor.expire_lines(self.now_ms);
         self.state.informed = false;
         self.state.outcome = Outcome::None;
         self.state.hunt = None;
@@ -36,7 +37,7 @@ impl<'e> Run<'e> {
             return Ok(self.leave_queue(Outcome::Unavailable, exit::NOBODY, Reason::NobodyAtWork {}));
         }
         let line = self.line_id(node);
-        let callers = self.floor.line_length(&line, self.now_ms);
+        let callers = self.floor.line_length(&line);
         if callers >= queue.max_length as usize {
             let why = Reason::QueueFull { callers: callers as u32 };
             return Ok(self.leave_queue(Outcome::Busy, exit::FULL, why));
@@ -54,6 +55,7 @@ impl<'e> Run<'e> {
     }
 
     pub(super) fn queue_event(&mut self, event: &Event) -> Result<Next, EngineError> {
+        self.floor.expire_lines(self.now_ms);
         let waits = self.state.pending == Pending::Wait;
         let (until_ms, clock_ms) = (self.hunt_state()?.until_ms, self.in_line()?.clock_ms);
         self.now_ms = self.now_ms.max(clock_ms);
@@ -88,7 +90,7 @@ impl<'e> Run<'e> {
         if !self.anybody_there(&queue.hunt) {
             return Ok(self.leave_queue(Outcome::Unavailable, exit::NOBODY, Reason::NobodyAtWork {}));
         }
-        if self.floor.is_head(&self.state.call_id, self.now_ms) {
+        if self.floor.is_head(&self.state.call_id) {
             let mut formed = self.form_attempt(node, &queue.hunt)?;
             if !formed.rung.is_empty() {
                 let line = self.in_line()?;
@@ -151,14 +153,15 @@ impl<'e> Run<'e> {
     fn wait_in_line(&mut self, queue: &Queue) -> Result<Next, EngineError> {
         self.floor.release_all(&self.state.call_id);
         let deadline_ms = self.deadline(queue)?;
-        let head = self.floor.is_head(&self.state.call_id, self.now_ms);
+        let head = self.floor.is_head(&self.state.call_id);
         let mut until_ms = deadline_ms.min(self.now_ms.saturating_add(LONGEST_WAIT_MS));
         let mut announce = None;
         if let Some(prompt) = queue.announce {
             let line = self.state.hunt.as_mut().and_then(|hunt| hunt.line.as_mut());
             let line = line.ok_or(EngineError::BadState("it stands in no line"))?;
             if line.announce_ms <= self.now_ms {
-                line.announce_ms = self.now_ms.saturating_add_unsigned(queue.announce_every_ms);
+                let told_ms = self.company.prompt_ms(prompt);
+                line.announce_ms = self.now_ms.saturating_add_unsigned(told_ms + queue.announce_every_ms);
                 announce = Some(prompt);
             }
             until_ms = until_ms.min(line.announce_ms);

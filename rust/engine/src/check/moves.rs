@@ -143,7 +143,7 @@ impl Moves<'_, '_> {
                 let rings = can_ring(self.world, &queue.hunt, self.from.found);
                 let mut after = if rings { self.later() } else { self.from };
                 after.informed = false;
-                // An announcement that has begun is heard to its end.
+                // A PBX may play an announcement that has begun to its end.
                 let ms = queue.max_wait_ms + queue.announce.map_or(0, |prompt| self.prompt_ms(prompt));
                 if rings {
                     self.go(exit::TIMEOUT, after, ms);

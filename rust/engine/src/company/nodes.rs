@@ -257,7 +257,7 @@ fn queue(site: &mut Site<'_, '_>) -> Option<Queue> {
     };
     let hunt = hunts::compile(site);
     let max_wait_ms = site.positive("max_wait", *max_wait);
-    if *seconds > *max_wait {
+    if *seconds > *max_wait && *max_wait > 0.0 {
         let message = format!("an attempt of {seconds} s is cut: nobody waits for more than {max_wait} s (`max_wait`)");
         let at = site.place(&["seconds"]);
         site.names.warning("attempt_cut", &at.iter().map(String::as_str).collect::<Vec<_>>(), message);

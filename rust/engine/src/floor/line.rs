@@ -103,9 +103,9 @@ impl Floor {
         Place { since_ms: now_ms, ticket: alike.map_or(0, |(place, _)| place.ticket.saturating_add(1)) }
     }
 
-    /// How many callers a line has at `now_ms`.
-    pub fn line_length(&mut self, line: &LineId, now_ms: i64) -> usize {
-        self.expire_lines(now_ms);
+    /// How many callers a line has.
+    #[must_use]
+    pub fn line_length(&self, line: &LineId) -> usize {
         self.lines.lines.get(line).map_or(0, |line| line.spots.len)
     }
 
@@ -159,8 +159,8 @@ impl Floor {
     }
 
     /// Whether the call may be offered whoever is free: nobody of its kin waits before it.
-    pub fn is_head(&mut self, call: &str, now_ms: i64) -> bool {
-        self.expire_lines(now_ms);
+    #[must_use]
+    pub fn is_head(&self, call: &str) -> bool {
         let Some((call, stand)) = self.lines.calls.get_key_value(call) else { return false };
         self.lines.head(&stand.line, stand.kin).is_none_or(|head| (head.0, &head.1) >= (stand.place, call))
     }
@@ -230,7 +230,9 @@ impl Floor {
         self.freed += u64::from(!self.lines.calls.is_empty());
     }
 
-    fn expire_lines(&mut self, now_ms: i64) {
+    /// Takes those out of their lines who have not been heard of in time. `now_ms` is the time of the step, whatever the
+    /// step's own call knows of: a client whose clock is ahead must not cost others their places.
+    pub fn expire_lines(&mut self, now_ms: i64) {
         while let Some((until_ms, call)) = self.lines.deadlines.first()
             && *until_ms <= now_ms
         {
