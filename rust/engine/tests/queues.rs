@@ -360,7 +360,7 @@ fn faults_of_a_queue_are_named() {
     let doc = |parameters| queue(1, parameters).codes();
     assert_eq!(doc(json!({"seconds": 20.0, "max_length": 0})), ["out_of_range"]);
     assert_eq!(doc(json!({"seconds": 20.0, "max_wait": 0.0})), ["out_of_range"]);
-    assert_eq!(doc(json!({"seconds": 20.0, "announce": "sorry", "announce_every": 1.0})), ["out_of_range"]);
+    assert_eq!(doc(json!({"seconds": 20.0, "announce": "sorry", "announce_every": 0.5})), ["out_of_range"]);
     assert_eq!(doc(json!({"seconds": 20.0, "announce": "nowhere"})), ["unknown_reference"]);
     assert_eq!(doc(json!({"seconds": 20.0, "max_wait": 15.0})), ["attempt_cut"]);
     assert_eq!(doc(json!({"seconds": 20.0, "exits": {"full": "mail"}})), ["missing_exit"]);

@@ -298,10 +298,12 @@ impl<'e> Run<'e> {
     }
 
     pub(super) fn wait_action(&mut self) -> Result<Action, EngineError> {
+        if self.is_queued() {
+            return self.queue_wait_action();
+        }
         let (_, hunt) = self.hunt()?;
         let music = hunt.music.clone();
-        let position = if self.is_queued() { self.floor.position(&self.state.call_id) } else { None };
-        Ok(Action::Wait { music, announce: None, ms: self.left_of_round()?, position })
+        Ok(Action::Wait { music, announce: None, ms: self.left_of_round()?, position: None })
     }
 
     pub(super) fn left_of_round(&mut self) -> Result<u64, EngineError> {

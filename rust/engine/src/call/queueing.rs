@@ -11,7 +11,7 @@
 use smol_str::SmolStr;
 
 use crate::company::document::Strategy;
-use crate::company::version::{Hunt, Leg, Node, Queue, Step, exit};
+use crate::company::version::{Hunt, Leg, Node, PromptIx, Queue, Step, exit};
 use crate::floor::{ClaimKind, Kin, LINE_GRACE_MS, LineId, Place, RING_GRACE_MS, Slot, Stand, Standing, TALK_CLAIM_MS};
 use crate::trace::Reason;
 
@@ -92,14 +92,13 @@ impl<'e> Run<'e> {
         }
         if self.floor.is_head(&self.state.call_id) {
             let mut formed = self.form_attempt(node, &queue.hunt)?;
-            if !formed.rung.is_empty() {
-                let line = self.in_line()?;
-                line.attempts = line.attempts.saturating_add(1);
-            }
+            let before = self.in_line()?.attempts;
+            self.in_line()?.attempts = before.saturating_add(1);
             self.note(node, &mut formed, false)?;
             if !formed.rung.is_empty() {
                 return self.attempt(node, queue, formed.rung);
             }
+            self.in_line()?.attempts = before;
         }
         self.wait_in_line(queue)
     }
@@ -155,14 +154,11 @@ impl<'e> Run<'e> {
         let deadline_ms = self.deadline(queue)?;
         let head = self.floor.is_head(&self.state.call_id);
         let mut until_ms = deadline_ms.min(self.now_ms.saturating_add(LONGEST_WAIT_MS));
-        let mut announce = None;
         if let Some(prompt) = queue.announce {
-            let line = self.state.hunt.as_mut().and_then(|hunt| hunt.line.as_mut());
-            let line = line.ok_or(EngineError::BadState("it stands in no line"))?;
-            if line.announce_ms <= self.now_ms {
-                let told_ms = self.company.prompt_ms(prompt);
-                line.announce_ms = self.now_ms.saturating_add_unsigned(told_ms + queue.announce_every_ms);
-                announce = Some(prompt);
+            let next_ms = self.next_announcement(queue, prompt, self.now_ms);
+            let line = self.in_line()?;
+            if line.announce_ms <= line.clock_ms {
+                line.announce_ms = next_ms;
             }
             until_ms = until_ms.min(line.announce_ms);
         }
@@ -174,12 +170,26 @@ impl<'e> Run<'e> {
         state.ringing.clear();
         self.state.pending = Pending::Wait;
         self.stand(true, until_ms)?;
-        Ok(Next::Action(Action::Wait {
+        self.queue_wait_action().map(Next::Action)
+    }
+
+    pub(super) fn queue_wait_action(&mut self) -> Result<Action, EngineError> {
+        let (_, queue) = self.queue()?;
+        let line = *self.in_line()?;
+        // This wait begins with the announcement if the next is due a whole interval after its beginning.
+        let announce =
+            queue.announce.filter(|&prompt| line.announce_ms == self.next_announcement(queue, prompt, line.clock_ms));
+        Ok(Action::Wait {
             music: queue.hunt.music.clone(),
             announce: announce.map(|prompt| self.prompt(prompt)),
             ms: self.left_of_round()?,
             position: self.floor.position(&self.state.call_id),
-        }))
+        })
+    }
+
+    /// When the announcement is due again that begins at `now_ms`: so long after its end.
+    fn next_announcement(&self, queue: &Queue, prompt: PromptIx, now_ms: i64) -> i64 {
+        now_ms.saturating_add_unsigned(self.company.prompt_ms(prompt) + queue.announce_every_ms)
     }
 
     fn answered(&mut self, event: &Event, endpoint: &str) -> Result<Next, EngineError> {

@@ -248,7 +248,7 @@ fn not_yet(site: &mut Site<'_, '_>, kind: &str) -> (Step, Vec<Exit>) {
 }
 
 /// The shortest time between two announcements, seconds.
-const ANNOUNCE_S: f64 = 5.0;
+const ANNOUNCE_S: f64 = 1.0;
 
 fn queue(site: &mut Site<'_, '_>) -> Option<Queue> {
     let doc::Kind::Queue { seconds, max_wait, max_length, pause, announce, announce_every, .. } = &site.node.kind
@@ -267,7 +267,7 @@ fn queue(site: &mut Site<'_, '_>) -> Option<Queue> {
     }
     let announce = announce.as_deref().map(|id| site.prompt(id, "announce"));
     if announce.is_some() && !(*announce_every >= ANNOUNCE_S) {
-        let message = format!("`announce_every` must be at least {ANNOUNCE_S} seconds");
+        let message = format!("`announce_every` must be at least {ANNOUNCE_S} s");
         site.error("out_of_range", &["announce_every"], message);
     }
     Some(Queue {
