@@ -197,8 +197,13 @@ class TestNodes:
             (
                 "{kind: queue, ring: [{group: g}], seconds: 20}",
                 {
-                    "ring": [{"group": "g"}], "strategy": "all", "seconds": 20.0, "max_wait": 600.0, "max_length": 1000,
-                    "pause": 10.0, "announce_every": 30.0,
+                    "ring": [{"group": "g"}],
+                    "strategy": "all",
+                    "seconds": 20.0,
+                    "max_wait": 600.0,
+                    "max_length": 1000,
+                    "pause": 10.0,
+                    "announce_every": 30.0,
                 },
             ),
         ],

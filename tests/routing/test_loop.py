@@ -42,7 +42,11 @@ def document() -> bytes:
             "employees": {"anna": {"name": "Анна", "endpoint": "PJSIP/101", "department": "sales"}},
             "departments": {"sales": {"name": "Продажи"}},
             "prompts": {"greeting": {"seconds": 4}},
-            "numbers": {"+74951112233": {"scheme": "main"}, "+74951112234": {"scheme": "owner"}, QUEUE: {"scheme": "queue"}},
+            "numbers": {
+                "+74951112233": {"scheme": "main"},
+                "+74951112234": {"scheme": "owner"},
+                QUEUE: {"scheme": "queue"},
+            },
             "schemes": {
                 "main": {"start": "hello", "responsible": "sales", "nodes": nodes},
                 "queue": {
@@ -336,12 +340,7 @@ def test_the_floor_frees_somebody_too() -> None:
 class AskedEngine(Engine):
     """Counts how often calls are asked whether they want whoever is free."""
 
-    def __new__(cls, *arguments: Any) -> AskedEngine:
-        engine = super().__new__(cls, *arguments)
-        engine.asked = 0
-        return engine
-
-    asked: int
+    asked = 0
 
     def handle(self, state: Any, event: Any, now_ms: int) -> Any:
         self.asked += event == {"type": "employee_free"}
