@@ -296,7 +296,7 @@ fn callers_with_owners_of_their_own_wait_for_them_side_by_side() {
         "line": {"kind": "queue", "ring": [{"owner": true}], "seconds": 20.0, "exits": {"timeout": "mail"}},
     });
     let mut desk = Doc::crew(2).scheme("main", "who", nodes).desk();
-    let mut come = |desk: &mut Desk, call: &str, caller: &str, owner: &str| {
+    let come = |desk: &mut Desk, call: &str, caller: &str, owner: &str| {
         desk.engine.owner_is(caller, Some(owner)).unwrap();
         desk.engine.arrive(call, DID, Some(caller), desk.now).unwrap()
     };

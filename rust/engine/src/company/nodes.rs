@@ -266,7 +266,7 @@ fn queue(site: &mut Site<'_, '_>) -> Option<Queue> {
         site.error("out_of_range", &["max_length"], "`max_length` must be at least 1".into());
     }
     let announce = announce.as_deref().map(|id| site.prompt(id, "announce"));
-    if announce.is_some() && !(*announce_every >= ANNOUNCE_S) {
+    if announce.is_some() && *announce_every < ANNOUNCE_S {
         let message = format!("`announce_every` must be at least {ANNOUNCE_S} s");
         site.error("out_of_range", &["announce_every"], message);
     }
