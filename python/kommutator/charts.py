@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _ABOVE = 640, 200, 44, 24, 8
-_COLOURS = "abcd"
+_BARS, _LINES = "ab", "acdb"
+"""Colours, in their order."""
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b2430;--dim:#5b6675;--edge:#d9dee5;--bg:#fff;
 --a:#2b6cb0;--b:#1a365d;--c:#b7791f;--d:#c53030}
@@ -72,7 +73,7 @@ def bars(title: str, bars: Sequence[tuple[str, tuple[float, ...]]], names: Seque
         x = _LEFT + place * step
         said = f"{label} " + ", ".join(f"{name} {value:g}" for name, value in zip(names, values, strict=True))
         drawn.append(f"<g><title>{escape(said.strip())}</title>")
-        for colour, value in zip(_COLOURS, values, strict=False):
+        for colour, value in zip(_BARS, values, strict=False):
             height = value / most * (_HEIGHT - _BELOW - _ABOVE)
             drawn.append(
                 f'<rect x="{x:.1f}" y="{_HEIGHT - _BELOW - height:.1f}" width="{max(step - 1, 0.6):.1f}" '
@@ -88,7 +89,7 @@ def bars(title: str, bars: Sequence[tuple[str, tuple[float, ...]]], names: Seque
 def lines(title: str, x: Axis, y: Axis, drawn: Sequence[Line]) -> str:
     """Lines over two axes; what lies beyond an axis is drawn at its end. Nothing where no line has a point."""
     shapes = []
-    for colour, line in zip(_COLOURS, drawn, strict=False):
+    for colour, line in zip(_LINES, drawn, strict=False):
         for part in _parts(line.points):
             points = " ".join(f"{_x(x.place(at)):.1f},{_y(y.place(value)):.1f}" for at, value in part)
             shapes.append(
@@ -106,7 +107,7 @@ def lines(title: str, x: Axis, y: Axis, drawn: Sequence[Line]) -> str:
     )
     keys = "".join(
         f'<span class="key" style="background:var(--{colour})"></span>{escape(line.name)}'
-        for colour, line in zip(_COLOURS, drawn, strict=False)
+        for colour, line in zip(_LINES, drawn, strict=False)
     )
     return _figure(title, marks + _across(y) + "".join(shapes), keys if len(drawn) > 1 else "")
 

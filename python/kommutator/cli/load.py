@@ -189,7 +189,7 @@ def command(
         )
         for place in range(processes)
     ]
-    report = _run(jobs, made, count, seconds)
+    report, broken = _run(jobs, made, count, seconds)
     about = _about(arrivals, calls, company, seed, processes)
     if json_file is not None:
         told = orjson.dumps({"target": target, "about": about, **to_json(report)}, option=orjson.OPT_INDENT_2)
@@ -198,13 +198,16 @@ def command(
         _write(html, page(f"Load on {target}", about, report).encode())
     if json_file is None or str(json_file) != "-":
         _show(report)
+    if broken is not None:
+        fail(f"{broken}; the figures are without the rest of its calls", EXIT_UNREACHABLE)
     if report.share_failed > allow:
         raise SystemExit(EXIT_FAILED)
 
 
-def _run(jobs: list[Job], target: Target, count: float, seconds: float) -> Report:
-    """Run to the end or to ^C, with what is known until then on a terminal."""
+def _run(jobs: list[Job], target: Target, count: float, seconds: float) -> tuple[Report, str | None]:
+    """Run to the end or to ^C, with what is known until then on a terminal; and why a generator went, where one did."""
     console = Console(stderr=True)
+    broken = None
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
         def look(run: Run) -> None:
@@ -231,10 +234,10 @@ def _run(jobs: list[Job], target: Target, count: float, seconds: float) -> Repor
             while isinstance(first, BaseExceptionGroup):
                 first = first.exceptions[0]
             if isinstance(first, GeneratorFailed) and run.begin is not None:
-                console.print(f"[red]{first}[/]")  # what the others have told is a report all the same
+                broken = str(first)  # what was told until then is a report all the same
             else:
                 fail(str(first), EXIT_UNREACHABLE)
-    return run.result.report(run.usage)
+    return run.result.report(run.usage), broken
 
 
 def _progress(run: Run, count: float, seconds: float) -> Table:
@@ -403,7 +406,8 @@ def _about(arrivals: Arrivals, calls: str, company: str | None, seed: int, proce
             f"{rate} calls a second for {arrivals.for_s:g} s, {'evenly' if arrivals.even else 'Poisson'}, seed {seed}"
         )
     checked = "answers unchecked" if company is None else f"answers checked by {company}"
-    return f"{said}; {'whole calls' if calls == 'whole' else 'one answer a call'}; {checked}; {processes} generator(s)."
+    asked = "whole calls" if calls == "whole" else "one answer a call"
+    return f"{said}; {asked}; {checked}; {processes} generator{'s' if processes > 1 else ''}."
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import msgspec
@@ -42,8 +42,11 @@ class Limit(msgspec.Struct, frozen=True):
     """Calls by the seconds of processor that they took at that rate."""
 
 
-async def rungs(processes: int) -> AsyncIterator[Rung]:
-    """Rates that grow by a quarter, up to the second in a row that is not kept up with. Ends its server when it is closed."""
+async def rungs(processes: int, first: float = _FIRST) -> AsyncGenerator[Rung, None]:
+    """Rates that grow by a quarter from the first, up to the second in a row that is not kept up with.
+
+    Its server ends when it is closed.
+    """
     server = await trio.lowlevel.open_process(
         [sys.executable, "-m", "kommutator.load.constant"],
         stdin=subprocess.PIPE,
@@ -54,7 +57,7 @@ async def rungs(processes: int) -> AsyncIterator[Rung]:
     assert server.stdout is not None
     try:
         port = int(await server.stdout.receive_some(16))
-        rate, missed = _FIRST, 0
+        rate, missed = first, 0
         while missed < 2:
             rung = await _rung(f"http://127.0.0.1:{port}", rate, processes)
             yield rung

@@ -13,6 +13,7 @@ From such a difference on, the rest of a whole call is followed as far as both a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import eq
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from kommutator.load.target import Ask, Told
 
 _Json = Mapping[str, Any]
+_IsLike = Callable[[_Json, _Json], bool]
 _HUNTS: Final = ("ring", "wait")
 _FACTS: Final = ("history", "owner")
+_QUESTIONS: Final = ("find_history", "find_owner")
+_OWNERS: Final = 200
+"""Employees who are tried as the owner of a client whom the server knows."""
 _ROUNDS: Final = 64
 """Of hunts that find nobody, one after the other; no document that passes the check has more."""
 _LEFT: Final = _engine.Event({"type": "caller_hung_up"})
@@ -146,13 +151,16 @@ class Expected:
         self._let_go(turn)
         return answers
 
-    def verdict(self, told: Told, is_like: Callable[[_Json, _Json], bool] = eq) -> str | None:
+    def verdict(self, told: Told, is_like: _IsLike = eq) -> str | None:
         """None when what was told is right; else what is wrong, in words.
 
-        `is_like` says whether an action that was told can be one of ours, for targets that see parts of actions."""
+        `is_like` says whether an action that was told can be one of ours, for targets that see parts of actions.
+        """
         actions = told.actions
         if not actions:
             return "no action was told"
+        if any(action["type"] == "find_owner" for action in actions) and self._ask.caller is not None:
+            self._forget_owner(self._ask.caller)
         turn = self.turn
         if len(actions) == 1 and is_like(actions[0], turn.action.to_dict()):
             return None
@@ -161,33 +169,67 @@ class Expected:
         finally:
             self._let_go(turn)
 
-    def _follow(self, turn: _engine.Turn, told: Told, is_like: Callable[[_Json, _Json], bool]) -> str | None:
+    def _follow(self, turn: _engine.Turn, told: Told, is_like: _IsLike) -> str | None:
+        apart = asked = False
         for place, action in enumerate(told.actions):
             mine = turn.action.to_dict()
-            if not is_like(action, mine):
+            if not _alike(action, mine, is_like, apart=apart) and not self._talks_with_another(told, place, mine):
                 trace = told.traces[place] if place < len(told.traces) else None
                 if trace is not None and self._asks_facts(turn.trace, trace):
                     return None
-                after = self._by_the_floor(turn, action, is_like)
+                if str(action["type"]) in _QUESTIONS and self._has_asked(turn):
+                    # Our engine remembers from another call what the server asks: owners can be forgotten, but not callers
+                    asked = True
+                    continue
+                after = self._by_facts(turn, action, is_like) or self._by_the_floor(turn, action, is_like)
+                if after is None and asked:
+                    return None
                 if after is None:
                     which = "" if len(told.actions) == 1 else f"answer {place + 1}: "
                     return f"{which}{_short(action)}, expected {_short(mine)}"
-                turn = after
+                turn, apart = after, True
             if place >= len(told.events):
                 return None
-            event = _as_ours(told.events[place], turn)
-            followed = None if event is None else self._step(turn, event)
+            followed = self._step(turn, _as_ours(told.events[place], turn))
             if followed is None:
-                return None  # the floor has led them apart, or they would not differ in what fits
+                return None  # the floor has led them so far apart that what has happened does not fit ours
             turn = followed
-            if event is not told.events[place]:
-                # Another phone was picked up than our engine rang: only that it is talked with can be compared.
-                return self._talks(told, place + 1)
         return None
 
-    def _by_the_floor(
-        self, turn: _engine.Turn, action: _Json, is_like: Callable[[_Json, _Json], bool]
-    ) -> _engine.Turn | None:
+    def _by_facts(self, turn: _engine.Turn, action: _Json, is_like: _IsLike) -> _engine.Turn | None:
+        """The turn at which ours stands when the server has known what ours asks; None where no answer leads to this action."""
+        if turn.action.type == "find_history":
+            answers: list[_Json] = [{"type": "called_before"}, {"type": "never_called"}, {"type": "failed"}]
+        elif turn.action.type == "find_owner":
+            owners = list(self._reference.document["employees"])[:_OWNERS]
+            answers = [{"type": "no_owner"}, {"type": "failed"}]
+            answers += [{"type": "owner", "employee": each} for each in owners]
+        else:
+            return None
+        for answer in answers:
+            known = self._step(turn, answer)
+            if known is not None:
+                after = (
+                    known
+                    if _alike(action, known.action.to_dict(), is_like, apart=True)
+                    else self._by_the_floor(known, action, is_like)
+                )
+                if after is not None:
+                    return after
+        return None
+
+    def _forget_owner(self, caller: str) -> None:
+        """What the server asks, ours has to ask, too."""
+        with suppress(EngineError):  # a number that nobody can own
+            self._reference.engine.forget_owner(caller)
+
+    def _has_asked(self, turn: _engine.Turn) -> bool:
+        """Whether ours has just passed a node that asks, and did not have to."""
+        return any(
+            self._reference.kind(str(each.get("scheme")), str(each.get("node"))) in _FACTS for each in turn.trace
+        )
+
+    def _by_the_floor(self, turn: _engine.Turn, action: _Json, is_like: _IsLike) -> _engine.Turn | None:
         """The turn at which ours stands when only the floor made this action differ from ours; None otherwise."""
         rounds = 0
         while turn.action.type in _HUNTS and rounds < _ROUNDS:
@@ -198,13 +240,13 @@ class Expected:
                 return turn
             for kind in ("busy", "unavailable", "no_answer", "waited"):
                 ended = self._step(turn, {"type": kind})
-                if ended is not None and is_like(action, ended.action.to_dict()):
+                if ended is not None and _alike(action, ended.action.to_dict(), is_like, apart=True):
                     return ended
             ended = self._step(turn, {"type": "busy"}) or self._step(turn, {"type": "waited"})
             if ended is None:
                 return None
             turn, rounds = ended, rounds + 1
-        return turn if is_like(action, turn.action.to_dict()) else None
+        return turn if _alike(action, turn.action.to_dict(), is_like, apart=True) else None
 
     def _hunted(self, turn: _engine.Turn) -> frozenset[str]:
         """All whom the hunt at which a turn stands may ring."""
@@ -238,13 +280,23 @@ class Expected:
             engine.handle(again.state, _LEFT, ask.at_ms)
 
     @staticmethod
-    def _talks(told: Told, place: int) -> str | None:
-        if place < len(told.actions) and told.actions[place]["type"] != "talk":
-            return f"answer {place + 1}: {_short(told.actions[place])}, expected to talk with whoever picked up"
-        return None
+    def _talks_with_another(told: Told, place: int, mine: _Json) -> bool:
+        """Whether the caller talks with whoever picked up, whom our engine had not rung."""
+        event = told.events[place - 1] if place else {}
+        talk = {"type": "talk", "endpoint": event.get("endpoint")}
+        return mine["type"] == "talk" and event.get("type") == "answered" and told.actions[place] == talk
 
 
-def _as_ours(event: _Json, turn: _engine.Turn) -> _Json | None:
+def _alike(action: _Json, mine: _Json, is_like: _IsLike, *, apart: bool) -> bool:
+    """Whether two actions are the same. Recordings are named after the turns before them, which the floor may have `apart`."""
+    if is_like(action, mine):
+        return True
+    if not apart or "recording" not in mine or "recording" not in action:
+        return False
+    return is_like({**action, "recording": None}, {**mine, "recording": None})
+
+
+def _as_ours(event: _Json, turn: _engine.Turn) -> _Json:
     """The event as our engine can take it: where another phone was rung, one of ours is picked up."""
     if event["type"] != "answered" or turn.action.type != "ring":
         return event

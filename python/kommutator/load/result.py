@@ -162,7 +162,7 @@ class Result:
 def to_json(report: Report) -> dict[str, Any]:
     """The report as JSON has it."""
     told: dict[str, Any] = msgspec.to_builtins(report)
-    return told
+    return {**told, "share_failed": report.share_failed}
 
 
 def _latencies(histogram: Any) -> Latencies | None:

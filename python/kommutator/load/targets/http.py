@@ -103,6 +103,7 @@ class HttpTarget:
         }
         self._arrival = self._heads[_ARRIVALS]
         self._tls = ssl.create_default_context() if where.tls else None
+        self._addresses: list[tuple[int, Any]] = []
         self._idle: list[_Connection] = []
         self._made = 0
         self._waiting: deque[_Waiter] = deque()
@@ -111,6 +112,7 @@ class HttpTarget:
         """Make one connection, so that it is known that somebody is there. Raises `TargetUnreachable`."""
         try:
             with trio.fail_after(_CONNECT_S):
+                self._addresses = await self._resolved()
                 self._idle.append(await self._connect())
         except (OSError, trio.TooSlowError) as error:
             raise TargetUnreachable(f"{self._where}: {_reason(error)}") from error
@@ -232,22 +234,40 @@ class HttpTarget:
         if self._waiting:
             trio.lowlevel.reschedule(self._waiting.popleft().task, _value(None))
 
-    async def _connect(self) -> _Connection:
+    async def _resolved(self) -> list[tuple[int, Any]]:
+        """Families and addresses, looked up once a run."""
         where = self._where
         if where.unix is not None:
-            stream = await trio.open_unix_socket(where.unix)
-        else:
-            stream = await trio.open_tcp_stream(where.host, where.port)
-        if self._tls is not None:
-            secured = trio.SSLStream(stream, self._tls, server_hostname=where.host, https_compatible=True)
+            return [(socket.AF_UNIX, where.unix)]
+        found = await trio.socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
+        return [(family, address) for family, _, _, _, address in found]
+
+    async def _connect(self) -> _Connection:
+        error: OSError | None = None
+        for family, address in self._addresses:
+            made = trio.socket.socket(family, socket.SOCK_STREAM)
             try:
-                await secured.do_handshake()
+                await made.connect(address)
+                return await self._secured(made)
+            except OSError as one:
+                made.close()
+                error = one
             except BaseException:
-                stream.socket.close()
+                made.close()
                 raise
-            return _Connection(_Tls(secured))
-        plain = stream.socket
-        return _Connection(_Plain(socket.socket(plain.family, plain.type, plain.proto, plain.detach())))
+        raise error or OSError("the name has no address")
+
+    async def _secured(self, made: trio.socket.SocketType) -> _Connection:
+        if self._tls is None:
+            return _Connection(_Plain(socket.socket(made.family, made.type, made.proto, made.detach())))
+        stream = trio.SSLStream(
+            trio.SocketStream(made), self._tls, server_hostname=self._where.host, https_compatible=True
+        )
+        try:
+            await stream.do_handshake()
+        except trio.BrokenResourceError as error:
+            raise error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error)) from error
+        return _Connection(_Tls(stream))
 
 
 class _Waiter(msgspec.Struct):
@@ -406,7 +426,7 @@ def _value(given: _Connection | None) -> Any:
 def _kind(error: OSError | _Broken) -> str:
     if isinstance(error, _Broken):
         return str(error.args[0])
-    if isinstance(error, ConnectionRefusedError) or isinstance(error.__cause__, ConnectionRefusedError):
+    if isinstance(error, ConnectionRefusedError):
         return "refused"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
         return "reset"
@@ -420,8 +440,7 @@ def _reason(error: Exception) -> str:
         return str(error.args[1])
     if isinstance(error, trio.TooSlowError):
         return f"no connection in {_CONNECT_S:g} s"
-    causes = getattr(error.__cause__, "exceptions", None) or [error]
-    return str(getattr(causes[0], "strerror", None) or causes[0])
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _problem(content: bytes) -> str:
