@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _ABOVE = 640, 200, 44, 24, 8
-_BARS, _LINES = "ab", "acdb"
+_BARS, _LINES = "ab", "acdbe"
 """Colours, in their order."""
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b2430;--dim:#5b6675;--edge:#d9dee5;--bg:#fff;
---a:#2b6cb0;--b:#1a365d;--c:#b7791f;--d:#c53030}
+--a:#2b6cb0;--b:#1a365d;--c:#b7791f;--d:#c53030;--e:#2f855a}
 @media(prefers-color-scheme:dark){:root{--ink:#e6ebf1;--dim:#9aa6b4;--edge:#364150;--bg:#141a21;
---a:#63a4e8;--b:#2c5282;--c:#d69e2e;--d:#fc8181}}
+--a:#63a4e8;--b:#2c5282;--c:#d69e2e;--d:#fc8181;--e:#68d391}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--bg);max-width:1000px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}p.dim,figcaption{color:var(--dim)}
 table{border-collapse:collapse}td,th{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--edge);text-align:right}

@@ -9,6 +9,7 @@ from kommutator.load.result import Latencies, Report
 _DIFFER: Final = 0.05
 _DIFFER_MS: Final = 0.05
 _LATE_SHARE: Final = 0.2
+_WAITED_MS: Final = 0.1
 
 
 def figures(report: Report) -> list[tuple[str, str]]:
@@ -52,6 +53,8 @@ def distributions(report: Report) -> list[tuple[str, Latencies]]:
         rows.append(("from when it was asked", report.service))
     if report.lateness is not None:
         rows.append(("the generator turned to it late by", report.lateness))
+    if report.waited is not None and report.waited.percentiles["99.9"] > _WAITED_MS:
+        rows.append(("it then waited for a connection", report.waited))
     if report.steps is not None:
         rows.append(("later steps of the calls", report.steps))
     return rows

@@ -69,6 +69,8 @@ class Report(msgspec.Struct, frozen=True):
     """From the moment at which it was asked: what a client that waits would have seen."""
     lateness: Latencies | None
     """How long after it was due the generator turned to a call."""
+    waited: Latencies | None
+    """From then until it was asked: for one of the connections."""
     steps: Latencies | None
     """Of whole calls: the later answers."""
     generators: int
@@ -97,7 +99,9 @@ class Result:
     def __init__(self, width_s: float, generators: int, checked: bool) -> None:
         self._width_s = width_s
         self._checked = checked
-        self._due, self._sent, self._late, self._steps = (HdrHistogram(1, _LARGEST_US, 3) for _ in range(4))
+        self._due, self._sent, self._late, self._waited, self._steps = (
+            HdrHistogram(1, _LARGEST_US, 3) for _ in range(5)
+        )
         self._intervals: dict[int, Interval] = {}
         self._examples: list[Example] = []
         self._open = [0] * generators
@@ -113,13 +117,14 @@ class Result:
                 (self._due, interval.due),
                 (self._sent, interval.sent),
                 (self._late, interval.late),
+                (self._waited, interval.waited),
                 (self._steps, interval.steps),
             ):
                 for value, times in values.items():
                     histogram.record_value(min(max(value, 1), _LARGEST_US), times)
             # Over time, six bits are enough of a value, and few in number.
             interval.due = _coarse(interval.due)
-            interval.sent, interval.steps = {}, {}
+            interval.sent, interval.waited, interval.steps = {}, {}, {}
             interval.late = {0: sum(interval.late.values())} if interval.late else {}
             self._intervals.setdefault(number, Interval()).add(interval)
         for example in part.examples:
@@ -150,6 +155,7 @@ class Result:
             latency=_latencies(self._due),
             service=_latencies(self._sent),
             lateness=_latencies(self._late),
+            waited=_latencies(self._waited),
             steps=_latencies(self._steps),
             generators=len(self._open),
             generator_s=sum(self._processor_s),

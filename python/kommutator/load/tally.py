@@ -24,6 +24,8 @@ class Interval(msgspec.Struct):
     """From the moment at which it was really asked."""
     late: dict[int, int] = {}
     """How long after it was due the generator turned to it."""
+    waited: dict[int, int] = {}
+    """From when the generator turned to it until it was really asked: for a connection, mostly."""
     steps: dict[int, int] = {}
     """Of whole calls: the later answers."""
     errors: dict[str, int] = {}
@@ -39,6 +41,7 @@ class Interval(msgspec.Struct):
             (self.due, other.due),
             (self.sent, other.sent),
             (self.late, other.late),
+            (self.waited, other.waited),
             (self.steps, other.steps),
         ):
             for value, times in theirs.items():
@@ -92,22 +95,27 @@ class Done(msgspec.Struct, tag="done"):
 Message = Part | Ready | Failed | Done
 
 
+_Lists = tuple[list[int], list[int], list[int], list[int], list[int]]
+"""Microseconds: `due`, `sent`, `late`, `waited` and `steps` of an interval."""
+
+
 class Tally:
     """Counts of one generator. `width_s` is an interval's length."""
 
     def __init__(self, width_s: float) -> None:
         self._width_s = width_s
-        self._lists: dict[int, tuple[list[int], list[int], list[int], list[int]]] = {}
+        self._lists: dict[int, _Lists] = {}
         self._rest: dict[int, Interval] = {}
         self._examples: list[Example] = []
         self._shown: Counter[str] = Counter()
 
     def answer(self, due_s: float, late_s: float, sent_s: float, took_s: float, steps_s: tuple[float, ...]) -> None:
         """A call due at `due_s` was turned to `late_s` after, asked `sent_s` after, and answered `took_s` after."""
-        due, sent, late, steps = self._of(due_s)
+        due, sent, late, waited, steps = self._of(due_s)
         due.append(int(took_s * 1e6))
         sent.append(int((took_s - sent_s) * 1e6))
         late.append(int(late_s * 1e6))
+        waited.append(int((sent_s - late_s) * 1e6))
         if steps_s:
             steps.extend(int(each * 1e6) for each in steps_s)
         self._also(due_s + took_s).answered += 1
@@ -136,15 +144,17 @@ class Tally:
         intervals, examples = self._rest, self._examples
         for place, lists in self._lists.items():
             interval = intervals.setdefault(place, Interval())
-            interval.due, interval.sent, interval.late, interval.steps = (dict(Counter(each)) for each in lists)
+            interval.due, interval.sent, interval.late, interval.waited, interval.steps = (
+                dict(Counter(each)) for each in lists
+            )
         self._lists, self._rest, self._examples = {}, {}, []
         return Part(intervals, examples, open_now, processor_s)
 
-    def _of(self, at_s: float) -> tuple[list[int], list[int], list[int], list[int]]:
+    def _of(self, at_s: float) -> _Lists:
         place = int(at_s / self._width_s)
         lists = self._lists.get(place)
         if lists is None:
-            lists = self._lists[place] = ([], [], [], [])
+            lists = self._lists[place] = ([], [], [], [], [])
         return lists
 
     def _also(self, at_s: float) -> Interval:
