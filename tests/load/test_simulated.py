@@ -100,6 +100,8 @@ def test_without_router_and_without_pbx_calls_are_errors_of_their_kinds(served: 
     pbx, router = served
     report = killed_meanwhile(f"pbx:{pbx.socket}", [DIDS[3]], router.end)
     assert report.answered >= 20
+    assert report.server is not None, "the PBX is found by its socket"
+    assert report.server.pids
     assert report.errors["no router"] > 0
     assert report.errors.keys() <= {"no router", "timeout"}, (
         "a call that comes before the PBX has seen the end is nobody's"
