@@ -14,8 +14,12 @@ from typing import Self
 
 import trio
 
+from kommutator.load.result import Report
+from kommutator.load.run import Run
 from kommutator.load.target import Ask, Options, Target, Told
 from kommutator.load.targets import make
+
+from .serving import ran, steady
 
 PATIENCE_S = 60.0
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -61,6 +65,23 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+
+
+def killed_meanwhile(
+    address: str, dids: Sequence[str], kill: Callable[[], object], options: Options | None = None
+) -> Report:
+    """The report of a run whose server is killed when 20 calls were answered."""
+    killed: list[bool] = []
+
+    def look(run: Run) -> None:
+        if not killed and run.result.report(None).answered >= 20:
+            killed.append(True)
+            kill()
+
+    async def main() -> Report:
+        return await ran(address, steady(50, 3), look, options=options or Options(deadline_s=2), dids=dids)
+
+    return trio.run(main)
 
 
 def free_port() -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
 from kommutator.company.reader import load
 from kommutator.errors import BadTarget, TargetUnreachable
@@ -21,7 +20,7 @@ from kommutator.load.targets import make
 from kommutator.load.targets.agi_channel import Channel, Doing, Lines, Over
 from tests.telephony import sound
 
-from .servers import PATIENCE_S, Process, ask_all, asks, free_port
+from .servers import PATIENCE_S, Process, ask_all, asks, free_port, killed_meanwhile
 
 _GIVEN = Path(__file__).parents[1] / "agi" / "company.yaml"
 RING, BOX, MENU, NOBODY = "+74957770001", "+74957770002", "+74967770001", "+74950000000"
@@ -122,32 +121,12 @@ def test_whole_calls_end_as_the_engine_says_and_so_says_the_ledger(company: Path
 
 @pytest.mark.services
 def test_calls_whose_router_dies_are_errors_by_their_kind(company: Path, tmp_path: Path) -> None:
-    async def main(process: Process, address: str) -> None:
-        chances = Chances(answers=1, no_answer=0, hangs_up=0)
-        target = make(f"{address}/call?talks=600", Options(whole=True, chances=chances))
-        with trio.fail_after(PATIENCE_S):
-            async with trio.open_nursery() as nursery:
-                await target.open(nursery)
-                ringing, later = asks([RING, RING], "dies")
-                told: list[Told] = []
-
-                async def call() -> None:
-                    told.append(await target.ask(ringing))
-
-                async with trio.open_nursery() as calling:
-                    calling.start_soon(call)
-                    while '"answered"' not in process.log:
-                        await trio.sleep(0.02)
-                    process.kill()
-                    assert not told
-                    calling.cancel_scope.deadline = trio.current_time() + 1
-                told.append(await target.ask(later))
-                assert told[-1].error == "refused"
-                await target.close()
-                nursery.cancel_scope.cancel()
-
     with router(company, tmp_path) as (process, address, _):
-        trio.run(main, process, address)
+        report = killed_meanwhile(f"{address}/call", [BOX], process.kill)
+    assert report.answered >= 20
+    assert report.errors["refused"] > 0
+    assert report.errors.keys() <= {"refused", "closed", "reset"}
+    assert report.answered + sum(report.errors.values()) == report.calls
 
 
 def test_what_a_router_asks_and_sets_is_answered_as_asterisk_does() -> None:

@@ -12,9 +12,11 @@ has erred (`records differ`). Measured is the PBX, and the router with it where 
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from struct import Struct
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -28,6 +30,7 @@ from kommutator.load.reference import Expected
 from kommutator.load.target import Ask, Json, Options, Server, Told
 from kommutator.pbx.simulated import codec
 from kommutator.pbx.simulated.link import Link, open_link
+from kommutator.pbx.simulated.peer import address_of
 from kommutator.routing.answers import outcome_of
 
 _SCHEME: Final = "pbx:"
@@ -45,6 +48,8 @@ _BY_THEMSELVES: Final[Mapping[str, str]] = {
 }
 """What answers an action upon which nobody does anything."""
 _LONGEST_HEARD: Final = 10_000
+_CREDENTIALS: Final = Struct("3i")
+"""Of `SO_PEERCRED` (unix(7)): process, user, group."""
 
 
 def make(address: str, options: Options) -> SimulatedTarget:
@@ -112,7 +117,7 @@ class SimulatedTarget:
 
     def servers(self) -> Sequence[Server]:
         """The PBX, and its router where that is known."""
-        return [Server(pids=self._router, unix=str(self._path))]
+        return [Server(pids=(*self._router, *_listener(self._path)))]
 
     def compare(self, expected: Expected, told: Told) -> str | None:
         """What is wrong with a call: the PBX is told whole turns."""
@@ -128,6 +133,17 @@ class SimulatedTarget:
         await link.run(tell)
         for hear in self._calls.values():
             hear(None)
+
+
+def _listener(path: Path) -> tuple[int, ...]:
+    """Whoever listens there: a socket that was renamed cannot be found by its name."""
+    try:
+        with address_of(path) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(address)
+            credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return ()
+    return (int(_CREDENTIALS.unpack(credentials)[0]),)
 
 
 def is_like(seen: Json, wanted: Json) -> bool:

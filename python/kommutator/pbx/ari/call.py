@@ -95,6 +95,8 @@ class AriCall:
         self._deadline = math.inf
         self._playing: str | None = None
         self._found: tuple[bool, Sequence[Channel]] | None = None
+        self._hung_up = False
+        """The caller's channel has been told its end: of two causes, Asterisk would give the caller the second."""
         self._log = structlog.get_logger().bind(call=channel.id)
 
     def found(self, up: bool, legs: Sequence[Channel]) -> None:
@@ -439,8 +441,9 @@ class AriCall:
         return {"type": "caller_hung_up"} if duration is None else {"type": "caller_hung_up", "seconds": duration}
 
     async def _hang_up_all(self, reason: str) -> None:
-        if not self.inbox.gone:
+        if not (self.inbox.gone or self._hung_up):
             await self._line.ask(requests.hang_up(self.call_id, reason))
+            self._hung_up = True
         await self._legs.cancel_all("normal")
         await self._line.ask(requests.destroy_bridge(bridge_id(self.call_id)))
         if not self._conversations.plain:
