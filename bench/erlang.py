@@ -7,8 +7,8 @@ Set up as theory has it: Poisson arrivals, phones picked up at once, no wrapping
 - Erlang A: a `queue` whose callers' patience is exponential: how many leave.
 
 Each row is played in independent days; of each the first share of the calls does not count, for the day begins with everybody
-idle. The interval is Student's, of the days' means, at 99.9 %. A figure outside of it fails. Loads at which less than one call in fifty waits or leaves are
-left out: what is so seldom comes in swarms, and no such days say how often.
+idle. The interval is Student's, of the days' means, at 99.9 %. A figure outside of it fails. Loads at which less than one call
+in fifty waits or leaves are left out: what is so seldom comes in swarms, and no such days say how often.
 """
 
 from __future__ import annotations
