@@ -82,8 +82,7 @@ fn ask(pieces: &[&[u8]]) -> (Vec<u8>, Stage) {
     let mut engine = machine::engines().nth(6).expect("the scheme that asks for owners");
     let settings = Settings { tokens: Vec::new(), looks_up: true, journals: true, ids: "q-".into(), most_items: 4 };
     let (mut figures, mut journal) = (Figures::default(), Vec::new());
-    let mut api =
-        Api { settings: &settings, engine: Some(&mut engine), figures: &mut figures, journal: &mut journal };
+    let mut api = Api { settings: &settings, engine: Some(&mut engine), figures: &mut figures, journal: &mut journal };
     exchange(&mut api, Limits { head: 1024, body: 1024 }, pieces, |pending| {
         let owner = Event::Owner { employee: "anna".into() };
         pending.answer(pending.look_ups().iter().map(|_| owner.clone()).collect());
@@ -150,7 +149,8 @@ fn request(bytes: &[u8]) -> (String, Vec<u8>, &[u8]) {
     let end = memchr::memmem::find(bytes, b"\r\n\r\n").expect("a head that was understood has an end");
     let (head, rest) = (&bytes[..end], &bytes[end + 4..]);
     assert!(!head.contains(&0), "a head with a zero byte is understood");
-    let lines: Vec<String> = split_lines(head).into_iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    let lines: Vec<String> =
+        split_lines(head).into_iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     let word = lines[0].split(' ').next().unwrap_or_default().to_owned();
     let (mut lengths, mut codings) = (Vec::new(), Vec::new());
     for line in &lines[1..] {

@@ -13,8 +13,21 @@ use crate::NOON_MS;
 const BETWEEN: &[u8] = b"\n--\n";
 /// What an answer may say in its headers.
 const HEADERS: [&str; 15] = [
-    "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Allow", "Accept", "Accept-Encoding", "Accept-Language",
-    "Supported", "Unsupported", "Retry-After", "Reason", "Content-Length",
+    "Via",
+    "From",
+    "To",
+    "Call-ID",
+    "CSeq",
+    "Contact",
+    "Allow",
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Supported",
+    "Unsupported",
+    "Retry-After",
+    "Reason",
+    "Content-Length",
 ];
 
 static COMPANY: LazyLock<Arc<Company>> = LazyLock::new(|| {
