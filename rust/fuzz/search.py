@@ -28,6 +28,10 @@ COVERAGE = (
 )
 
 
+PROFILE = {f"CARGO_PROFILE_RELEASE_{key}": value for key, value in (("LTO", "off"), ("OPT_LEVEL", "1"), ("DEBUG", "0"))}
+"""Built in a third of the time, and searched at half the speed."""
+
+
 def main() -> int:
     """0: nothing was found."""
     seconds = int(sys.argv[1])
@@ -54,7 +58,7 @@ def built(work: Path) -> Path:
     )
     command = ["cargo", "build", "-q", "--release", "--target", host, "-p", "kommutator-fuzz", "--features", "guided"]
     flags = " ".join((os.environ.get("RUSTFLAGS", ""), *COVERAGE)).strip()
-    env = {**os.environ, "CARGO_TARGET_DIR": str(work), "RUSTFLAGS": flags, "CARGO_PROFILE_RELEASE_LTO": "off"}
+    env = {**os.environ, "CARGO_TARGET_DIR": str(work), "RUSTFLAGS": flags, **PROFILE}
     subprocess.run([*command, "--bin", "guided"], cwd=ROOT, env=env, check=True)
     return work / host / "release" / "guided"
 
