@@ -227,7 +227,18 @@ class Asterisk:
         return "\n".join(parts)
 
     def _configure(self) -> None:
-        for name in ("etc", "lib", "spool/recording", "spool/outgoing", "run", "log/cdr-csv", "db", "moh", "sounds", "keys"):
+        for name in (
+            "etc",
+            "lib",
+            "spool/recording",
+            "spool/outgoing",
+            "run",
+            "log/cdr-csv",
+            "db",
+            "moh",
+            "sounds",
+            "keys",
+        ):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         sound.tone(self.folder / "moh" / "hold.wav", hertz=440, seconds=10)
         for name, text in self._files().items():

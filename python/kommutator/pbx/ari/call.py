@@ -96,6 +96,7 @@ class AriCall:
         self._sequence = -1
         self._deadline = math.inf
         self._playing: str | None = None
+        self._hung_up = False
         self._found: tuple[bool, Sequence[Channel]] | None = None
         self._log = structlog.get_logger().bind(call=channel.id)
 
@@ -445,8 +446,9 @@ class AriCall:
         return {"type": "caller_hung_up"} if duration is None else {"type": "caller_hung_up", "seconds": duration}
 
     async def _hang_up_all(self, reason: str) -> None:
-        if not self.inbox.gone:
-            await self._line.ask(requests.hang_up(self.call_id, reason))
+        # Asterisk hangs up a moment after it has answered, and with the reason it was given last: one is given.
+        if not self.inbox.gone and not self._hung_up:
+            self._hung_up = (await self._line.ask(requests.hang_up(self.call_id, reason))).ok
         await self._legs.cancel_all("normal")
         await self._line.ask(requests.destroy_bridge(bridge_id(self.call_id)))
         if not self._conversations.plain:
