@@ -107,6 +107,8 @@ def test_lines_follow_the_phones(asterisk: Asterisk, tmp_path: Path) -> None:
             await in_thread(caller.call)
             await floor.wait("anna", "ringing")
             await floor.wait("anna", "busy")
+            # Before that he would take the call back, at the moment of its answer: SIPp gets stuck between the two.
+            await in_thread(caller.wait_for, "200", of="INVITE", seconds=60)
             await in_thread(caller.hang_up)
             await floor.wait("anna", "idle")
             await in_thread(caller.close)

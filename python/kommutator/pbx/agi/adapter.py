@@ -146,6 +146,14 @@ class AgiPbx:
         """FastAGI has no way to begin a call. Raises `PbxCannot`."""
         raise PbxCannot("calls cannot be begun by FastAGI")
 
+    async def call_back_over(self, call_id: str) -> bool:
+        """There is none."""
+        return False
+
+    async def hang_up_call_back(self, call_id: str) -> None:
+        """There is none. Raises `PbxCannot`."""
+        raise PbxCannot("calls cannot be ended by FastAGI")
+
     # --- connections
 
     async def _accept(self, stream: trio.SocketStream) -> None:
