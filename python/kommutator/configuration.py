@@ -175,6 +175,8 @@ class FastAgi(Form):
     """The most at once: one for each call, and for a moment one for each phone that answers. Also the most calls by steps."""
     messages: Path = Path("/var/spool/asterisk/kommutator")
     """The folder into which Asterisk records messages; the router must reach it under the same name, and may delete there."""
+    outgoing: Path = Path("/var/spool/asterisk/outgoing")
+    """Asterisk's folder of call files: by one the router, when it starts, has Asterisk tell which calls are still there."""
     trunk: str = "PJSIP/{number}@trunk"
     """How the PBX dials an E.164 number."""
     silence_s: int = Field(default=5, ge=1, le=60)

@@ -365,3 +365,15 @@ proptest! {
         prop_assert_eq!(house.redirect.counts().failed, 0);
     }
 }
+
+#[test]
+fn another_source_neither_hears_of_a_call_nor_ends_it() {
+    let mut house = House::new();
+    let uri = "sip:+74951112205@x.example";
+    let cancel = message("CANCEL", uri, "z9hG4bK1", "");
+    assert_eq!(house.take(&invite("+74951112205", "z9hG4bK1")), [], "its owner is asked for first");
+    let strange = house.take_from(&cancel, "198.51.100.8:5062");
+    assert_eq!(strange.iter().map(|answer| answer.status()).collect::<Vec<_>>(), [481]);
+    let own = house.take(&cancel);
+    assert_eq!(own.iter().map(|answer| answer.status()).collect::<Vec<_>>(), [487, 200]);
+}
