@@ -442,3 +442,12 @@ class CannotListen(KommutatorError):
     """An address on which routing queries should be served cannot be had; the message says which, and why."""
 
     code = "cannot_listen"
+
+
+# --- tables of owners and callers
+
+
+class TablesBad(KommutatorError):
+    """A file of owners and callers is damaged, cut off, or none."""
+
+    code = "tables_bad"

@@ -57,6 +57,7 @@ class Stored(msgspec.Struct, frozen=True):
 
     sequence: int
     payload: bytes
+    subject: str = ""
 
 
 class Connection:
@@ -204,7 +205,7 @@ class Connection:
         try:
             while True:
                 message = await subscription.next_msg(timeout=None)
-                yield Stored(message.metadata.sequence.stream, message.data)
+                yield Stored(message.metadata.sequence.stream, message.data, message.subject)
         finally:
             if not self.lost.is_set():
                 async with self._within(_CLOSE_S):
@@ -230,6 +231,20 @@ class Connection:
             except nats.js.errors.ObjectNotFoundError:
                 return None
             return content.getvalue()
+
+    async def store_file(self, bucket: str, name: str, content: io.BufferedIOBase, deadline_s: float) -> None:
+        """Store an object from a file, piece by piece."""
+        async with self._within(deadline_s):
+            await (await self._js.object_store(bucket)).put(name, content)
+
+    async def fetch_file(self, bucket: str, name: str, content: io.BufferedIOBase, deadline_s: float) -> bool:
+        """Write an object's content into a file, piece by piece, its digest checked; False when there is none."""
+        async with self._within(deadline_s):
+            try:
+                await (await self._js.object_store(bucket)).get(name, writeinto=content)
+            except nats.js.errors.ObjectNotFoundError:
+                return False
+            return True
 
     async def remove(self, bucket: str, name: str) -> None:
         """Delete an object; one that is not there is no error."""
