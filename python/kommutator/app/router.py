@@ -263,5 +263,5 @@ class _Parts:
         watch("tables_behind", "Messages with changes that the tables lack.", lambda: tables.behind)
         for kind in ("owners", "callers"):
             watch(f"tables_{kind}", f"Numbers in the table of {kind} when it was taken.", partial(tables.numbers, kind))
-            watch(f"tables_{kind}_bytes", "What they took in memory.", partial(tables.bytes, kind))
+            watch(f"tables_{kind}_bytes", "What they took in memory.", partial(tables.memory, kind))
         watch("recordings_waiting", "Recordings not sent yet.", lambda: self._recordings.waiting)

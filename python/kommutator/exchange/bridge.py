@@ -50,6 +50,11 @@ class Bridge:
         """Whether there is a connection to the exchange at this moment."""
         return self._thread.exchange.connected
 
+    @property
+    def away(self) -> bool:
+        """Whether there is none, and not only because the first one is being made."""
+        return self._thread.exchange.tried and not self.connected
+
     async def run(self) -> None:
         """Keep the exchange, until cancelled. What is to live on every connection is attached before."""
         self._token = trio.lowlevel.current_trio_token()

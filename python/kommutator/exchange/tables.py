@@ -146,7 +146,7 @@ class Tables:
         """How many numbers a table had when it was taken."""
         return self._sizes.get(kind, (0, 0))[0]
 
-    def bytes(self, kind: str) -> int:
+    def memory(self, kind: str) -> int:
         """What these took in memory."""
         return self._sizes.get(kind, (0, 0))[1]
 
@@ -337,7 +337,7 @@ class Tables:
         if held is None or not self._there.is_set():
             return
         true = self._bridge.connected and self._caught_up and not self._gap
-        wanted = true or not self._bridge.connected or trio.current_time() < self._vain_until
+        wanted = true or self._bridge.away or trio.current_time() < self._vain_until
         if wanted != self._in:
             (self._swap_in if wanted else self._swap_out)(held)
         if self._alone or not self._in or "callers" not in self._sizes:

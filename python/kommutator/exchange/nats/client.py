@@ -329,6 +329,8 @@ class Exchange:
         self._log = structlog.get_logger().bind(exchange=name)
         self.connections = 0
         """How often a connection was made."""
+        self.tried = False
+        """Whether there was a connection already, or none to be had."""
 
     def attach(self, name: str, work: Callable[[Connection], Awaitable[None]]) -> None:
         """Have `work` run on every connection for as long as it lives.
@@ -364,6 +366,7 @@ class Exchange:
                 await self._one_connection()
                 pause_s, told = self._settings.retry_s[0], False
             except ExchangeError as error:
+                self.tried = True
                 if not told:
                     self._log.error("the exchange cannot be reached; calls go on", alarm="exchange", reason=str(error))
                     told = True
@@ -405,6 +408,7 @@ class Exchange:
             await connection.prepare()
             self._connection = connection
             self.connections += 1
+            self.tried = True
             self._connected.set()
             self._log.info(
                 "connected to the exchange", server=str(client.connected_url and client.connected_url.netloc)
