@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import trio
@@ -139,7 +140,7 @@ async def test_a_router_that_slept_asks_until_it_knows_what_has_changed(desk: De
     async with again.running():
 
         async def right() -> bool:
-            wrong = [n for n in NUMBERS if again.owner(n) not in (ASKS, await desk.tx(lambda tx, n=n: owner(tx, n)))]
+            wrong = [n for n in NUMBERS if again.owner(n) not in (ASKS, await desk.tx(partial(owner, number=n)))]
             assert not wrong, "what it does not know yet, it asks"
             return again.tables.state == "current"
 
