@@ -14,6 +14,7 @@ from kommutator.crm import clients, interactions, people
 from kommutator.crm.clients import Draft
 from kommutator.crm.pool import Tx
 from kommutator.errors import Refused
+from kommutator.exchange.messages import CALLED_SUBJECT, CHANGED_SUBJECT
 from tests.crm.companies import COMPANY
 from tests.exchange.conftest import Nats
 from tests.facts.conftest import Route
@@ -253,3 +254,38 @@ async def test_beyond_its_bound_a_router_asks(desk: DeskSide, route: Route) -> N
             assert each.owner(NUMBERS[0]) != ASKS
         await desk.tx(lambda tx: clients.create(tx, Draft(numbers=(NUMBERS[0],), owner="anna"), now()))
         await until(lambda: router.owner(NUMBERS[0]) == without.owner(NUMBERS[0]) == ASKS)
+
+
+async def test_what_cannot_be_read_may_have_been_anything(desk: DeskSide, route: Route) -> None:
+    chance = random.Random(13)
+    await edits(desk, chance, 10)
+    router = route("r1", alone=False)
+    async with router.running():
+        await router.current()
+        router.call(NUMBERS[0])
+        append = desk.exchange.connection.append
+        await desk.do(lambda: append(CALLED_SUBJECT, b"no callers"))
+        await until(lambda: router.called("+79161230778") == ASKS)
+        assert router.called(NUMBERS[0]) == "called", "who has called has called, whatever was missed"
+        before = router.shelf.name
+        await desk.tx(lambda tx: clients.create(tx, Draft(numbers=(NUMBERS[1],), owner="anna"), now()))
+        await desk.do(lambda: append(CHANGED_SUBJECT, b"no changes"))
+        await desk.tx(lambda tx: clients.create(tx, Draft(numbers=(NUMBERS[2],), owner="boris"), now()))
+        await until(lambda: router.shelf.name != before)
+        await until(lambda: agrees(desk, router, NUMBERS))
+
+
+async def test_kept_tables_that_were_damaged_are_fetched_again(desk: DeskSide, route: Route) -> None:
+    chance = random.Random(14)
+    await edits(desk, chance, 10)
+    router = route()
+    async with router.running():
+        await router.current()
+    (kept,) = router.shelf._folder.glob("*.tables")
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    kept.write_bytes(content)
+    again = route()
+    async with again.running():
+        await again.current()
+        assert await agrees(desk, again, NUMBERS)

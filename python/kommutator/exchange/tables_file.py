@@ -1,7 +1,7 @@
 """A file of owners and callers, as it travels from a desk to routers and lies on their disks.
 
-Magic, a line of JSON that says of what moment it is, pages, and an end that counts what was in them. A page is zlib of lines, such as
-the engine's tables read, with its own checksum; by number, so that it takes some six bytes a number.
+Magic, a line with a checksum and JSON that says of what moment it is, pages, and an end that counts what was in them. A page is
+zlib of lines, such as the engine's tables read, with its own checksum; by number, so that it takes some six bytes a number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MODE: Final = 0o600
 """The files hold telephone numbers: nobody else's business."""
 _MAGIC: Final = b"kommutator tables 1\n"
 _HEAD: Final = struct.Struct(">cIII")
-"""Of a page: its kind, its bytes as they are and as lines, the checksum of the former."""
+"""Of a page: its kind, its bytes as they are and as lines, and a checksum."""
 _COUNTS: Final = struct.Struct(">QQ")
 _PAGE: Final = 512 * 1024
 """Bytes of lines in a page; the last line of a piece that a database gives may go beyond."""
@@ -63,7 +63,8 @@ class TablesWriter:
 
     def __init__(self, path: Path, header: Header) -> None:
         self._file = private_file(path)
-        self._file.write(_MAGIC + msgspec.json.encode(header) + b"\n")
+        said = msgspec.json.encode(header)
+        self._file.write(_MAGIC + b"%08x %s\n" % (zlib.crc32(said), said))
         self._pending = bytearray()
         self._kind: Kind = "owners"
 
@@ -96,7 +97,7 @@ class TablesWriter:
             self._pending.clear()
 
     def _page(self, kind: bytes, content: bytes, size: int) -> None:
-        self._file.write(_HEAD.pack(kind, len(content), size, zlib.crc32(content)) + content)
+        self._file.write(_HEAD.pack(kind, len(content), size, _checksum(kind, content, size)) + content)
 
 
 class TablesFile:
@@ -159,10 +160,13 @@ def _is_bad(table: OwnerTable | CallerTable, line: bytes) -> bool:
 def _header(file: BinaryIO, path: Path) -> Header:
     if file.read(len(_MAGIC)) != _MAGIC:
         raise TablesBad(f"{path}: these are no tables of this program")
+    checksum, _, said = file.readline(_LONGEST_HEADER).rstrip(b"\n").partition(b" ")
     try:
-        return msgspec.json.decode(file.readline(_LONGEST_HEADER), type=Header)
+        if checksum == b"%08x" % zlib.crc32(said):
+            return msgspec.json.decode(said, type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TablesBad(f"{path}: of what moment it is cannot be read: {error}") from error
+    raise TablesBad(f"{path}: of what moment it is is damaged")
 
 
 def _read(file: BinaryIO, path: Path) -> tuple[bytes, bytes, int]:
@@ -173,9 +177,13 @@ def _read(file: BinaryIO, path: Path) -> tuple[bytes, bytes, int]:
     if kind not in (b"o", b"c", _END) or max(length, size) > _MOST_PAGE:
         raise TablesBad(f"{path}: a page is none")
     content = file.read(length)
-    if len(content) < length or zlib.crc32(content) != checksum:
+    if len(content) < length or _checksum(kind, content, size) != checksum:
         raise TablesBad(f"{path}: a page is damaged")
     return kind, content, size
+
+
+def _checksum(kind: bytes, content: bytes, size: int) -> int:
+    return zlib.crc32(content, zlib.crc32(b"%s %d" % (kind, size)))
 
 
 def _unpacked(content: bytes, size: int, path: Path) -> bytes:

@@ -25,7 +25,8 @@ from kommutator.exchange.tables_file import MODE, Kind, TablesFile, private_file
 _KEPT: Final = 2
 _MOST_BYTES: Final = 512 * 1024**2
 """Of changes in a file; those beyond come from the stream again, or with new tables."""
-_TAIL: Final = 256 * 1024
+_TAIL: Final = 4 * 1024**2
+"""More than the longest line."""
 _LONGEST_CALL_MS: Final = 24 * 3600 * 1000
 """A call that began longer ago has ended, and is in tables that have all calls that were told."""
 FACTS, CALLS, OWN = b"f", b"c", b"o"
@@ -221,8 +222,11 @@ class TablesShelf:
         self._changes = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, MODE)
         self._written = os.fstat(self._changes).st_size
         self._full = False
-        if self._written and os.pread(self._changes, 1, self._written - 1) != b"\n":
-            self._written += os.write(self._changes, b"\n")  # a line that a crash cut off
+        begin = max(0, self._written - _TAIL)
+        whole = os.pread(self._changes, _TAIL, begin).rfind(b"\n") + 1
+        if begin + whole < self._written:  # a line that a crash cut off
+            self._written = begin + whole
+            os.ftruncate(self._changes, self._written)
 
     def _last_place(self) -> int:
         assert self._changes is not None
