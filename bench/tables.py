@@ -176,7 +176,8 @@ class Record:
                 await work(tx)
             return time.perf_counter()
 
-        return await self._do(doing())
+        committed: float = await self._do(doing())
+        return committed
 
     async def _do(self, work: Any) -> Any:
         return await trio.to_thread.run_sync(asyncio.run_coroutine_threadsafe(work, self._loop).result, _PATIENCE_S)
@@ -191,7 +192,7 @@ async def route(folder: Path, dsn: str, nats: EmbeddedNats, population: Populati
         engine = Engine.load(document(folder))
         before, began = memory(), time.perf_counter()
         async with router(engine, settings, folder / "router") as tables:
-            await until(lambda tables=tables: tables.state == "current")
+            await current(tables)
             figures[f"loaded, {name}"] = {
                 "seconds": round(time.perf_counter() - began, 2),
                 "memory_mib": round((memory() - before) / 2**20, 1),
@@ -333,7 +334,8 @@ def owner(engine: Engine, number: str) -> str | None:
 def other(engine: Engine, number: str, chance: random.Random) -> str:
     """Somebody who is not the owner."""
     now = owner(engine, number)
-    return chance.choice([id for id in sorted(company()["employees"]) if id != now])
+    staff: list[str] = sorted(company()["employees"])
+    return chance.choice([id for id in staff if id != now])
 
 
 def memory() -> int:
@@ -341,10 +343,10 @@ def memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that must come true."""
+async def current(tables: Tables) -> None:
+    """Wait until calls are answered from tables that are true."""
     with trio.fail_after(_PATIENCE_S):
-        while not condition():
+        while tables.state != "current":
             await trio.sleep(0.005)
 
 

@@ -115,7 +115,9 @@ class _Desk:
             session_s=configuration.desk.session_s, failures_of_login=throttle.attempts, throttle_s=throttle.within_s
         )
         self._live = Hub(database, self._exchange, self._topics, now, accounts)
-        self._metrics = DeskMetrics(database, self._exchange, self._writer, self._live.floor, self._tasks, now)
+        self._metrics = DeskMetrics(
+            database, self._exchange, self._writer, self._live.floor, self._snapshots, self._tasks, now
+        )
         kept = configuration.desk.retention
         self._purge = Purge(database, folder, Kept(kept.turns, kept.recordings, kept.notices, kept.drafts), now)
 

@@ -106,6 +106,16 @@ async def told(tx: Tx, until: int) -> None:
     await tx.run("delete from fact_log where company_id = $1 and sequence <= $2", until)
 
 
+async def waiting(tx: Tx) -> int:
+    """How many changes have not been logged, and how many messages of changes not told. Three counts."""
+    found: int = await tx.value(
+        """select (select count(*) from number_changes where company_id = $1)
+               + (select count(*) from caller_changes where company_id = $1)
+               + (select count(*) from fact_log where company_id = $1)"""
+    )
+    return found
+
+
 async def moment(tx: Tx) -> tuple[State, datetime] | None:
     """Where the order stands, and since when nothing has happened but what is in it; None while something waits."""
     at: datetime = await tx.value("select clock_timestamp() from companies where id = $1")
