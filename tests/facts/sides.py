@@ -190,11 +190,12 @@ class RouterSide:
         there = trio.Event()
         there.set()
         self.shelf = TablesShelf(folder)
+        self.facts = _FactsOf(engine)
         self.tables = Tables(
             self.bridge,
             self.shelf,
             bounds or Bounds(10**6, 10**6),
-            _FactsOf(engine),
+            self.facts,
             self.lookups,
             there,
             _now_ms,
@@ -247,7 +248,11 @@ class _FactsOf:
         self.owner_is = engine.owner_is
         self.forget_owner = engine.forget_owner
         self.called = engine.called
-        self.missed_calls = engine.missed_calls
+        self.missed: list[int] = []
+
+    def missed_calls(self, until_ms: int) -> None:
+        self.missed.append(until_ms)
+        self._engine.missed_calls(until_ms)
 
     def swap_owners(self, table: OwnerTable) -> None:
         self._engine.swap_owners(table)

@@ -38,6 +38,7 @@ from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.exchange.recordings import RecordingUploader
 from kommutator.exchange.shipper import Shipper
 from kommutator.exchange.tables import Tables
+from kommutator.exchange.tables_file import Kind
 from kommutator.exchange.tables_shelf import Bounds, TablesShelf
 from kommutator.exchange.versions import VersionShelf, VersionWatch
 from kommutator.query.sip import SipEndpoint
@@ -261,7 +262,8 @@ class _Parts:
         watch("tables_in_use", "Whether owners and callers are answered from the tables.", lambda: tables.in_use)
         watch("tables_age_seconds", "The tables are what was so as long ago; -1: there are none.", lambda: tables.age_s)
         watch("tables_behind", "Messages with changes that the tables lack.", lambda: tables.behind)
-        for kind in ("owners", "callers"):
+        kinds: tuple[Kind, ...] = ("owners", "callers")
+        for kind in kinds:
             watch(f"tables_{kind}", f"Numbers in the table of {kind} when it was taken.", partial(tables.numbers, kind))
             watch(f"tables_{kind}_bytes", "What they took in memory.", partial(tables.memory, kind))
         watch("recordings_waiting", "Recordings not sent yet.", lambda: self._recordings.waiting)

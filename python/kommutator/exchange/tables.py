@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 import trio
 
-from kommutator._engine import CallerTable, OwnerTable
 from kommutator.errors import ExchangeError, ExchangeMessageBad, TablesBad
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.lookups import ExchangeLookups
@@ -38,15 +37,17 @@ from kommutator.exchange.messages import (
 )
 from kommutator.exchange.nats.client import Stored
 from kommutator.exchange.nats.feeds import Following
-from kommutator.exchange.tables_file import private_file
-from kommutator.exchange.tables_shelf import CALLS, FACTS, Bounds, Built, Pending, TablesShelf, build, line, own
+from kommutator.exchange.tables_file import Kind, private_file
+from kommutator.exchange.tables_seat import Facts, Seat
+from kommutator.exchange.tables_shelf import CALLS, FACTS, Bounds, Built, Pending, TablesShelf, line, own
 
 _MOST_WAITING: Final = 1_000
 _AT_ONCE: Final = 500
 """Changes that the engine is told before calls have their turn again."""
 _MOST_PENDING: Final = 2_000_000
 _MOST_CALLS: Final = 1_000_000
-_MOST_LINES: Final = 1_000_000
+_MOST_LINES: Final = 64 * 1024**2
+"""Bytes that wait for the disk; the oldest are dropped beyond: what comes after them is not gone on with from there."""
 _TICK_S: Final = 0.5
 _VAIN_S: Final = 30.0
 """So long after a question in vain nobody is asked, if there are tables."""
@@ -58,18 +59,6 @@ _FETCHED_PER_S: Final = 1e6
 _OLD_S: Final = 600.0
 
 _T = TypeVar("_T")
-
-
-class Facts(Protocol):
-    """The engine's facts; of an engine that may not be there yet."""
-
-    def owner_is(self, number: str, employee: str | None) -> None: ...
-    def forget_owner(self, number: str) -> None: ...
-    def called(self, number: str, at_ms: int) -> None: ...
-    def missed_calls(self, until_ms: int) -> None: ...
-    def swap_owners(self, table: OwnerTable) -> None: ...
-    def swap_callers(self, table: CallerTable) -> None: ...
-    def normal(self, number: str) -> str | None: ...
 
 
 class Tables:
@@ -95,9 +84,7 @@ class Tables:
         self._items = bridge.follow_changes(self._place, _MOST_WAITING)
         self._held: Built | None = None
         """What the tables are; the tables themselves are among them while they are aside."""
-        self._in = False
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._garbage: list[OwnerTable | CallerTable] = []
+        self._seat = Seat(facts)
         self._pending = Pending(_MOST_PENDING)
         self._gap = False
         self._last = 0
@@ -110,11 +97,12 @@ class Tables:
         self._made: TablesMade | None = None
         self._bad: set[str] = set()
         self._look = trio.Event()
-        self._asked_at = float("-inf")
+        self._loading = False
         self._calls: dict[str, int] = {}
         """Calls that were heard of and that no change has told: tables made of the database are told them again."""
         self._poke = trio.Event()
-        self._lines: deque[bytes] = deque(maxlen=_MOST_LINES)
+        self._lines: deque[bytes] = deque()
+        self._lines_bytes = 0
         self._more_lines = trio.Event()
         self._later: dict[str, float] = {}
         """Numbers to be forgotten then: the engine may have learnt what is not so."""
@@ -128,7 +116,7 @@ class Tables:
     @property
     def in_use(self) -> bool:
         """Whether calls are answered from the tables."""
-        return self._in
+        return self._seat.taken
 
     @property
     def behind(self) -> int:
@@ -142,13 +130,13 @@ class Tables:
         """The tables are what was so as many seconds ago; -1 while there are none."""
         return -1.0 if self._held is None else max(0.0, (self._now_ms() - self._held.at) / 1000)
 
-    def numbers(self, kind: str) -> int:
+    def numbers(self, kind: Kind) -> int:
         """How many numbers a table had when it was taken."""
-        return self._sizes.get(kind, (0, 0))[0]
+        return self._seat.sizes.get(kind, (0, 0))[0]
 
-    def memory(self, kind: str) -> int:
+    def memory(self, kind: Kind) -> int:
         """What these took in memory."""
-        return self._sizes.get(kind, (0, 0))[1]
+        return self._seat.sizes.get(kind, (0, 0))[1]
 
     @property
     def state(self) -> str:
@@ -157,11 +145,13 @@ class Tables:
             return "off"
         if self._held is None:
             return "none yet"
+        if self._bridge.away:
+            return f"of {self.age_s:.0f} s ago: the exchange is away"
         if self._gap:
             return "behind: new ones are wanted"
         if self.age_s > _OLD_S:
             return f"old: of {self.age_s:.0f} s ago"
-        return "current" if self._in else "catching up"
+        return "current" if self._seat.taken else "catching up"
 
     # --- what is told
 
@@ -178,7 +168,7 @@ class Tables:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow)
                 nursery.start_soon(self._tick)
-                nursery.start_soon(self._clear)
+                nursery.start_soon(self._seat.run)
                 if self._bounds.any:
                     await self._begin()
                     nursery.start_soon(self._write)
@@ -273,14 +263,14 @@ class Tables:
             if not held.take(changed):
                 self._go_wrong(f"of the changes after {before}, {changed.sequence} came first")
             elif held.sequence == before:
-                return
-        if something and self._bounds.any and (held is None or self._gap):
+                return  # it was told before, or says that nothing has changed
+        if something and self._bounds.any and (held is None or self._gap or self._loading):
             self._pending.add(changed)
         await self._tell(changed)
 
     async def _tell(self, changed: FactsChanged) -> None:
         """The engine; tables that are aside know already, or are made anew."""
-        known = self._in and "owners" in self._sizes and not self._gap
+        known = self._seat.answers("owners") and not self._gap
         for begin in range(0, len(changed.owners), _AT_ONCE):
             for number, employee in changed.owners[begin : begin + _AT_ONCE]:
                 if known:
@@ -307,6 +297,7 @@ class Tables:
         if not self._alone:
             self._missed_until = self._now_ms()
             self._facts.missed_calls(self._missed_until)
+            self._look.set()
 
     def _asked_in_vain(self) -> None:
         self._vain_until = trio.current_time() + _VAIN_S
@@ -338,45 +329,22 @@ class Tables:
             return
         true = self._bridge.connected and self._caught_up and not self._gap
         wanted = true or self._bridge.away or trio.current_time() < self._vain_until
-        if wanted != self._in:
-            (self._swap_in if wanted else self._swap_out)(held)
-        if self._alone or not self._in or "callers" not in self._sizes:
+        if wanted != self._seat.taken:
+            (self._swap_in if wanted else self._seat.swap_out)(held)
+        if self._alone or not self._seat.answers("callers"):
             return
         if not true:
             self._cut_off = True
             self._facts.missed_calls(self._now_ms())
         elif self._cut_off:  # what was said meanwhile has been heard: again nobody is asked for
-            self._swap_out(held)
+            self._seat.swap_out(held)
             self._swap_in(held)
 
     def _swap_in(self, held: Built) -> None:
         for number in self._lookups.lately():
             self._later[number] = trio.current_time() + _LATER_S
-        self._sizes = {kind: (len(table), table.size) for kind, table in held.tables.items()}
-        for table in held.tables.values():
-            table.complete()
-            self._swap(table)
-            self._garbage.append(table)
-        held.tables = {}
-        self._in, self._cut_off = True, False
-        if self._missed_until:
-            self._facts.missed_calls(self._missed_until)
-
-    def _swap_out(self, held: Built) -> None:
-        """The engine gets empty tables: it asks, and learns from answers."""
-        if "owners" in self._sizes:
-            held.tables["owners"] = OwnerTable()
-        if "callers" in self._sizes:
-            held.tables["callers"] = CallerTable()
-        for table in held.tables.values():
-            self._swap(table)
-        self._in = False
-
-    def _swap(self, table: OwnerTable | CallerTable) -> None:
-        if isinstance(table, OwnerTable):
-            self._facts.swap_owners(table)
-        else:
-            self._facts.swap_callers(table)
+        self._seat.swap_in(held, self._missed_until)
+        self._cut_off = False
 
     async def _adopt(self, built: Built) -> bool:
         """Go on from tables made aside; False where that cannot be, and the last ones stay."""
@@ -391,29 +359,25 @@ class Tables:
             await trio.to_thread.run_sync(built.called, calls)
             built.called({number: at for number, at in self._calls.items() if calls.get(number) != at})
             old = self._held
-            if old is not None and not whole:
+            if old is not None and (not whole or (not self._gap and built.sequence < old.sequence)):
                 return False
             if old is not None:
-                if self._in:
-                    self._swap_out(old)
-                self._garbage += old.tables.values()
+                if self._seat.taken:
+                    self._seat.swap_out(old)
+                self._seat.let_go(old)
             self._held, self._gap = built, not whole
             if built.calls_until is not None and built.calls_until > self._missed_until:
                 self._missed_until = 0
             self._settle()
         return True
 
-    async def _clear(self) -> None:
-        """Let go what the tables replaced, where no call waits."""
-        while True:
-            await trio.sleep(_TICK_S)
-            while self._garbage:
-                await trio.to_thread.run_sync(self._garbage.pop().clear)
-
     # --- the disk, and new tables
 
     def _keep(self, kept: bytes) -> None:
         self._lines.append(kept)
+        self._lines_bytes += len(kept)
+        while self._lines_bytes > _MOST_LINES:
+            self._lines_bytes -= len(self._lines.popleft())
         self._more_lines.set()
 
     async def _write(self) -> None:
@@ -423,7 +387,7 @@ class Tables:
             self._more_lines = trio.Event()
             if self._shelf.name is None:
                 continue
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            lines, self._lines, self._lines_bytes = self._lines, deque(), 0
             try:
                 async with self._disk:
                     await trio.to_thread.run_sync(self._shelf.append, lines)
@@ -439,29 +403,35 @@ class Tables:
 
     async def _renew(self) -> None:
         """The supervisor of getting new tables."""
+        said, pause_s = "", _ASK_S
         while True:
-            with trio.move_on_after(_ASK_S):
+            with trio.move_on_after(pause_s):
                 await self._look.wait()
             self._look = trio.Event()
+            pause_s = 1.0 if pause_s == _ASK_S else min(2 * pause_s, _ASK_S)
             try:
                 await self._look_for_new()
+                said, pause_s = "", _ASK_S
             except ExchangeError as error:
                 self._log.warning("tables cannot be had yet", code=error.code, reason=str(error))
             except (TablesBad, OSError) as error:
-                self._log.critical("tables cannot be loaded; the last ones stay", alarm="tables", reason=str(error))
+                if said != str(error):
+                    said = str(error)
+                    self._log.critical("tables cannot be loaded; the last ones stay", alarm="tables", reason=said)
 
     async def _look_for_new(self) -> None:
         made, wanted = self._made, self._held is None or self._gap
+        doubtful = bool(self._missed_until and self._bounds.callers)
         if not self._bridge.connected:
             return
         if made is not None and made.name not in self._bad and self._fits(made):
-            if wanted:
+            if wanted or (doubtful and (made.calls_until or 0) > self._missed_until):
                 await self._load(made)
-            elif self._shelf.name != made.name:
+                return
+            if self._shelf.name != made.name:
                 await self._fetch(made)
-        elif wanted and self._caught_up:
-            reason = "there are none that follow" if made is not None else "there are none"
-            asked = encode(TablesWanted(self._bridge.name, reason))
+        if (wanted or doubtful) and self._caught_up:
+            asked = encode(TablesWanted(self._bridge.name, self.state if wanted else "calls may have been missed"))
             await self._bridge.request(TABLES_SUBJECT, asked, self._bridge.settings.request_s)
 
     def _fits(self, made: TablesMade) -> bool:
@@ -476,14 +446,19 @@ class Tables:
         return self._seen is None or self._seen.sequence <= made.sequence
 
     async def _load(self, made: TablesMade) -> None:
-        await self._fetch(made)
+        self._loading = True  # what comes meanwhile waits for these, too
         try:
-            file = await trio.to_thread.run_sync(self._shelf.file, made.name)
-            built = await _in_thread(lambda going_on: build(file, self._bounds, going_on))
+            await self._fetch(made)
+            built = await _in_thread(lambda going_on: self._shelf.build(made.name, self._bounds, going_on))
+            adopted = await self._adopt(built)
         except TablesBad:
             self._bad.add(made.name)
             raise
-        if await self._adopt(built):
+        finally:
+            self._loading = False
+            if self._held is not None and not self._gap:
+                self._pending.clear()
+        if adopted:
             self._log.info(
                 "tables are loaded",
                 tables=built.name,
@@ -491,8 +466,6 @@ class Tables:
                 owners=made.owners,
                 callers=made.callers,
             )
-        else:
-            self._look.set()
 
     async def _fetch(self, made: TablesMade) -> None:
         """Onto the disk. Raises `ExchangeError`, `TablesBad`, `OSError`."""

@@ -158,9 +158,11 @@ class TablesShelf:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self._folder / f"{name}.part"
 
-    def file(self, name: str) -> TablesFile:
-        """Tables that were put here. Raises `TablesBad`."""
-        return TablesFile(self._path(name, "tables"))
+    def build(self, name: str, bounds: Bounds, going_on: Callable[[], bool]) -> Built:
+        """Tables that were put here, with what has changed since. Raises `TablesBad`."""
+        built = build(TablesFile(self._path(name, "tables")), bounds, going_on)
+        self._replay(built)
+        return built
 
     def put(self, part: Path) -> None:
         """Take a file that was fetched: what has changed since goes with it. Raises `TablesBad`."""
