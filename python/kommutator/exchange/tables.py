@@ -41,7 +41,7 @@ from kommutator.exchange.tables_file import Kind, private_file
 from kommutator.exchange.tables_seat import Facts, Seat
 from kommutator.exchange.tables_shelf import CALLS, FACTS, Bounds, Built, Pending, TablesShelf, line, own
 
-_MOST_WAITING: Final = 1_000
+_MOST_WAITING: Final = 100
 _AT_ONCE: Final = 500
 """Changes that the engine is told before calls have their turn again."""
 _MOST_PENDING: Final = 2_000_000
@@ -413,7 +413,9 @@ class Tables:
                 await self._look_for_new()
                 said, pause_s = "", _ASK_S
             except ExchangeError as error:
-                self._log.warning("tables cannot be had yet", code=error.code, reason=str(error))
+                if said != str(error):
+                    said = str(error)
+                    self._log.warning("tables cannot be had yet", code=error.code, reason=said)
             except (TablesBad, OSError) as error:
                 if said != str(error):
                     said = str(error)
