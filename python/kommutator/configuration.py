@@ -175,6 +175,8 @@ class FastAgi(Form):
     """The most at once: one for each call, and for a moment one for each phone that answers. Also the most calls by steps."""
     messages: Path = Path("/var/spool/asterisk/kommutator")
     """The folder into which Asterisk records messages; the router must reach it under the same name, and may delete there."""
+    outgoing: Path = Path("/var/spool/asterisk/outgoing")
+    """Asterisk's folder of call files: by one the router, when it starts, has Asterisk tell which calls are still there."""
     trunk: str = "PJSIP/{number}@trunk"
     """How the PBX dials an E.164 number."""
     silence_s: int = Field(default=5, ge=1, le=60)
@@ -263,6 +265,16 @@ class Redirect(Form):
     """Whether calls are in the ledger: it costs several times what the answer does."""
 
 
+class Tables(Form):
+    """What the router keeps whole of clients, in memory and in `DATA/routers/NAME/tables`, so that no call waits for an answer."""
+
+    owners: int = Field(default=30_000_000, ge=0, le=33_000_000)
+    """The most numbers whose owners are kept, some ten bytes each, and for a moment twice that; if there are more, or with 0, a
+    desk is asked at each call."""
+    callers: int = Field(default=100_000_000, ge=0, le=150_000_000)
+    """The most numbers of which is kept when they called last, some twelve bytes each, in the same way."""
+
+
 class Router(Form):
     """A router: it serves one PBX, and employees' phones are registered at one."""
 
@@ -276,6 +288,7 @@ class Router(Form):
     words, or one text that is split as a shell splits it."""
     query: Query | None = None
     """Without it, no queries are answered."""
+    tables: Tables = Tables()
 
 
 class Throttle(Form):

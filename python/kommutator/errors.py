@@ -438,10 +438,13 @@ class CertificateUnusable(KommutatorError):
     code = "certificate_unusable"
 
 
-class CannotListen(KommutatorError):
-    """An address on which routing queries should be served cannot be had; the message says which, and why."""
+# --- tables of owners and callers
 
-    code = "cannot_listen"
+
+class TablesBad(KommutatorError):
+    """A file of owners and callers is damaged, cut off, or none."""
+
+    code = "tables_bad"
 
 
 # --- load

@@ -15,7 +15,7 @@ import trio
 from kommutator import Engine
 from kommutator.app.process import SystemClock
 from kommutator.company import load
-from kommutator.errors import CannotListen
+from kommutator.errors import AddressTaken
 from kommutator.query.sip import SipEndpoint, SipSettings
 from kommutator.routing.ledger import MemoryJournal
 from kommutator.routing.turn import Event
@@ -173,7 +173,7 @@ async def test_a_flood_of_requests_is_answered_one_by_one() -> None:
 
 
 def test_an_address_that_cannot_be_had_is_named() -> None:
-    with pytest.raises(CannotListen, match=r"192\.0\.2\.1:5060"):
+    with pytest.raises(AddressTaken, match=r"192\.0\.2\.1:5060"):
         SipEndpoint(
             SipSettings(listen=["192.0.2.1:5060"], **TEMPLATES), Engine.load(COMPANY), None, Memory(), SystemClock()
         )

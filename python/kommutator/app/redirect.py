@@ -23,7 +23,7 @@ from kommutator.routing.ports import Clock, Journal, Lookups
 def sip_endpoint(
     form: Redirect, engine: CompiledEngine, journal: Journal | None, lookups: Lookups, clock: Clock
 ) -> SipEndpoint:
-    """The endpoint, listening. Raises `CannotListen`."""
+    """The endpoint, listening. Raises `AddressTaken`."""
     settings = SipSettings(
         listen=form.listen,
         sources=form.sources,
@@ -40,7 +40,7 @@ def sip_endpoint(
 async def redirect(company: LoadedCompany, form: Redirect, data: Path | None) -> None:
     """Answer until SIGTERM or SIGINT. With a folder, calls are in its ledger.
 
-    Raises `CompanyInvalid`, `CannotListen`, `DataFolderBusy`.
+    Raises `CompanyInvalid`, `AddressTaken`, `DataFolderBusy`.
     """
     engine = Engine.of(company)
     with ExitStack() as held:

@@ -13,7 +13,7 @@ import orjson
 import structlog
 import trio
 
-from kommutator._engine import outline
+from kommutator._engine import CallerTable, OwnerTable, normalize, outline
 from kommutator.company.prompts import PromptSource
 from kommutator.engine import Engine
 from kommutator.errors import BadNumber, BadState, PromptNotMade, UnknownEmployee
@@ -136,6 +136,25 @@ class Versions:
                 self._engine.forget_owner(number)
             except BadNumber:
                 self._log.warning("the owner of what is no number cannot be forgotten", number=number)
+
+    def owner_is(self, number: str, employee: str | None) -> None:
+        """Who owns a number; None is nobody."""
+        if self._engine is not None:
+            with suppress(BadNumber):
+                self._engine.owner_is(number, employee)
+
+    def swap_owners(self, table: OwnerTable) -> None:
+        """`Engine.swap_owners`, when there is an active version."""
+        self.engine.swap_owners(table)
+
+    def swap_callers(self, table: CallerTable) -> None:
+        """`Engine.swap_callers`, when there is an active version."""
+        self.engine.swap_callers(table)
+
+    def normal(self, number: str) -> str | None:
+        """A number as the engine has it, by the rules of the active version's country; None for what is none."""
+        country = self._active.document["company"]["country"] if self._active is not None else "RU"
+        return normalize(number, country)
 
     def called(self, number: str, at_ms: int) -> None:
         """A number has called another router."""

@@ -13,7 +13,7 @@ from kommutator.app.redirect import redirect
 from kommutator.cli.configured import log_to_stderr
 from kommutator.cli.inputs import EXIT_INVALID, fail, read_company
 from kommutator.configuration import Log, Redirect
-from kommutator.errors import CannotListen, CompanyInvalid, DataFolderBusy
+from kommutator.errors import AddressTaken, CompanyInvalid, DataFolderBusy
 
 EXIT_BUSY = 5
 EXIT_LISTEN = 6
@@ -62,5 +62,5 @@ def command(company: str, data: Path | None, **options: Any) -> None:
         fail(f"{error}\nkommutator check {company} says more.", EXIT_INVALID)
     except DataFolderBusy as error:
         fail(str(error), EXIT_BUSY)
-    except CannotListen as error:
+    except AddressTaken as error:
         fail(str(error), EXIT_LISTEN)

@@ -25,7 +25,7 @@ import structlog
 import trio
 
 from kommutator._engine import Engine, SipRedirect
-from kommutator.errors import BadNumber, CannotListen
+from kommutator.errors import AddressTaken, BadNumber
 from kommutator.routing.ports import Clock, Journal, Lookups
 from kommutator.routing.turn import Event, FindHistory, FindOwner, Turn
 
@@ -65,7 +65,7 @@ class SipEndpoint:
     def __init__(
         self, settings: SipSettings, engine: Engine, journal: Journal | None, lookups: Lookups, clock: Clock
     ) -> None:
-        """Without a `journal`, calls are in no ledger. Raises `CannotListen`, and `ValueError` for a template or a
+        """Without a `journal`, calls are in no ledger. Raises `AddressTaken`, and `ValueError` for a template or a
         network that is none."""
         self._engine = engine
         self._journal = journal
@@ -201,7 +201,7 @@ def _listening(text: str) -> socket.socket:
             sock.close()
             raise
     except OSError as error:
-        raise CannotListen(f"{text}: {error.strerror or error}") from error
+        raise AddressTaken(f"{text}: {error.strerror or error}") from error
     return sock
 
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::call::state::{CallId, CallState, MAX_CALL_ID, Pending};
 use crate::call::{EngineError, Event, Ground, Run, Turn};
-use crate::company::version::{Company, NodeIx, VersionId};
+use crate::company::version::{Company, NodeIx, Step, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
 use crate::floor::{Floor, Line, Presence, QueueView, RESERVE_MS, Slot};
@@ -257,11 +257,9 @@ fn ground<'e>(versions: &'e [Held], state: &CallState) -> Result<Ground<'e>, Eng
 
 /// Refuses a state whose places do not exist in the version it names.
 fn fits(state: &CallState, company: &Company) -> Result<(), EngineError> {
-    let nowhere = state.node == NodeIx::NOWHERE;
-    let placed = if nowhere {
-        matches!(state.pending, Pending::HangUp | Pending::End(..))
-    } else {
-        state.node.at() < company.nodes.len()
+    let placed = match company.nodes.get(state.node.at()) {
+        Some(node) => is_of(&state.pending, &node.step),
+        None => state.node == NodeIx::NOWHERE && matches!(state.pending, Pending::HangUp | Pending::End(..)),
     };
     let talking = match state.pending {
         Pending::Talk { employee, .. } => employee,
@@ -270,4 +268,16 @@ fn fits(state: &CallState, company: &Company) -> Result<(), EngineError> {
     let people =
         [state.owner, state.last_rung, talking].into_iter().flatten().all(|ix| ix.at() < company.employees.len());
     if placed && people { Ok(()) } else { Err(EngineError::BadState("it does not fit its company version")) }
+}
+
+/// Whether a node's step can have this action pending. Of hunts, menus and their waiting the machine asks at each event.
+fn is_of(pending: &Pending, step: &Step) -> bool {
+    match pending {
+        Pending::Play => matches!(step, Step::Play { .. }),
+        Pending::Record => matches!(step, Step::Voicemail { .. }),
+        Pending::FindOwner => matches!(step, Step::Owner { .. }),
+        Pending::FindHistory => matches!(step, Step::History { .. }),
+        Pending::Transfer => matches!(step, Step::Transfer { .. }),
+        _ => true,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hasher;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use kommutator_engine::Engine;
 use kommutator_engine::call::{EngineError, Event, Turn};
@@ -156,7 +156,7 @@ impl Redirect {
         let Some(first) = request.vias.first() else { return self.counts.unreadable += 1 };
         let line = first.unfolded();
         let Some(via) = Via::read(&line) else { return self.counts.unreadable += 1 };
-        let transaction = transaction(&self.settings.key, &request, &via);
+        let transaction = transaction(&self.settings.key, &request, &via, source.ip());
         let asked = Asked { request: &request, via: &via, source, transaction };
         if request.method == Method::Ack {
             return self.memory.acknowledge(transaction);
@@ -421,8 +421,9 @@ fn caller(request: &Request<'_>, trusted: bool) -> Option<String> {
 }
 
 /// A transaction's identity (RFC 3261, 17.2.3), that of its ACK and its CANCEL included. All that a retransmission has in
-/// common is in it, so that clients without unique branches (RFC 2543) are told apart, too.
-fn transaction(key: &[u8; 16], request: &Request<'_>, via: &Via<'_>) -> u128 {
+/// common is in it, so that clients without unique branches (RFC 2543) are told apart, too; and who asks, so that nobody
+/// hears of another's call, nor ends it.
+fn transaction(key: &[u8; 16], request: &Request<'_>, via: &Via<'_>, source: IpAddr) -> u128 {
     let mut hasher = SipHasher13::new_with_key(key);
     let from = request.from.map(message::Value::unfolded).unwrap_or_default();
     let tag = uri::address(&from).and_then(|from| from.tag).unwrap_or_default();
@@ -430,6 +431,10 @@ fn transaction(key: &[u8; 16], request: &Request<'_>, via: &Via<'_>) -> u128 {
     for part in parts {
         hasher.write_usize(part.len());
         hasher.write(part);
+    }
+    match source {
+        IpAddr::V4(source) => hasher.write(&source.octets()),
+        IpAddr::V6(source) => hasher.write(&source.octets()),
     }
     hasher.write_u32(request.number);
     let other = !matches!(request.method, Method::Invite | Method::Ack | Method::Cancel);
