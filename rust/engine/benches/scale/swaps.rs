@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use kommutator_engine::company::version::{Company, VersionId};
 use kommutator_engine::company::{Document, compile};
 use kommutator_engine::directory::pack;
-use kommutator_engine::{Engine, Event};
+use kommutator_engine::{Engine, Event, Taken};
 
 use super::{mobiles, number, processor_time};
 
@@ -74,7 +74,7 @@ fn stepped(documents: &Arc<Vec<Document>>, swapping: bool) -> Vec<(Duration, Dur
     taken
 }
 
-fn swap(engine: &mut Engine, company: Arc<Company>, to_drop: &Sender<Arc<Company>>) {
+fn swap(engine: &mut Engine, company: Arc<Company>, to_drop: &Sender<Taken>) {
     let before: VersionId = engine.active().id;
     let next = engine.hold(company);
     assert!(engine.activate(next));
@@ -85,7 +85,7 @@ fn neighbour(
     documents: &[Document],
     swapping: bool,
     made: &Sender<Arc<Company>>,
-    dropping: &Receiver<Arc<Company>>,
+    dropping: &Receiver<Taken>,
     done: &AtomicBool,
 ) {
     for nth in 0..SWAPS {
