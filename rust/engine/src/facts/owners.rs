@@ -15,6 +15,9 @@ pub const MOST_OWNERS: usize = 1 << 25;
 /// The most employees that owners can be, of all versions that were ever told; others are asked for at each call.
 pub const MOST_NAMES: usize = (Narrow::MOST - EMPLOYEES + 1) as usize;
 
+/// Employees for whom a table that is made with room has room.
+const NAMES: usize = 1 << 16;
+
 /// Codes of what is known besides employees; theirs follow.
 const NOBODY: u64 = 0;
 const FORGOTTEN: u64 = 1;
@@ -50,7 +53,8 @@ impl Owners {
     pub fn with_room_for(numbers: usize) -> Self {
         Self {
             table: Packed::with_room_for(numbers.min(MOST_OWNERS)),
-            names: IndexSet::new(),
+            // A table of many has many employees: to double their room would hold up a call later.
+            names: IndexSet::with_capacity(if numbers > 0 { NAMES } else { 0 }),
             complete: false,
             most: MOST_OWNERS,
         }
