@@ -8,6 +8,7 @@ against a goal here is the median of times, and the worst of what is said never 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import commit, keep, machine, versions
+from bench.machine import commit, keep, machine, output, versions
 from bench.processes import run
 
 
@@ -69,6 +70,7 @@ GOALS: Final = [
         "memory/calls in flight/a step beside them", "… a step beside them", "ns",
         beside="memory/calls in flight/a step, one call",
     ),
+    Goal("router/a call held", "… what a router of queries keeps of each", "bytes"),
     Goal("memory/calls in flight/a step, each call in turn", "… a step, its state out of cache", "ns"),
     *(
         Goal(
@@ -120,8 +122,10 @@ def measure(small: bool) -> dict[str, float]:
         for bench in ("numbers", "memory"):
             place = ["-p", "kommutator-engine", "--bench", bench]
             run("cargo", "bench", "--locked", *place, "--", "--noplot", environment=environment)
+        held = output(sys.executable, "-m", "bench.held_calls", "10000" if small else "100000")
+        router = {"router/a call held": float(orjson.loads(held)["bytes_each"])}
         told = [orjson.loads(line) for line in kept.read_bytes().splitlines()]
-        return {figure["name"]: figure["value"] for figure in told} | medians(Path(home))
+        return {figure["name"]: figure["value"] for figure in told} | medians(Path(home)) | router
 
 
 def medians(home: Path) -> dict[str, float]:

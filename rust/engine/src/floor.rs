@@ -4,6 +4,7 @@
 //! ring somebody and released when it stops; it has a deadline, so that a client that vanishes cannot hold anybody.
 
 mod groups;
+mod hunters;
 mod roster;
 mod shuffle;
 
@@ -11,8 +12,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 pub use groups::Unseated;
-pub use groups::{Asking, Looking, WALKED};
+pub use groups::{Asking, Looking};
 use groups::{Groups, Seat};
+pub use hunters::WALKED;
 use roster::People;
 pub use roster::{Places, Roster};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! The people of big hunts, kept in order: who may be rung next is found without asking everybody.
 //!
-//! Each hunt that rings more than [`WALKED`] phones one by one has a *group*: which of its legs may be free, which will be
+//! Each hunt that rings more than [`WALKED`](super::WALKED) phones one by one has a *group*: which of its legs may be free, which will be
 //! soon, which talk, and all of them by the record that its strategy goes by. Whatever changes about a person moves him
 //! within his groups, in time logarithmic in their size. Hunts of the same phones and the same order share a group, in
 //! whichever node and version they stand; it is made when the first call asks for it, so that to hold a version, or to let
@@ -11,72 +11,14 @@
 //! a candidate cannot always be rung.
 
 use std::collections::BTreeSet;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHashMap;
 
+use super::hunters::{Hunter, Hunters, Record, Shape};
 use super::shuffle::Shuffle;
 use super::{ClaimKind, Floor, Line, Person, Presence, Slot, Standing};
-use crate::company::document::Strategy;
-use crate::company::version::{Company, Hunt, Leg, NodeIx, Step, VersionId};
-
-/// Hunts with more legs have a group; the legs of others are walked, each time.
-pub const WALKED: usize = 32;
-
-/// By what the legs of a hunt are ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Record {
-    /// Their places in the document.
-    Place,
-    /// The end of the last conversation.
-    Idle,
-    /// Calls answered.
-    Calls,
-}
-
-/// The phones of a hunt, and their order: equal ones share a group.
-#[derive(Debug, PartialEq, Eq)]
-struct Shape {
-    /// Of the rest, once for all: a call that looks the shape up hashes no thousand legs.
-    hash: u64,
-    record: Record,
-    /// Whose phone each leg is, and whether it is the mobile; nobody's where it is a number alone.
-    legs: Vec<Option<(Slot, bool)>>,
-}
-
-impl Hash for Shape {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl Shape {
-    /// None where the legs are few, are rung together, or depend on the call.
-    fn of(hunt: &Hunt, slots: &[Slot]) -> Option<Self> {
-        if hunt.legs.len() <= WALKED {
-            return None;
-        }
-        let record = match hunt.strategy {
-            Strategy::All | Strategy::Expanding => return None,
-            Strategy::Linear | Strategy::RoundRobin | Strategy::Random => Record::Place,
-            Strategy::LongestIdle => Record::Idle,
-            Strategy::FewestCalls => Record::Calls,
-        };
-        let mut legs = Vec::with_capacity(hunt.legs.len());
-        for leg in &hunt.legs {
-            legs.push(match leg {
-                Leg::Desk(ix) => Some((slots[ix.at()], false)),
-                Leg::Mobile(ix) => Some((slots[ix.at()], true)),
-                Leg::Phone(_) => None,
-                Leg::Owner => return None,
-            });
-        }
-        let mut hasher = FxHasher::default();
-        (record, &legs).hash(&mut hasher);
-        Some(Self { hash: hasher.finish(), record, legs })
-    }
-}
+use crate::company::version::{NodeIx, VersionId};
 
 /// What of a leg no call and no clock changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,44 +79,29 @@ struct Group {
 }
 
 impl Group {
-    fn new(made: u64, shape: Arc<Shape>) -> Self {
-        let words = shape.legs.len().div_ceil(64);
-        let sitting = |who: &Option<(Slot, bool)>| Sitting { who: *who, class: Class::Gone, record: i64::MIN };
-        let mut group = Self {
-            made,
-            hunts: 0,
-            sitting: shape.legs.iter().map(sitting).collect(),
-            may_be_free: vec![0; words],
-            soon: vec![0; words],
-            talking: vec![0; words],
-            by_record: BTreeSet::new(),
-            free_by_record: BTreeSet::new(),
-            shape,
+    /// A group in which these sit, by leg.
+    fn new(made: u64, shape: Arc<Shape>, sitting: Vec<Sitting>) -> Self {
+        let among = |class: Class| {
+            let mut words = vec![0; sitting.len().div_ceil(64)];
+            let legs = sitting.iter().enumerate().filter(|(_, sits)| sits.class == class);
+            legs.for_each(|(leg, _)| words[leg / 64] |= 1 << (leg % 64));
+            words
         };
-        for leg in 0..group.sitting.len() {
-            if group.ordered() {
-                group.by_record.insert((i64::MIN, leg as u16));
-            }
-            if group.sitting[leg].who.is_none() {
-                // A number alone is always free, and has no record.
-                group.seat(leg, Class::MayBeFree, group.record_of(i64::MIN, 0));
-            }
-        }
-        group
+        let (may_be_free, soon, talking) = (among(Class::MayBeFree), among(Class::Soon), among(Class::Talking));
+        // A set that is made of all at once sorts them and is done.
+        let ordered = |of: &dyn Fn(&Sitting) -> bool| -> BTreeSet<(i64, u16)> {
+            let legs = (0..).zip(&sitting).filter(|(_, sits)| shape.record != Record::Place && of(sits));
+            legs.map(|(leg, sits)| (sits.record, leg)).collect()
+        };
+        let (by_record, free_by_record) = (ordered(&|_| true), ordered(&|sits| sits.class == Class::MayBeFree));
+        Self { made, hunts: 0, may_be_free, soon, talking, by_record, free_by_record, sitting, shape }
     }
 
     fn ordered(&self) -> bool {
         self.shape.record != Record::Place
     }
 
-    fn record_of(&self, talked_until_ms: i64, answered: u32) -> i64 {
-        match self.shape.record {
-            Record::Place => i64::MIN,
-            Record::Idle => talked_until_ms,
-            Record::Calls => i64::from(answered),
-        }
-    }
-
+    /// Moves a leg.
     fn seat(&mut self, leg: usize, class: Class, record: i64) {
         let before = self.sitting[leg];
         (self.sitting[leg].class, self.sitting[leg].record) = (class, record);
@@ -205,37 +132,6 @@ impl Group {
                 self.free_by_record.insert(new);
             }
         }
-    }
-}
-
-/// The big hunts of a version.
-#[derive(Debug, Default)]
-pub(super) struct Hunters(FxHashMap<NodeIx, Hunter>);
-
-/// A big hunt: its group, once a call has asked for it.
-#[derive(Clone, Debug)]
-enum Hunter {
-    Seated(u32),
-    Waiting(Arc<Shape>),
-}
-
-impl Hunters {
-    /// Linear in the legs.
-    pub(super) fn of(company: &Company, slots: &[Slot]) -> Self {
-        let mut shapes: FxHashMap<Arc<Shape>, ()> = FxHashMap::default();
-        let hunts = (0..).zip(&company.nodes).filter_map(|(ix, node)| {
-            let Step::Ring(hunt) = &node.step else { return None };
-            let shape = Arc::new(Shape::of(hunt, slots)?);
-            let shape = match shapes.get_key_value(&shape) {
-                Some((known, ())) => Arc::clone(known),
-                None => {
-                    shapes.insert(Arc::clone(&shape), ());
-                    shape
-                }
-            };
-            Some((NodeIx(ix), Hunter::Waiting(shape)))
-        });
-        Self(hunts.collect())
     }
 }
 
@@ -326,32 +222,35 @@ impl Floor {
     fn seat_group(&mut self, shape: Arc<Shape>) -> u32 {
         self.groups.made += 1;
         let made = self.groups.made;
-        let group = Some(Group::new(made, Arc::clone(&shape)));
-        let at = match self.groups.vacant.pop() {
-            Some(vacant) => {
-                self.groups.all[vacant as usize] = group;
-                vacant
-            }
-            None => {
-                self.groups.all.push(group);
-                (self.groups.all.len() - 1) as u32
-            }
-        };
-        for (leg, who) in shape.legs.iter().enumerate() {
-            let Some((slot, mobile)) = *who else { continue };
-            self.person(slot).seats.push(Seat { group: at, made, leg: leg as u16, mobile });
-            self.moved(slot);
+        let at = self.groups.vacant.pop().unwrap_or_else(|| {
+            self.groups.all.push(None);
+            (self.groups.all.len() - 1) as u32
+        });
+        let mut sitting = Vec::with_capacity(shape.legs.len());
+        for (leg, who) in (0..).zip(&shape.legs) {
+            let (class, record) = match *who {
+                // A number alone is always free, and has no record.
+                None => (Class::MayBeFree, shape.record.of(i64::MIN, 0)),
+                Some((slot, mobile)) => {
+                    let as_of_ms = self.groups.as_of_ms;
+                    let person = self.person(slot);
+                    person.seats.push(Seat { group: at, made, leg, mobile });
+                    let record = shape.record.of(person.talked_until_ms, person.answered);
+                    let class = Class::of(person, mobile, as_of_ms);
+                    self.ends(slot);
+                    (class, record)
+                }
+            };
+            sitting.push(Sitting { who: *who, class, record });
         }
+        self.groups.all[at as usize] = Some(Group::new(made, Arc::clone(&shape), sitting));
         self.groups.by_shape.insert(shape, at);
         at
     }
 
-    /// Something about the person has changed: he moves within his groups.
-    pub(super) fn moved(&mut self, slot: Slot) {
+    /// Keeps when the next claim of somebody who sits in a group ends.
+    fn ends(&mut self, slot: Slot) {
         let person = &mut self.people[slot];
-        if person.seats.is_empty() {
-            return;
-        }
         let as_of_ms = self.groups.as_of_ms;
         let ends = person.claims.iter().map(|claim| claim.until_ms).filter(|&until_ms| until_ms > as_of_ms).min();
         if ends != person.ends {
@@ -362,11 +261,21 @@ impl Floor {
                 self.groups.ends.insert((ends, slot));
             }
         }
+    }
+
+    /// Something about the person has changed: he moves within his groups.
+    pub(super) fn moved(&mut self, slot: Slot) {
+        if self.people[slot].seats.is_empty() {
+            return;
+        }
+        self.ends(slot);
+        let as_of_ms = self.groups.as_of_ms;
+        let person = &mut self.people[slot];
         let mut gone = false;
         for seat in &person.seats {
             match &mut self.groups.all[seat.group as usize] {
                 Some(group) if group.made == seat.made => {
-                    let record = group.record_of(person.talked_until_ms, person.answered);
+                    let record = group.shape.record.of(person.talked_until_ms, person.answered);
                     group.seat(usize::from(seat.leg), Class::of(person, seat.mobile, as_of_ms), record);
                 }
                 _ => gone = true,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use super::groups::Hunters;
+use super::hunters::Hunters;
 use super::{Person, Slot};
 use crate::company::version::Company;
 
