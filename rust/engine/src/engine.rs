@@ -7,8 +7,9 @@ use crate::call::{EngineError, Event, Ground, Run, Turn};
 use crate::company::version::{Company, NodeIx, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
-use crate::floor::{Floor, Line, Places, Presence, RESERVE_MS, Roster, Slot, Unseated};
+use crate::floor::{Floor, Line, Places, Presence, QueueView, RESERVE_MS, Roster, Slot, Unseated};
 use crate::number::Number;
+use smol_str::SmolStr;
 
 /// A version made ready to be held by an engine: what takes time for each employee is done, in which no call has to wait.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl Engine {
     /// Who has which place on the floor: for a version that is prepared beside the engine. Costs nothing.
     #[must_use]
     pub fn roster(&self) -> Roster {
-        self.floor.roster().clone()
+        self.floor.roster()
     }
 
     /// Holds a version, so that calls that began on it go on. Linear in its employees: see [`Engine::hold_prepared`].
@@ -255,6 +256,22 @@ impl Engine {
     pub fn region_of(&self, number: &str) -> Option<&str> {
         let number = Number::parse(number, self.active.country)?;
         self.active.regions.find(number).map(|found| &*self.active.region_ids[found.region])
+    }
+
+    /// The calls to which a moment of coming free is offered by `employee_free`, of those who wait at queues: the head of
+    /// each line, those who wait longest first.
+    pub fn queue_heads(&mut self, now_ms: i64) -> Vec<SmolStr> {
+        self.floor.heads(now_ms)
+    }
+
+    /// Who waits at queues.
+    pub fn queues(&mut self, now_ms: i64) -> Vec<QueueView> {
+        self.floor.queues(now_ms)
+    }
+
+    /// Whether the call of this state waits at a queue, or a phone rings for it there.
+    pub fn is_queued(state: &[u8]) -> Result<bool, EngineError> {
+        Ok(CallState::decode(state)?.hunt.is_some_and(|hunt| hunt.line.is_some()))
     }
 
     /// Facts, to read.

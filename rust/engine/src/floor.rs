@@ -5,6 +5,7 @@
 
 mod groups;
 mod hunters;
+mod line;
 mod roster;
 mod shuffle;
 
@@ -15,6 +16,8 @@ pub use groups::Unseated;
 pub use groups::{Asking, Looking};
 use groups::{Groups, Seat};
 pub use hunters::WALKED;
+use line::Lines;
+pub use line::{Kin, LINE_GRACE_MS, LineId, Place, QueueView, Queuer, Stand};
 use roster::People;
 pub use roster::{Places, Roster};
 use serde::{Deserialize, Serialize};
@@ -90,13 +93,21 @@ pub enum Standing {
     NobodyFound,
     /// The same phone is in the round already.
     SamePhone,
+    /// Was rung in vain by a queue a moment ago.
+    Resting,
 }
 
 impl Standing {
     /// True for who will be free again without doing anything: a round with nobody else waits for him.
     #[must_use]
     pub fn will_be_free(self) -> bool {
-        matches!(self, Self::RungByAnother | Self::WrapUp)
+        matches!(self, Self::RungByAnother | Self::WrapUp | Self::Resting)
+    }
+
+    /// True for who is at work and can be reached: whoever is only busy is there, and a queue waits for him.
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        !matches!(self, Self::Away | Self::Offline | Self::Unreachable | Self::NobodyFound)
     }
 
     /// True when the hunt's outcome counts him as busy.
@@ -167,18 +178,38 @@ impl Person {
 pub struct Floor {
     roster: Roster,
     people: People,
+    /// Of numbers that queues ring.
+    numbers: HashMap<SmolStr, Slot, RandomState>,
     claims: HashMap<SmolStr, Slots, RandomState>,
     /// By scheme and node.
     rotation: HashMap<Box<str>, HashMap<Box<str>, u16>>,
     freed: u64,
     groups: Groups,
+    lines: Lines,
 }
 
 impl Floor {
     /// Who has which place: for places to be found beside the floor.
     #[must_use]
-    pub fn roster(&self) -> &Roster {
-        &self.roster
+    pub fn roster(&self) -> Roster {
+        self.roster.with_taken(self.people.len())
+    }
+
+    /// The place of a number that is no employee's; made, present and idle, when new.
+    pub fn number_slot(&mut self, id: &str) -> Slot {
+        if let Some(&slot) = self.numbers.get(id) {
+            return slot;
+        }
+        let slot = Slot(self.people.len() as u32);
+        self.people.push(Person::new(id.into()));
+        self.numbers.insert(id.into(), slot);
+        slot
+    }
+
+    /// The place of such a number, if it has one.
+    #[must_use]
+    pub fn find_number(&self, id: &str) -> Option<Slot> {
+        self.numbers.get(id).copied()
     }
 
     /// Finds the places of a version's employees on the roster, or beside it: see [`Floor::seat`].
@@ -192,8 +223,9 @@ impl Floor {
     ///
     /// What is left in `places` takes long to let go, and no call shall wait for it.
     pub fn seat(&mut self, company: &Company, places: &mut Places) -> Vec<Slot> {
-        if !places.hold_on(&self.roster) {
-            *places = Places::find(company, &self.roster);
+        let roster = self.roster();
+        if !places.hold_on(&roster) {
+            *places = Places::find(company, &roster);
         }
         places.bring(&mut self.people, &mut self.roster);
         self.seat_hunts(company.id, std::mem::take(&mut places.hunters));
@@ -208,8 +240,8 @@ impl Floor {
         self.roster.find(id)
     }
 
-    /// Counts every moment at which somebody may have come free. A router compares it to know when to offer
-    /// `employee_free` to calls that wait.
+    /// Counts every moment at which somebody may have come free, or the head of a line has another lot. A router compares
+    /// it to know when to offer `employee_free` to calls that wait.
     #[must_use]
     pub fn freed(&self) -> u64 {
         self.freed
@@ -220,6 +252,9 @@ impl Floor {
         self.person(slot).presence = presence;
         self.moved(slot);
         self.freed += u64::from(presence == Presence::Present);
+        if presence != Presence::Present {
+            self.somebody_left();
+        }
     }
 
     /// Sets the line.
@@ -227,6 +262,9 @@ impl Floor {
         self.person(slot).line = line;
         self.moved(slot);
         self.freed += u64::from(line == Line::Idle);
+        if line == Line::Unreachable {
+            self.somebody_left();
+        }
     }
 
     /// Presence and line as last told.
@@ -331,7 +369,8 @@ impl Floor {
 
     /// Who is claimed at `now_ms`, by which call, and what for.
     pub fn claimed(&self, now_ms: i64) -> impl Iterator<Item = (&str, &str, ClaimKind)> {
-        self.people.iter().flat_map(move |person| {
+        // A number that is no employee's stands here too, while a queue rings it.
+        self.people.iter().filter(|person| !person.id.starts_with('\0')).flat_map(move |person| {
             let live = person.claims.iter().filter(move |claim| claim.until_ms > now_ms);
             live.map(|claim| (&*person.id, &*claim.call, claim.kind))
         })

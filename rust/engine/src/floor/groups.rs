@@ -311,6 +311,13 @@ impl Floor {
         Some(group)
     }
 
+    /// Whether anybody of a group is at work and can be reached, free or not.
+    #[must_use]
+    pub fn anybody_there(&self, group: u32) -> bool {
+        let Some(group) = self.groups.all[group as usize].as_ref() else { return false };
+        [&group.may_be_free, &group.soon, &group.talking].into_iter().flatten().any(|&word| word != 0)
+    }
+
     /// The legs of a group by the record of its strategy, whoever they are.
     pub fn by_record(&self, group: u32) -> impl Iterator<Item = usize> {
         let group = self.groups.all[group as usize].as_ref();

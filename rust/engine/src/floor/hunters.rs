@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::Slot;
 use crate::company::document::Strategy;
-use crate::company::version::{Company, Hunt, Leg, NodeIx, Step};
+use crate::company::version::{Company, Hunt, Leg, NodeIx, Queue, Step};
 
 /// Hunts with more legs have a group; the legs of others are walked, each time.
 pub const WALKED: usize = 32;
@@ -28,7 +28,7 @@ impl Hunters {
     pub(super) fn of(company: &Company, slots: &[Slot]) -> Self {
         let mut shapes: FxHashMap<Arc<Shape>, ()> = FxHashMap::default();
         let hunts = (0..).zip(&company.nodes).filter_map(|(ix, node)| {
-            let Step::Ring(hunt) = &node.step else { return None };
+            let (Step::Ring(hunt) | Step::Queue(Queue { hunt, .. })) = &node.step else { return None };
             let shape = Arc::new(Shape::of(hunt, slots)?);
             let shape = match shapes.get_key_value(&shape) {
                 Some((known, ())) => Arc::clone(known),

@@ -15,15 +15,26 @@ use crate::company::version::Company;
 
 /// Who has which place. It only grows, and a copy of it costs nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Roster(Arc<FxHashMap<SmolStr, Slot>>);
+pub struct Roster {
+    employees: Arc<FxHashMap<SmolStr, Slot>>,
+    /// Places taken so far: by employees, and by numbers that queues ring.
+    taken: u32,
+}
 
 impl Roster {
     pub(super) fn find(&self, id: &str) -> Option<Slot> {
-        self.0.get(id).copied()
+        self.employees.get(id).copied()
     }
 
-    fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+    /// The same, when so many places are taken.
+    pub(super) fn with_taken(&self, taken: usize) -> Self {
+        Self { employees: Arc::clone(&self.employees), taken: taken as u32 }
+    }
+
+    fn take(&mut self) -> Slot {
+        let slot = Slot(self.taken);
+        self.taken += 1;
+        slot
     }
 }
 
@@ -47,8 +58,8 @@ impl Places {
         let mut slots = Vec::with_capacity(company.employees.len());
         for employee in &company.employees {
             slots.push(roster.find(&employee.id).unwrap_or_else(|| {
-                let slot = Slot(roster.0.len() as u32);
-                Arc::make_mut(&mut roster.0).insert(employee.id.clone(), slot);
+                let slot = roster.take();
+                Arc::make_mut(&mut roster.employees).insert(employee.id.clone(), slot);
                 fresh.push(Person::new(employee.id.clone()));
                 slot
             }));
@@ -57,9 +68,10 @@ impl Places {
         Self { before: before.clone(), roster, fresh, slots, hunters }
     }
 
-    /// Whether they are still right: linear in nothing.
+    /// Whether they are right on this roster: nobody has come since, and the places of the new ones are free.
     pub(super) fn hold_on(&self, roster: &Roster) -> bool {
-        self.before.is(roster)
+        let free = self.fresh.is_empty() || self.before.taken == roster.taken;
+        free && Arc::ptr_eq(&self.before.employees, &roster.employees)
     }
 
     /// Brings the new ones in, and the roster that has them; the one before stays here. Linear in the new ones alone.
@@ -78,7 +90,7 @@ const CHUNK: usize = 256;
 pub(super) struct People(Vec<Vec<Person>>);
 
 impl People {
-    fn push(&mut self, person: Person) {
+    pub(super) fn push(&mut self, person: Person) {
         match self.0.last_mut().filter(|chunk| chunk.len() < CHUNK) {
             Some(chunk) => chunk.push(person),
             None => {
