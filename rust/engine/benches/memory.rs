@@ -124,15 +124,14 @@ fn owners(criterion: &mut Criterion) {
     figure("owners/resident", (resident() - before) as f64 / count as f64, "bytes each");
     figure("owners/size", owners.bytes() as f64 / count as f64, "bytes each");
     let before = resident();
+    let mut map = HashMap::<u64, u32>::new();
+    timed("HashMap<u64, u32> told one by one", count, |at| _ = map.insert(number(at).as_u64(), (at % 50_000) as u32));
+    figure("HashMap<u64, u32>/resident", (resident() - before) as f64 / count as f64, "bytes each");
+    let before = resident();
     let mut made = Owners::with_room_for(count);
     (0..count).for_each(|at| made.set(number(at), Some(&employees[at % employees.len()])));
     figure("owners/made with room/resident", (resident() - before) as f64 / count as f64, "bytes each");
     drop(made);
-
-    let before = resident();
-    let mut map = HashMap::<u64, u32>::new();
-    timed("HashMap<u64, u32> told one by one", count, |at| _ = map.insert(number(at).as_u64(), (at % 50_000) as u32));
-    figure("HashMap<u64, u32>/resident", (resident() - before) as f64 / count as f64, "bytes each");
     let plain: Vec<u64> = (0..count as u64).collect();
 
     let mut group = criterion.benchmark_group("memory/owner");
