@@ -298,8 +298,11 @@ class Engine:
     def hold(self, document: bytes) -> int:
         """Holds another version and answers its identity. Raises as the constructor does."""
     def hold_of(self, other: Engine) -> int:
-        """Holds the active version of another engine and answers its identity: microseconds, where `hold` compiles. The
-        other may have been made in another thread."""
+        """Holds the active version of another engine and answers its identity: microseconds, where that was prepared for
+        this one, else milliseconds for tens of thousands of employees. The other may have been made in another thread."""
+    def prepare_for(self, other: Engine) -> None:
+        """Makes the active version ready for `other.hold_of(self)`. For another thread: what takes time for each employee is
+        done here, and `other` goes on meanwhile."""
     @staticmethod
     def version_of(state: bytes | str) -> int:
         """The identity of the version that a call began on, held or not. Raises `BadState`."""
