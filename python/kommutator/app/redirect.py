@@ -11,17 +11,17 @@ import trio
 from kommutator import readiness
 from kommutator._engine import Engine as CompiledEngine
 from kommutator.app.document import NoLookups
-from kommutator.app.process import SystemClock, the_only_router, until_told_to_stop
+from kommutator.app.process import the_only_router, until_told_to_stop
 from kommutator.company.reader import LoadedCompany
 from kommutator.configuration import Redirect
 from kommutator.engine import Engine
+from kommutator.query.decisions import Decisions
 from kommutator.query.sip import SipEndpoint, SipSettings
-from kommutator.routing.ledger import FileJournal
-from kommutator.routing.ports import Clock, Journal, Lookups
+from kommutator.routing.ports import Lookups
 
 
 def sip_endpoint(
-    form: Redirect, engine: CompiledEngine, journal: Journal | None, lookups: Lookups, clock: Clock
+    form: Redirect, engine: CompiledEngine, decisions: Decisions | None, lookups: Lookups, key: bytes | None = None
 ) -> SipEndpoint:
     """The endpoint, listening. Raises `CannotListen`."""
     settings = SipSettings(
@@ -34,7 +34,7 @@ def sip_endpoint(
         calls_per_second=form.calls_per_second,
         hold_s=form.hold_s,
     )
-    return SipEndpoint(settings, engine, journal if form.journal else None, lookups, clock)
+    return SipEndpoint(settings, engine, decisions if form.journal else None, lookups, key)
 
 
 async def redirect(company: LoadedCompany, form: Redirect, data: Path | None) -> None:
@@ -44,16 +44,13 @@ async def redirect(company: LoadedCompany, form: Redirect, data: Path | None) ->
     """
     engine = Engine.of(company)
     with ExitStack() as held:
-        journal: FileJournal | None = None
+        decisions: Decisions | None = None
         if data is not None:
             held.enter_context(the_only_router(data))
-            journal = FileJournal(data)
-            held.callback(journal.close)
-        endpoint = sip_endpoint(form, engine, journal, NoLookups(), SystemClock())
+            decisions = Decisions(data)
+        endpoint = sip_endpoint(form, engine, decisions, NoLookups())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(until_told_to_stop, nursery.cancel_scope)
-            if journal is not None:
-                nursery.start_soon(journal.run)
             nursery.start_soon(endpoint.run)
             structlog.get_logger().info("ready", listening=[f"{host}:{port}" for host, port, *_ in endpoint.addresses])
             readiness.ready("answering SIP")

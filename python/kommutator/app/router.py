@@ -38,6 +38,7 @@ from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.exchange.recordings import RecordingUploader
 from kommutator.exchange.shipper import Shipper
 from kommutator.exchange.versions import VersionShelf, VersionWatch
+from kommutator.query.decisions import Decisions, Told
 from kommutator.query.sip import SipEndpoint
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
@@ -161,7 +162,9 @@ class _Parts:
 
     def _redirects(self, form: Redirect) -> SipEndpoint:
         lookups = MeasuredLookups(self._lookups, self._figures)
-        endpoint = sip_endpoint(form, self._versions.engine, self._journal, lookups, self._clock)
+        told = Told(self._outgoing.append, self._outgoing.flush, self._entry)
+        decisions = Decisions(self._data / "redirect", told) if form.journal else None
+        endpoint = sip_endpoint(form, self._versions.engine, decisions, lookups)
         endpoint.watch(self._figures.watch)
         return endpoint
 

@@ -11,6 +11,7 @@ use super::connection::{Answer, Service};
 use super::forms::{self, Arrival, Kind, Step, Told};
 use super::head::{Head, Method};
 use super::reply::{Refusal, Reply};
+use crate::journal::write_turn;
 
 /// What holds for all connections of a server.
 #[derive(Clone, Debug)]
@@ -280,7 +281,7 @@ impl Api<'_> {
                 Answer::Waiting(Pending { batch: false, made, places: vec![Ok(turn)], answers: Vec::new() })
             }
             Ok(turn) => {
-                forms::write_turn(&turn, to);
+                write_turn(&turn, to);
                 Answer::Done(Reply { status: 200, allow: None, call_id: made })
             }
             Err(refusal) => self.refuse(&refusal, to),
@@ -302,7 +303,7 @@ impl Api<'_> {
                 to.push(b',');
             }
             match place {
-                Ok(turn) => forms::write_turn(turn, to),
+                Ok(turn) => write_turn(turn, to),
                 Err(refusal) => {
                     self.figures.refused += 1;
                     refusal.write(to);
