@@ -383,8 +383,8 @@ class SipRedirect:
         """`sources` are networks that may ask; `identity_from` those whose P-Asserted-Identity counts. `phone`, `number`
         and `media` are templates with `{name}`, `{number}` and `{did}`. For `hold_ms` nobody
         else rings whom an answer names. `longest` is a request's bytes; `key`, 16 bytes,
-        makes ids of calls unlike those of others. The other end of the socket `waker` becomes readable when there is
-        something to collect. Calls are in the file `spool` before their answers leave; `tells` has its lines collected.
+        makes ids of calls unlike those of others. The other end of the socket `waker` becomes readable when there are
+        questions. Calls are in the file `spool` before their answers leave; `tells` has its lines collected.
         Sockets are descriptors that outlive this. Raises `ValueError`."""
     def serve(self, engine: Engine, socket: int) -> None:
         """Answers what comes by a socket until `stop`, without the GIL. The socket blocks for as long as its
@@ -395,6 +395,9 @@ class SipRedirect:
         """Goes on with a call whose question was answered, and sends the answer. Raises `BadEvent`."""
     def questions(self) -> list[tuple[str, Turn, int]]:
         """Calls that wait for an answer since this was asked last, each with the turn that asks, and its socket."""
+    def await_calls(self, longest_ms: int, gather_ms: int) -> None:
+        """Waits for calls, for so long at most, and then for others that come within `gather_ms`. Blocks, without the
+        GIL."""
     def collected(self) -> tuple[bytes, bytes]:
         """Lines of the spool, with `tells`, and lines of the ledger, since this was asked last."""
     def retry(self) -> str | None:

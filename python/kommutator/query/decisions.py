@@ -7,8 +7,11 @@ by the same entries with the same identities. A spool is let go when all of that
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +24,8 @@ from kommutator.routing.entries import Began, CallEntry, Ended, Turned, read
 from kommutator.routing.ledger import Records
 from kommutator.routing.spool import LineFile
 
-_BATCH_S = 0.008
+_BATCH_MS = 8
+_LOOK_MS = 100
 _RETRY_S = 1.0
 _PUT_ASIDE_AT = 32 * 1024 * 1024
 _encoder = msgspec.json.Encoder()
@@ -42,6 +46,7 @@ class Listener(Protocol):
 class Writer(Protocol):
     """The compiled part; see `_engine.SipRedirect`."""
 
+    def await_calls(self, longest_ms: int, gather_ms: int) -> None: ...
     def collected(self) -> tuple[bytes, bytes]: ...
     def retry(self) -> str | None: ...
     def spool_size(self) -> tuple[int, int]: ...
@@ -67,72 +72,83 @@ class Decisions:
         self._put_aside_at = put_aside_at
         self._log = structlog.get_logger().bind(file=str(self.spool))
         self._ledger = LineFile(folder / "ledger.jsonl")
-        self._dirty = trio.Event()
+        self._is_before = False
         self._in_ledger: set[str] = set()
         self._recover()
 
-    def wake(self) -> None:
-        """There are calls."""
-        self._dirty.set()
-
     async def run(self, writer: Writer) -> None:
-        """Keep up with the compiled part until cancelled."""
-        while True:
-            await self._dirty.wait()
-            self._dirty = trio.Event()
-            await trio.sleep(_RETRY_S if self._late else _BATCH_S)
-            self.take(writer)
-            await trio.to_thread.run_sync(self._sync, writer)
-            self._let_go(writer)
-            if self._late:
-                self._dirty.set()
+        """Keep up with the compiled part, in a thread, until cancelled."""
+        stopping = threading.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(trio.to_thread.run_sync, self._keep_up, writer, stopping))
+            try:
+                await trio.sleep_forever()
+            finally:
+                stopping.set()
+
+    def _keep_up(self, writer: Writer, stopping: threading.Event) -> None:
+        retry_at = 0.0
+        while not stopping.is_set():
+            writer.await_calls(_LOOK_MS, _BATCH_MS)
+            if not self._late or time.monotonic() >= retry_at:
+                retry_at = time.monotonic() + _RETRY_S
+                self._take(writer, self._told_in_loop)
+                self._let_go(writer)
 
     def finish(self, writer: Writer) -> None:
         """Make and sync what is left, and close. Blocks."""
-        self.take(writer)
-        self._sync(writer)
+        self._take(writer, self._told)
         self._ledger.close()
 
     @property
     def _late(self) -> bool:
         return self.troubled or not self._ledger.flushed
 
-    def take(self, writer: Writer) -> None:
-        """Make of the new calls what is made of calls."""
+    # --- inside
+
+    def _take(self, writer: Writer, tell: Callable[[list[bytes]], None]) -> None:
+        """Make of the new calls what is made of calls, and have the disk keep them."""
         if (trouble := writer.retry()) is not None and not self.troubled:
             self._log.critical("cannot be written; calls go on", alarm="spool", reason=trouble)
         elif trouble is None and self.troubled:
             self._log.warning("can be written again", alarm="spool")
         self.troubled = trouble is not None
         lines, ledger = writer.collected()
-        if self.listener is not None and lines:
-            self.listener.tell(lines.splitlines())
+        if lines:
+            tell(lines.splitlines())
         if ledger:
             self._ledger.append(ledger.removesuffix(b"\n"))
         elif not self._ledger.flushed:
             self._ledger.write()
+        if lines or ledger:
+            # The ledger need not be kept now: it is made again from the spool.
+            try:
+                writer.sync()
+            except OSError as error:
+                self._log.critical("cannot be synced; calls go on", alarm="spool", reason=str(error))
 
-    # --- inside
+    def _told(self, lines: list[bytes]) -> None:
+        if self.listener is not None:
+            self.listener.tell(lines)
 
-    def _sync(self, writer: Writer) -> None:
-        try:
-            writer.sync()
-        except OSError as error:
-            self._log.critical("cannot be synced; calls go on", alarm="spool", reason=str(error))
-        self._ledger.sync()
+    def _told_in_loop(self, lines: list[bytes]) -> None:
+        trio.from_thread.run_sync(self._told, lines)
 
     def _let_go(self, writer: Writer) -> None:
         """Let go the spool that was put aside, when all that is made of it is on disk; put the next aside when it is long."""
-        if self._before.exists():
+        if self._is_before:
             if self._ledger.flushed:
+                self._ledger.sync()
                 if self.listener is not None:
-                    self.listener.keep()
+                    trio.from_thread.run_sync(self.listener.keep)
                 with suppress(OSError):
                     self._before.unlink()
+                self._is_before = False
         elif writer.spool_size()[0] > self._put_aside_at:
             try:
-                # What it has beyond the last taking is taken, and synced, before it is let go.
+                # The next taking takes what it has beyond the last; then it can go.
                 writer.put_aside(self._before)
+                self._is_before = True
             except OSError as error:
                 self._log.critical("the spool cannot be put aside; calls go on", alarm="spool", reason=str(error))
 

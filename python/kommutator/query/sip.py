@@ -143,13 +143,11 @@ class SipEndpoint:
                 await trio.sleep(_AGAIN_S)
 
     async def _tend(self, nursery: trio.Nursery) -> None:
-        """Have questions asked, and the journal told of calls."""
+        """Have questions asked."""
         while True:
             await trio.lowlevel.wait_readable(self._woken)
             with suppress(BlockingIOError):
                 self._woken.recv(64)
-            if self._decisions is not None:
-                self._decisions.wake()
             for call_id, turn, sock in self._redirect.questions():
                 nursery.start_soon(self._ask, call_id, Turn.of(turn), sock)
 

@@ -1,6 +1,7 @@
 //! The SIP redirect server, as Python sees it: a thread that answers at a socket, and what it leaves to Python.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kommutator_query::sip::{Network, Redirect, Settings, Sources, Targets, Template};
 use kommutator_serve::redirect::Server;
@@ -91,10 +92,15 @@ impl SipRedirect {
         self.0.questions().into_iter().map(|(call_id, turn, socket)| (call_id, Turn(turn), socket)).collect()
     }
 
+    /// Waits for calls, for so many milliseconds at most, and then for others that come within `gather_ms`.
+    fn await_calls(&self, py: Python<'_>, longest_ms: u64, gather_ms: u64) {
+        py.detach(|| self.0.await_calls(Duration::from_millis(longest_ms), Duration::from_millis(gather_ms)));
+    }
+
     /// Lines of the spool, where they are told, and of the ledger since this was asked last.
     fn collected<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        let collected = self.0.collected().unwrap_or_default();
-        Ok((PyBytes::new(py, &collected.lines), PyBytes::new(py, &collected.ledger)))
+        let told = self.0.collected(|told| (PyBytes::new(py, &told.lines), PyBytes::new(py, &told.ledger)));
+        told.ok_or_else(|| PyValueError::new_err("it has no journal"))
     }
 
     /// Writes what waits for the disk; answers why it takes nothing, if it does not.

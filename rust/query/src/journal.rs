@@ -32,15 +32,14 @@ pub fn entries(call: &Decided, at_ms: i64, to: &mut Vec<u8>) {
     to.push(b'\n');
 }
 
-/// Its line of the ledger.
-pub fn line(call: &Decided, at_ms: i64, to: &mut Vec<u8>) {
-    let moment = moment(at_ms);
+/// Its line of the ledger, with the same moment as [`moment`] writes it.
+pub fn line(call: &Decided, moment: &str, to: &mut Vec<u8>) {
     to.extend_from_slice(b"{\"call_id\":");
     put(&call.call_id, to);
     field(to, "did", &call.did);
     field(to, "caller", &call.caller);
-    field(to, "began", &moment);
-    field(to, "ended", &moment);
+    field(to, "began", moment);
+    field(to, "ended", moment);
     field(to, "disposition", &call.disposition);
     field(to, "fault", &call.fault);
     let turns = call.turns.iter().map(|(_, turn)| turn);
@@ -73,18 +72,19 @@ impl<'c> Leg<'c> {
     }
 }
 
-/// ISO 8601 in UTC, to the millisecond.
-fn moment(at_ms: i64) -> String {
+/// A moment in ISO 8601, in UTC, to the millisecond.
+#[must_use]
+pub fn moment(at_ms: i64) -> String {
     let at = Timestamp::from_millisecond(at_ms).unwrap_or_default();
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// Writing to memory cannot fail.
-fn put(what: &impl Serialize, to: &mut Vec<u8>) {
+fn put(what: &(impl Serialize + ?Sized), to: &mut Vec<u8>) {
     let _written = serde_json::to_writer(to, what);
 }
 
-fn field(to: &mut Vec<u8>, name: &str, what: &impl Serialize) {
+fn field(to: &mut Vec<u8>, name: &str, what: &(impl Serialize + ?Sized)) {
     to.extend_from_slice(b",\"");
     to.extend_from_slice(name.as_bytes());
     to.extend_from_slice(b"\":");

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,7 +35,9 @@ pub struct Server {
     longest: usize,
     waker: RawFd,
     asked: AtomicBool,
-    told: AtomicBool,
+    calls: AtomicBool,
+    told: Mutex<bool>,
+    to_tell: Condvar,
     stopping: AtomicBool,
     unsent: AtomicU64,
 }
@@ -52,7 +54,7 @@ fn now_ms() -> i64 {
 
 impl Server {
     /// Around the codec; `longest` is a request's bytes. The other end of the socket `waker` becomes readable when there are
-    /// questions, or calls for the journal.
+    /// questions.
     #[must_use]
     pub fn new(redirect: Redirect, spool: Option<Spool>, longest: usize, waker: RawFd) -> Self {
         Self {
@@ -62,7 +64,9 @@ impl Server {
             longest,
             waker,
             asked: AtomicBool::new(false),
-            told: AtomicBool::new(false),
+            calls: AtomicBool::new(false),
+            told: Mutex::new(false),
+            to_tell: Condvar::new(),
             stopping: AtomicBool::new(false),
             unsent: AtomicU64::new(0),
         }
@@ -75,10 +79,9 @@ impl Server {
     pub fn serve(&self, engine: &Mutex<Engine>, socket: RawFd) -> Result<(), Errno> {
         let mut room = Room::new(self.longest + 1);
         let mut let_go_ms = 0;
-        let mut answers = Vec::new();
+        let mut batch = Batch::default();
         while !self.stopping.load(Ordering::Relaxed) {
             if self.spool.as_ref().is_some_and(Spool::full) {
-                self.wake(&self.told);
                 thread::sleep(FULL);
                 continue;
             }
@@ -89,9 +92,9 @@ impl Server {
             if came.peek().is_none() && !is_due {
                 continue;
             }
-            self.run(engine, socket, &mut answers, |redirect, engine, answers| {
+            self.run(engine, socket, &mut batch, |redirect, engine, batch| {
                 for (datagram, from) in came {
-                    take(redirect, engine, datagram, from, now_ms, answers);
+                    take(redirect, engine, datagram, from, now_ms, batch);
                 }
                 if is_due {
                     let_go_ms = now_ms;
@@ -104,11 +107,10 @@ impl Server {
 
     /// Goes on with a call whose question was answered.
     pub fn go_on(&self, engine: &Mutex<Engine>, socket: RawFd, call_id: &str, event: Event) {
-        self.run(engine, socket, &mut Vec::new(), |redirect, engine, answers| {
-            let mut out = Vec::new();
+        self.run(engine, socket, &mut Batch::default(), |redirect, engine, batch| {
+            let out = &mut batch.out;
             // What failed was answered, and is counted.
-            let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms(), &mut out)));
-            answers.extend(out.into_iter().map(|outgoing| (outgoing.to, outgoing.bytes)));
+            let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms(), out)));
         });
     }
 
@@ -123,10 +125,20 @@ impl Server {
         std::mem::take(&mut *lock(&self.questions))
     }
 
-    /// What the journal has collected since this was asked last. From now on the next call wakes again.
-    pub fn collected(&self) -> Option<Collected> {
-        self.told.store(false, Ordering::Release);
-        self.spool.as_ref().map(Spool::collected)
+    /// Waits for calls, for so long at most, and then for others that come within `gather`. Blocks.
+    pub fn await_calls(&self, longest: Duration, gather: Duration) {
+        let told = lock(&self.told);
+        let waited = self.to_tell.wait_timeout_while(told, longest, |told| !*told);
+        let is_told = std::mem::take(&mut *waited.map_or_else(|poisoned| poisoned.into_inner().0, |(told, _)| told));
+        if is_told {
+            thread::sleep(gather);
+        }
+    }
+
+    /// What the journal has collected since this was asked last.
+    pub fn collected<T>(&self, read: impl FnOnce(&Collected) -> T) -> Option<T> {
+        self.calls.store(false, Ordering::Release);
+        self.spool.as_ref().map(|spool| spool.collected(read))
     }
 
     /// The journal.
@@ -144,12 +156,12 @@ impl Server {
         &self,
         engine: &Mutex<Engine>,
         socket: RawFd,
-        answers: &mut Vec<(SocketAddr, Vec<u8>)>,
-        decide: impl FnOnce(&mut Redirect, &mut Engine, &mut Vec<(SocketAddr, Vec<u8>)>),
+        batch: &mut Batch,
+        decide: impl FnOnce(&mut Redirect, &mut Engine, &mut Batch),
     ) {
         let (decided, questions) = {
             let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
-            decide(&mut redirect, &mut engine, answers);
+            decide(&mut redirect, &mut engine, batch);
             let decided = redirect.decided();
             for caller in decided.iter().filter_map(|call| call.caller.as_deref()) {
                 // From now on this number has called before; what is no number has not.
@@ -161,33 +173,40 @@ impl Server {
             && !decided.is_empty()
         {
             let at_ms = now_ms();
-            let (mut lines, mut ledger) = (Vec::with_capacity(2_048), Vec::with_capacity(1_024));
+            let moment = journal::moment(at_ms);
+            let Batch { lines, ledger, .. } = batch;
             for call in &decided {
-                journal::entries(call, at_ms, &mut lines);
-                journal::line(call, at_ms, &mut ledger);
+                journal::entries(call, at_ms, lines);
+                journal::line(call, &moment, ledger);
             }
-            spool.append(&lines, &ledger);
+            spool.append(lines, ledger);
+            lines.clear();
+            ledger.clear();
         }
-        let unsent = datagrams::send_all(socket, answers.iter().map(|(to, bytes)| (&**bytes, *to)));
-        answers.clear();
+        let unsent = datagrams::send_all(socket, batch.out.iter().map(|one| (&*one.bytes, one.to)));
+        batch.out.clear();
         if unsent > 0 {
             self.unsent.fetch_add(unsent as u64, Ordering::Relaxed);
         }
         if !questions.is_empty() {
             lock(&self.questions).extend(questions.into_iter().map(|(call_id, turn)| (call_id, turn, socket)));
-            self.wake(&self.asked);
+            if !self.asked.swap(true, Ordering::AcqRel) {
+                datagrams::wake(self.waker);
+            }
         }
-        if self.spool.is_some() && !decided.is_empty() {
-            self.wake(&self.told);
+        if self.spool.is_some() && !decided.is_empty() && !self.calls.swap(true, Ordering::AcqRel) {
+            *lock(&self.told) = true;
+            self.to_tell.notify_one();
         }
     }
+}
 
-    /// Wakes the owner, unless he was woken for this already.
-    fn wake(&self, reason: &AtomicBool) {
-        if !reason.swap(true, Ordering::AcqRel) {
-            datagrams::wake(self.waker);
-        }
-    }
+/// What comes of datagrams that are taken together.
+#[derive(Default)]
+struct Batch {
+    out: Vec<Outgoing>,
+    lines: Vec<u8>,
+    ledger: Vec<u8>,
 }
 
 /// Takes a datagram. A defect of ours costs it its answer, and no other.
@@ -197,14 +216,16 @@ fn take(
     datagram: &[u8],
     from: SocketAddr,
     now_ms: i64,
-    answers: &mut Vec<(SocketAddr, Vec<u8>)>,
+    batch: &mut Batch,
 ) {
-    let mut out: Vec<Outgoing> = Vec::new();
-    let _counted = catch_unwind(AssertUnwindSafe(|| redirect.take(engine, datagram, from, now_ms, &mut out)));
-    answers.extend(out.into_iter().map(|Outgoing { bytes, to }| {
-        // The address as it came has the interface of a local network of IPv6, too.
-        let mut back = from;
-        back.set_port(to.port());
-        (if to.ip() == from.ip().to_canonical() { back } else { to }, bytes)
-    }));
+    let (before, out) = (batch.out.len(), &mut batch.out);
+    let _counted = catch_unwind(AssertUnwindSafe(|| redirect.take(engine, datagram, from, now_ms, out)));
+    for outgoing in &mut batch.out[before..] {
+        if outgoing.to.ip() == from.ip().to_canonical() {
+            // The address as it came has the interface of a local network of IPv6, too.
+            let port = outgoing.to.port();
+            outgoing.to = from;
+            outgoing.to.set_port(port);
+        }
+    }
 }

@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What waits for the owner's task, or for a disk that takes nothing; beyond it nothing is decided.
 const MOST_WAITING: usize = 64 * 1024 * 1024;
 
+/// So much memory is kept for the next calls.
+const KEPT: usize = 1024 * 1024;
+
 /// What was collected since the last time.
 #[derive(Debug, Default)]
 pub struct Collected {
@@ -37,6 +40,7 @@ struct Inner {
     waiting: Vec<u8>,
     trouble: Option<String>,
     collected: Collected,
+    spare: Collected,
 }
 
 impl Spool {
@@ -78,9 +82,19 @@ impl Spool {
     }
 
     /// What was collected since this was asked last.
-    #[must_use]
-    pub fn collected(&self) -> Collected {
-        std::mem::take(&mut self.inner().collected)
+    pub fn collected<T>(&self, read: impl FnOnce(&Collected) -> T) -> T {
+        let mut collected = {
+            let mut inner = self.inner();
+            let spare = std::mem::take(&mut inner.spare);
+            std::mem::replace(&mut inner.collected, spare)
+        };
+        let told = read(&collected);
+        for memory in [&mut collected.lines, &mut collected.ledger] {
+            memory.clear();
+            memory.shrink_to(KEPT);
+        }
+        self.inner().spare = collected;
+        told
     }
 
     /// Writes what waits; answers why the disk takes nothing, if it does not.
