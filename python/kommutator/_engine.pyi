@@ -6,6 +6,7 @@ An engine may be shared by threads: their steps follow one another, and a batch 
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -317,11 +318,15 @@ class HttpService:
         most_items: int,
         head_limit: int,
         body_limit: int,
+        claims: Path | None = None,
     ) -> HttpService:
         """`ids`: how the ids of calls begin that come without one, never the same for two servers. `tokens`: whoever has
         one of them may ask; without any, everybody but pages of browsers. `looks_up`: look-ups are answered here
         (`HttpConnection.look_ups`), not by clients. `journals`: turns are told (`take_journal`). `most_items`: of a batch.
-        The limits are bytes."""
+        The limits are bytes. `claims` is the file in whose locks processes hold employees against each other. Raises
+        `OSError`."""
+    def look(self, now_ms: int) -> None:
+        """Lets go whom the engine claims no more, of those who are held against other processes."""
     def take_journal(self) -> bytes:
         """The turns decided since the last time, a JSON object a line: `call`, `did`, `caller`, `at`, `event`, `turn`."""
     def figures(self) -> dict[str, int]:
@@ -379,12 +384,16 @@ class SipRedirect:
         waker: int,
         spool: Path | None,
         tells: bool,
+        claims: Path | None,
+        known: AbstractSet[str],
     ) -> SipRedirect:
         """`sources` are networks that may ask; `identity_from` those whose P-Asserted-Identity counts. `phone`, `number`
         and `media` are templates with `{name}`, `{number}` and `{did}`. For `hold_ms` nobody
         else rings whom an answer names. `longest` is a request's bytes; `key`, 16 bytes,
-        makes ids of calls unlike those of others. The other end of the socket `waker` becomes readable when there are
-        questions. Calls are in the file `spool` before their answers leave; `tells` has its lines collected.
+        makes ids of calls unlike those of others. Calls of the ids `known` are in the journal already. The other end of
+        the socket `waker` becomes readable when there are questions. Calls are in the file `spool` before their answers
+        leave; `tells` has its lines collected.
+        `claims` is the file in whose locks processes hold employees against each other.
         Sockets are descriptors that outlive this. Raises `ValueError`."""
     def serve(self, engine: Engine, socket: int) -> None:
         """Answers what comes by a socket until `stop`, without the GIL. The socket blocks for as long as its

@@ -26,6 +26,7 @@ from kommutator.routing.spool import LineFile
 
 _BATCH_MS = 8
 _LOOK_MS = 100
+_ASKED_AGAIN_MS = 64_000
 _RETRY_S = 1.0
 _PUT_ASIDE_AT = 32 * 1024 * 1024
 _encoder = msgspec.json.Encoder()
@@ -66,6 +67,8 @@ class Decisions:
         self.spool = folder / "spool.jsonl"
         """The file that the compiled part writes."""
         self.listener = listener
+        self.recent: set[str] = set()
+        """Calls of an earlier process that may still be asked about again (RFC 3261, timer B)."""
         self.troubled = False
         """Whether the disk takes nothing of the spool at this moment."""
         self._before = folder / "spool.before.jsonl"
@@ -161,11 +164,12 @@ class Decisions:
             with suppress(msgspec.DecodeError, KeyError, TypeError):
                 self._in_ledger.add(msgspec.json.decode(raw)["call_id"])
         records = Records(self._write_line)
+        since_ms = time.time_ns() // 1_000_000 - _ASKED_AGAIN_MS
         for file in left:
-            self._fold(file.read(), records)
+            self._fold(file.read(), records, since_ms)
         # A call whose end is missing was never answered: the machine died over it.
         unfinished = [(record.call_id, record.began_ms) for record in records.live.values()]
-        self._fold((_encoder.encode(Ended(call, at, "failed", "ours")) for call, at in unfinished), records)
+        self._fold((_encoder.encode(Ended(call, at, "failed", "ours")) for call, at in unfinished), records, since_ms)
         self._in_ledger.clear()
         self._ledger.sync()
         if self.listener is not None:
@@ -176,7 +180,7 @@ class Decisions:
                 with suppress(OSError):
                     file.path.unlink()
 
-    def _fold(self, lines: Iterable[bytes], records: Records) -> None:
+    def _fold(self, lines: Iterable[bytes], records: Records, since_ms: int) -> None:
         for raw in lines:
             try:
                 entry = read(raw)
@@ -186,6 +190,8 @@ class Decisions:
             match entry:
                 case Began(call, did, caller, at):
                     records.began(call, did, caller, at)
+                    if at >= since_ms:
+                        self.recent.add(call)
                 case Turned(call, _, event, turn):
                     records.turned(call, event, turn)
                 case Ended(call, at, disposition, fault):
@@ -201,7 +207,9 @@ class Decisions:
 class Told:
     """Tells entries of calls to an outgoing spool, and what is made of each to others."""
 
-    def __init__(self, append: Callable[[bytes], object], keep: Callable[[], None], on_entry: Callable[[CallEntry], None]):
+    def __init__(
+        self, append: Callable[[bytes], object], keep: Callable[[], None], on_entry: Callable[[CallEntry], None]
+    ):
         self._append = append
         self._keep = keep
         self._on_entry = on_entry

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import structlog
 import trio
@@ -57,6 +58,18 @@ class SipSettings:
     hold_s: float = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a process has from the one that began it, and its siblings have, too."""
+
+    sockets: Sequence[socket.socket]
+    """Where it listens."""
+    key: bytes
+    """Its siblings' as well: a request that comes again to another of them is the same call."""
+    claims: Path
+    """The file in whose locks they hold employees against each other."""
+
+
 class SipEndpoint:
     """The endpoint. Its sockets listen when it is made, and close with `close`."""
 
@@ -66,17 +79,18 @@ class SipEndpoint:
         engine: Engine,
         decisions: Decisions | None,
         lookups: Lookups,
-        key: bytes | None = None,
+        shared: Shared | None = None,
     ) -> None:
-        """Without `decisions`, calls are in no ledger. Processes that answer one port have one `key`: a request that comes
-        again to another of them is the same call. Raises `CannotListen`, and `ValueError` for a template or a network
+        """Without `decisions`, calls are in no ledger. Raises `CannotListen`, and `ValueError` for a template or a network
         that is none."""
         self._engine = engine
-        self._decisions = decisions
+        self.decisions = decisions
+        """The journal."""
         self._lookups = lookups
         self._log = structlog.get_logger()
         with ExitStack() as opened:
-            self._sockets = [opened.enter_context(_listening(text)) for text in settings.listen]
+            sockets = shared.sockets if shared is not None else listening(settings.listen)
+            self._sockets = [opened.enter_context(each) for each in sockets]
             self._woken, waker = (opened.enter_context(end) for end in socket.socketpair())
             self._woken.setblocking(False)
             self._redirect = SipRedirect(
@@ -88,10 +102,12 @@ class SipEndpoint:
                 calls_per_second=settings.calls_per_second,
                 hold_ms=round(settings.hold_s * 1000),
                 longest=LONGEST,
-                key=key or secrets.token_bytes(16),
+                key=shared.key if shared is not None else secrets.token_bytes(16),
                 waker=waker.fileno(),
                 spool=decisions.spool if decisions is not None else None,
                 tells=decisions is not None and decisions.listener is not None,
+                claims=shared.claims if shared is not None else None,
+                known=decisions.recent if decisions is not None else set(),
             )
             self._opened = opened.pop_all()
 
@@ -119,14 +135,14 @@ class SipEndpoint:
     async def run(self) -> None:
         """Answer until cancelled."""
         with self._opened, ExitStack() as last:
-            if self._decisions is not None:
-                last.callback(self._decisions.finish, self._redirect)
+            if self.decisions is not None:
+                last.callback(self.decisions.finish, self._redirect)
             async with trio.open_nursery() as nursery:
                 limiter = trio.CapacityLimiter(len(self._sockets))
                 for sock in self._sockets:
                     nursery.start_soon(self._serve, sock, limiter)
-                if self._decisions is not None:
-                    nursery.start_soon(self._decisions.run, self._redirect)
+                if self.decisions is not None:
+                    nursery.start_soon(self.decisions.run, self._redirect)
                 try:
                     await self._tend(nursery)
                 finally:
@@ -161,6 +177,14 @@ class SipEndpoint:
                 with trio.move_on_after(timeout_ms / 1000):
                     event = await self._lookups.history(caller, days)
         self._redirect.go_on(self._engine, sock, call_id, event)
+
+
+def listening(addresses: Sequence[str]) -> list[socket.socket]:
+    """Sockets of UDP at each `host:port`, which other processes may share. Raises `CannotListen`."""
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(_listening(text)) for text in addresses]
+        opened.pop_all()
+        return sockets
 
 
 def _listening(text: str) -> socket.socket:

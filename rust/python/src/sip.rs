@@ -1,9 +1,12 @@
 //! The SIP redirect server, as Python sees it: a thread that answers at a socket, and what it leaves to Python.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kommutator_query::holders::Holding;
 use kommutator_query::sip::{Network, Redirect, Settings, Sources, Targets, Template};
+use kommutator_serve::holders::LockedBytes;
 use kommutator_serve::redirect::Server;
 use kommutator_serve::spool::Spool;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -26,6 +29,11 @@ fn template(text: &str, place: &str) -> PyResult<Template> {
     Template::read(text, place).map_err(PyValueError::new_err)
 }
 
+/// The locks of the processes that name this file.
+pub fn holding(path: &Path) -> PyResult<Holding> {
+    Ok(Holding::new(Box::new(LockedBytes::open(path)?)))
+}
+
 impl SipRedirect {
     fn spool(&self) -> PyResult<&Spool> {
         self.0.spool().ok_or_else(|| PyValueError::new_err("it has no journal"))
@@ -36,7 +44,7 @@ impl SipRedirect {
 impl SipRedirect {
     #[new]
     #[pyo3(signature = (*, sources, identity_from, phone, number, media, calls_per_second, hold_ms, longest, key, waker,
-                        spool, tells))]
+                        spool, tells, claims, known))]
     #[allow(clippy::too_many_arguments)] // they are keywords
     fn new(
         sources: Vec<String>,
@@ -51,6 +59,8 @@ impl SipRedirect {
         waker: i32,
         spool: Option<PathBuf>,
         tells: bool,
+        claims: Option<PathBuf>,
+        known: HashSet<String>,
     ) -> PyResult<Self> {
         let targets = Targets {
             phone: template(phone, "name")?,
@@ -58,8 +68,9 @@ impl SipRedirect {
             media: media.map(|media| template(media, "did")).transpose()?,
         };
         let sources = Sources::new(networks(&sources)?, networks(&identity_from)?, calls_per_second);
-        let redirect = Redirect::new(Settings { sources, targets, longest, hold_ms, key, journal: spool.is_some() });
-        Ok(Self(Server::new(redirect, spool.map(|path| Spool::new(path, tells)), longest, waker)))
+        let redirect = Redirect::new(Settings { sources, targets, longest, hold_ms, key, journal: spool.is_some() })
+            .holding(claims.map(|path| holding(&path)).transpose()?);
+        Ok(Self(Server::new(redirect, spool.map(|path| Spool::new(path, tells)), known, longest, waker)))
     }
 
     /// Answers what comes by a socket, until `stop`.

@@ -43,19 +43,36 @@ pub fn line(call: &Decided, moment: &str, to: &mut Vec<u8>) {
     field(to, "disposition", &call.disposition);
     field(to, "fault", &call.fault);
     let turns = call.turns.iter().map(|(_, turn)| turn);
-    field(to, "scheme", &turns.clone().flat_map(|turn| &turn.trace).map(|passed| &passed.scheme).find(|id| !id.is_empty()));
+    field(
+        to,
+        "scheme",
+        &turns.clone().flat_map(|turn| &turn.trace).map(|passed| &passed.scheme).find(|id| !id.is_empty()),
+    );
     list(to, "trace", turns.clone().flat_map(|turn| &turn.trace));
     list(to, "rounds", turns.clone().flat_map(|turn| &turn.rounds));
     list(to, "effects", turns.flat_map(|turn| &turn.effects));
-    // Nothing is heard of a phone that was named last, and none was named before: that is how such a call ends.
-    match call.turns.last().map(|(_, turn)| &turn.action) {
-        Some(Action::Ring { endpoints, round, .. }) => {
-            list(to, "legs", endpoints.iter().map(|rung| Leg::new(&rung.endpoint, rung.employee.as_deref(), Some(*round))));
-        }
-        Some(Action::Transfer { to: endpoint, .. }) => list(to, "legs", std::iter::once(Leg::new(endpoint, None, None))),
-        _ => list(to, "legs", std::iter::empty::<Leg<'_>>()),
-    }
+    list(to, "legs", legs(call).iter());
     to.extend_from_slice(b"}\n");
+}
+
+/// Every ringing of every phone. Nothing is heard of any: those named last are another's, and whoever was named before and no
+/// more had been taken.
+fn legs(call: &Decided) -> Vec<Leg<'_>> {
+    let mut legs: Vec<Leg<'_>> = Vec::new();
+    let mut ringing: Vec<&str> = Vec::new();
+    for (_, turn) in &call.turns {
+        let wanted: Vec<Leg<'_>> = match &turn.action {
+            Action::Ring { endpoints, round, .. } => {
+                endpoints.iter().map(|rung| Leg::new(&rung.endpoint, rung.employee.as_deref(), Some(*round))).collect()
+            }
+            Action::Transfer { to: endpoint, .. } => vec![Leg::new(endpoint, None, None)],
+            _ => Vec::new(),
+        };
+        let rings = wanted.iter().map(|leg| leg.endpoint).collect();
+        legs.extend(wanted.into_iter().filter(|leg| !ringing.contains(&leg.endpoint)));
+        ringing = rings;
+    }
+    legs
 }
 
 #[derive(Serialize)]

@@ -4,9 +4,11 @@
 //! | subject | module |
 //! |---|---|
 //! | the system calls of a socket of UDP | `datagrams` |
+//! | who holds whom among processes | `holders` |
 //! | the file that calls are in before their answers leave | `spool` |
 //! | the thread around the codec | `redirect` |
 
 pub mod datagrams;
+pub mod holders;
 pub mod redirect;
 pub mod spool;

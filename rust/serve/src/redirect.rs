@@ -3,6 +3,7 @@
 //! While it answers one batch, the next gathers in the kernel: the more comes, the fewer wake-ups a call costs, and nobody waits
 //! for a batch to fill.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +12,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kommutator_engine::call::{Event, Turn};
 use kommutator_engine::Engine;
+use kommutator_engine::call::{Event, Turn};
 use kommutator_query::journal;
 use kommutator_query::sip::{Counts, Outgoing, Redirect};
 use nix::errno::Errno;
@@ -20,7 +21,7 @@ use nix::errno::Errno;
 use crate::datagrams::{self, Room};
 use crate::spool::{Collected, Spool};
 
-const LET_GO_EVERY_MS: i64 = 500;
+const LET_GO_EVERY_MS: i64 = 50;
 /// So long what has come waits in the kernel when nothing more can be taken to the journal.
 const FULL: Duration = Duration::from_millis(20);
 
@@ -32,6 +33,7 @@ pub struct Server {
     redirect: Mutex<Redirect>,
     questions: Mutex<Vec<Question>>,
     spool: Option<Spool>,
+    known: HashSet<String>,
     longest: usize,
     waker: RawFd,
     asked: AtomicBool,
@@ -53,14 +55,15 @@ fn now_ms() -> i64 {
 }
 
 impl Server {
-    /// Around the codec; `longest` is a request's bytes. The other end of the socket `waker` becomes readable when there are
+    /// Around the codec; `longest` is a request's bytes; calls of the ids `known` are in the journal already. The other end of the socket `waker` becomes readable when there are
     /// questions.
     #[must_use]
-    pub fn new(redirect: Redirect, spool: Option<Spool>, longest: usize, waker: RawFd) -> Self {
+    pub fn new(redirect: Redirect, spool: Option<Spool>, known: HashSet<String>, longest: usize, waker: RawFd) -> Self {
         Self {
             redirect: Mutex::new(redirect),
             questions: Mutex::default(),
             spool,
+            known,
             longest,
             waker,
             asked: AtomicBool::new(false),
@@ -162,7 +165,9 @@ impl Server {
         let (decided, questions) = {
             let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
             decide(&mut redirect, &mut engine, batch);
-            let decided = redirect.decided();
+            let mut decided = redirect.decided();
+            // Whoever asks again what another process answered, which has died since, is one call all the same.
+            decided.retain(|call| !self.known.contains(&call.call_id));
             for caller in decided.iter().filter_map(|call| call.caller.as_deref()) {
                 // From now on this number has called before; what is no number has not.
                 let _unless = engine.called(caller, now_ms());

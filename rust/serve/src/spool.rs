@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -154,7 +155,8 @@ impl Inner {
         let file = match &self.file {
             Some(file) => Arc::clone(file),
             None => {
-                let opened = OpenOptions::new().append(true).create(true).open(path).map_err(|error| (error, 0))?;
+                let opened =
+                    OpenOptions::new().append(true).create(true).mode(0o640).open(path).map_err(|error| (error, 0))?;
                 self.size = opened.metadata().map_or(0, |known| known.len());
                 Arc::clone(self.file.insert(Arc::new(opened)))
             }
