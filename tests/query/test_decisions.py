@@ -200,7 +200,7 @@ async def test_processes_of_one_port_ring_nobody_twice_and_answer_for_one_anothe
         datagram = request(uri="sip:+74951112202@x")
         answer = Answer.read(await asked(client, datagram, address))
         sent.append((client, datagram, answer))
-        first = next((contact for contact, _ in answer.contacts), "")
+        first = answer.contacts[0][0] if answer.status == 302 else ""
         rung[first] = rung.get(first, 0) + 1
     spools = [data / "spool.jsonl", data / "2/spool.jsonl"]
     assert all(path.exists() for path in spools)
