@@ -391,11 +391,11 @@ class SipRedirect:
         hold_ms: int,
         longest: int,
         key: bytes,
-        waker: int,
-        spool: Path | None,
-        tells: bool,
-        claims: Path | None,
-        known: AbstractSet[str],
+        waker: int = -1,
+        spool: Path | None = None,
+        tells: bool = False,
+        claims: Path | None = None,
+        known: AbstractSet[str] = ...,
     ) -> SipRedirect:
         """`sources` are networks that may ask; `identity_from` those whose P-Asserted-Identity counts. `phone`, `number`
         and `media` are templates with `{name}`, `{number}` and `{did}`. For `hold_ms` nobody
@@ -408,6 +408,11 @@ class SipRedirect:
     def serve(self, engine: Engine, socket: int) -> None:
         """Answers what comes by a socket until `stop`, without the GIL. The socket blocks for as long as its
         `SO_RCVTIMEO` says. Raises `OSError`."""
+    def take(self, engine: Engine, datagram: bytes, host: str, port: int, now_ms: int) -> list[bytes]:
+        """The answers to a datagram from there, which are not sent, and of which no journal is told. Raises
+        `ValueError` for a host that is no address."""
+    def take_answer(self, engine: Engine, call_id: str, event: Event | Mapping[str, Any], now_ms: int) -> list[bytes]:
+        """The same of a call whose question was answered. Raises `BadEvent`."""
     def stop(self) -> None:
         """Has every `serve` return when its socket next wakes."""
     def go_on(self, engine: Engine, socket: int, call_id: str, event: Event | Mapping[str, Any]) -> None:

@@ -167,6 +167,9 @@ class _Parts:
         decisions = Decisions(self._data / "redirect", told) if form.journal else None
         endpoint = sip_endpoint(form, self._versions.engine, decisions, lookups)
         endpoint.watch(self._figures.watch)
+        if decisions is not None:
+            troubled = "Whether the disk takes nothing of the redirect's spool."
+            self._figures.watch("redirect_spool_troubled", troubled, lambda: decisions.troubled)
         return endpoint
 
     # --- what parts tell each other

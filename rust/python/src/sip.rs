@@ -1,6 +1,7 @@
 //! The SIP redirect server, as Python sees it: a thread that answers at a socket, and what it leaves to Python.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,8 +44,8 @@ impl SipRedirect {
 #[pymethods]
 impl SipRedirect {
     #[new]
-    #[pyo3(signature = (*, sources, identity_from, phone, number, media, calls_per_second, hold_ms, longest, key, waker,
-                        spool, tells, claims, known))]
+    #[pyo3(signature = (*, sources, identity_from, phone, number, media, calls_per_second, hold_ms, longest, key, waker=-1,
+                        spool=None, tells=false, claims=None, known=HashSet::new()))]
     #[allow(clippy::too_many_arguments)] // they are keywords
     fn new(
         sources: Vec<String>,
@@ -77,6 +78,35 @@ impl SipRedirect {
     fn serve(&self, py: Python<'_>, engine: &Engine, socket: i32) -> PyResult<()> {
         let served = py.detach(|| self.0.serve(engine.shared(), socket));
         served.map_err(|error| PyOSError::new_err((error as i32, error.desc())))
+    }
+
+    /// The answers to a datagram, which are not sent.
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        engine: &Engine,
+        datagram: &[u8],
+        host: &str,
+        port: u16,
+        now_ms: i64,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let from = SocketAddr::new(host.parse().map_err(PyValueError::new_err)?, port);
+        let answers = py.detach(|| self.0.take(engine.shared(), datagram, from, now_ms));
+        Ok(answers.iter().map(|answer| PyBytes::new(py, &answer.bytes)).collect())
+    }
+
+    /// The same of a call whose question was answered.
+    fn take_answer<'py>(
+        &self,
+        py: Python<'py>,
+        engine: &Engine,
+        call_id: &str,
+        event: &Bound<'py, PyAny>,
+        now_ms: i64,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let event = convert::owned_event(event)?;
+        let answers = py.detach(|| self.0.take_answer(engine.shared(), call_id, event, now_ms));
+        Ok(answers.iter().map(|answer| PyBytes::new(py, &answer.bytes)).collect())
     }
 
     /// Has `serve` return soon.

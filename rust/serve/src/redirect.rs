@@ -25,6 +25,9 @@ const LET_GO_EVERY_MS: i64 = 50;
 /// So long what has come waits in the kernel when nothing more can be taken to the journal.
 const FULL: Duration = Duration::from_millis(20);
 
+/// No socket.
+const NOWHERE: RawFd = -1;
+
 /// A call's id, the turn that asks, and the socket at which the call came.
 pub type Question = (String, Turn, RawFd);
 
@@ -115,6 +118,27 @@ impl Server {
             // What failed was answered, and is counted.
             let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms(), out)));
         });
+    }
+
+    /// The answers to a datagram at a given moment, which are not sent: for who has no socket here, and no journal.
+    pub fn take(&self, engine: &Mutex<Engine>, datagram: &[u8], from: SocketAddr, now_ms: i64) -> Vec<Outgoing> {
+        let mut batch = Batch::default();
+        let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
+        take(&mut redirect, &mut engine, datagram, from, now_ms, &mut batch);
+        let questions = redirect.questions();
+        lock(&self.questions).extend(questions.into_iter().map(|(call_id, turn)| (call_id, turn, NOWHERE)));
+        batch.out
+    }
+
+    /// The same of a call whose question was answered.
+    pub fn take_answer(&self, engine: &Mutex<Engine>, call_id: &str, event: Event, now_ms: i64) -> Vec<Outgoing> {
+        let mut out = Vec::new();
+        let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
+        let (redirect, engine) = (&mut *redirect, &mut *engine);
+        let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms, &mut out)));
+        let questions = redirect.questions();
+        lock(&self.questions).extend(questions.into_iter().map(|(call_id, turn)| (call_id, turn, NOWHERE)));
+        out
     }
 
     /// Has `serve` return.
