@@ -44,6 +44,11 @@ impl Engine {
         self.ready.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The engine, for threads without Python.
+    pub fn shared(&self) -> &Mutex<core::Engine> {
+        &self.0
+    }
+
     /// Takes steps one after another without holding Python up.
     fn many<T: Sync, R: Send>(
         &self,
