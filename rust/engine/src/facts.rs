@@ -75,6 +75,12 @@ impl Facts {
         self.callers.of(number, days, now_ms)
     }
 
+    /// The same, without counting as a use of what is known.
+    #[must_use]
+    pub fn peek_history(&self, number: Number, days: Option<u32>, now_ms: i64) -> Called {
+        self.callers.peek(number, days, now_ms)
+    }
+
     /// Takes another table of callers, and gives the one before, as [`Facts::swap_owners`] does.
     pub fn swap_callers(&mut self, callers: Callers) -> Callers {
         self.generation += 1;
