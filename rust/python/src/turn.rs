@@ -12,7 +12,7 @@ use crate::{convert, errors};
 #[pyclass(frozen, module = "kommutator._engine")]
 pub struct Turn(pub call::Turn);
 
-fn to_python<'py, T: serde::Serialize + ?Sized>(py: Python<'py>, value: &T) -> PyResult<Bound<'py, PyAny>> {
+pub fn to_python<'py, T: serde::Serialize + ?Sized>(py: Python<'py>, value: &T) -> PyResult<Bound<'py, PyAny>> {
     pythonize::pythonize(py, value).map_err(|error| errors::fault(py, &error.to_string()))
 }
 

@@ -301,7 +301,7 @@ impl<'e> Asked<'e, '_> {
             (Strategy::Linear, Some(_)) => &hunt.legs[..1],
             _ => return false,
         };
-        let mut phones: SmallVec<[&str; FEW]> = SmallVec::new();
+        let mut phones: SmallVec<[Phone<'_>; FEW]> = SmallVec::new();
         for leg in legs {
             let (ix, mobile) = match *leg {
                 Leg::Desk(ix) => (ix, false),
@@ -313,11 +313,11 @@ impl<'e> Asked<'e, '_> {
                 Leg::Phone(_) => return false,
             };
             let (employee, slot) = (&company.employees[ix.at()], self.ground.slots[ix.at()]);
-            // A mobile stands here for its owner: a desk phone written as a number might be the same.
-            let phone = match &employee.endpoint {
-                _ if mobile && employee.mobile.is_some() => employee.id.as_str(),
-                Some(endpoint) if !mobile && !endpoint.starts_with(['+', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) => {
-                    endpoint.as_str()
+            let phone = match (&employee.endpoint, employee.mobile) {
+                (_, Some(number)) if mobile => Phone::Mobile(number),
+                // A desk phone that is written as a number might be somebody's mobile.
+                (Some(endpoint), _) if !mobile && endpoint.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+                    Phone::Desk(endpoint)
                 }
                 _ => return false,
             };
@@ -348,6 +348,13 @@ impl<'e> Asked<'e, '_> {
         };
         Ok(Some(left))
     }
+}
+
+/// What rings.
+#[derive(PartialEq)]
+enum Phone<'e> {
+    Desk(&'e str),
+    Mobile(Number),
 }
 
 fn named(company: &Company, route: &Route) -> Decision {

@@ -1,0 +1,132 @@
+//! Pure decisions, as Python sees them: one, or a column of them.
+
+use std::sync::{Mutex, PoisonError};
+
+use kommutator_engine as core;
+use kommutator_engine::call::{self, Ask, Decisions};
+use kommutator_engine::number::{Country, Number};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString};
+
+use crate::errors;
+use crate::turn::to_python;
+
+/// So many calls are decided before a live one gets its turn: some 0.1 ms.
+const AT_ONCE: usize = 1_000;
+
+/// Where a call would go.
+#[pyclass(frozen, module = "kommutator._engine")]
+pub struct Decision(pub call::Decision);
+
+#[pymethods]
+impl Decision {
+    /// The nodes passed: scheme, node and exit of each.
+    #[getter]
+    fn path(&self) -> Vec<(&str, &str, &str)> {
+        self.0.path.iter().map(|taken| (&*taken.scheme, &*taken.node, &*taken.exit)).collect()
+    }
+
+    /// The scheme in which it stops; empty for a number that serves none.
+    #[getter]
+    fn scheme(&self) -> &str {
+        &self.0.scheme
+    }
+
+    /// The node at which it stops.
+    #[getter]
+    fn node(&self) -> &str {
+        &self.0.node
+    }
+
+    /// Whom an `owner` node has found.
+    #[getter]
+    fn owner(&self) -> Option<&str> {
+        self.0.owner.as_deref()
+    }
+
+    /// What the PBX would do, in the contract's JSON form.
+    #[getter]
+    fn action<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_python(py, &self.0.action)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Decision({}/{}, {:?})", self.0.scheme, self.0.node, self.0.action)
+    }
+}
+
+/// Calls by columns, all of one length.
+pub struct Columns<'a, 'py> {
+    pub dids: &'a Bound<'py, PyList>,
+    pub callers: &'a Bound<'py, PyList>,
+    pub moments_ms: &'a Bound<'py, PyList>,
+    pub call_ids: Option<&'a Bound<'py, PyList>>,
+}
+
+/// A call, read.
+struct Given {
+    did: Option<Number>,
+    caller: Option<Number>,
+    at_ms: i64,
+    call_id: Option<PyBackedStr>,
+}
+
+impl Columns<'_, '_> {
+    fn lengths_agree(&self) -> bool {
+        let calls = self.dids.len();
+        let ids = self.call_ids.is_none_or(|ids| ids.len() == calls);
+        self.callers.len() == calls && self.moments_ms.len() == calls && ids
+    }
+
+    fn read(&self, nth: usize, country: Country) -> PyResult<Given> {
+        let number = |column: &Bound<'_, PyList>| -> PyResult<Option<Number>> {
+            let given = column.get_item(nth)?;
+            if given.is_none() {
+                return Ok(None);
+            }
+            Ok(Number::parse(given.cast::<PyString>()?.to_str()?, country))
+        };
+        let call_id = self.call_ids.map(|ids| ids.get_item(nth)?.extract()).transpose()?;
+        let (did, caller) = (number(self.dids)?, number(self.callers)?);
+        Ok(Given { did, caller, at_ms: self.moments_ms.get_item(nth)?.extract()?, call_id })
+    }
+}
+
+/// Decides all calls on the table's version: the different decisions, and of each call the place of its own, as a
+/// memory view of unsigned 32-bit integers. Python goes on while they are decided; so do live calls, every [`AT_ONCE`].
+pub fn many<'py>(
+    py: Python<'py>,
+    engine: &Mutex<core::Engine>,
+    mut table: Decisions,
+    columns: &Columns<'_, 'py>,
+) -> PyResult<(Vec<Decision>, Bound<'py, PyAny>)> {
+    if !columns.lengths_agree() {
+        return Err(PyValueError::new_err("the columns have different lengths"));
+    }
+    let (country, calls) = (table.company().country, columns.dids.len());
+    let mut places = Vec::with_capacity(calls * size_of::<u32>());
+    let mut given = Vec::with_capacity(AT_ONCE.min(calls));
+    for first in (0..calls).step_by(AT_ONCE) {
+        given.clear();
+        for nth in first..calls.min(first + AT_ONCE) {
+            given.push(columns.read(nth, country)?);
+        }
+        let decided = py.detach(|| {
+            let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+            errors::caught(|| {
+                given.iter().try_for_each(|call| {
+                    let call_id = call.call_id.as_deref().unwrap_or_default();
+                    let ask = Ask { did: call.did, caller: call.caller, call_id, at_ms: call.at_ms };
+                    places.extend(engine.decide_in(&mut table, &ask)?.to_ne_bytes());
+                    Ok(())
+                })
+            })
+        });
+        errors::answer(py, decided)?;
+    }
+    let all = (0..table.len() as u32).map_while(|place| table.get(place).map(Decision)).collect();
+    let places = PyMemoryView::from(&PyBytes::new(py, &places))?.call_method1("cast", ("I",))?;
+    Ok((all, places))
+}
