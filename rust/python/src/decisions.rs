@@ -73,24 +73,40 @@ struct Given {
     call_id: Option<PyBackedStr>,
 }
 
-impl Columns<'_, '_> {
+impl<'py> Columns<'_, 'py> {
     fn lengths_agree(&self) -> bool {
         let calls = self.dids.len();
         let ids = self.call_ids.is_none_or(|ids| ids.len() == calls);
         self.callers.len() == calls && self.moments_ms.len() == calls && ids
     }
 
-    fn read(&self, nth: usize, country: Country) -> PyResult<Given> {
-        let number = |column: &Bound<'_, PyList>| -> PyResult<Option<Number>> {
-            let given = column.get_item(nth)?;
-            if given.is_none() {
-                return Ok(None);
-            }
-            Ok(Number::parse(given.cast::<PyString>()?.to_str()?, country))
-        };
+    fn read(&self, nth: usize, dialled: &mut Dialled<'py>, country: Country) -> PyResult<Given> {
         let call_id = self.call_ids.map(|ids| ids.get_item(nth)?.extract()).transpose()?;
-        let (did, caller) = (number(self.dids)?, number(self.callers)?);
+        let caller = self.callers.get_item(nth)?;
+        let caller = if caller.is_none() { None } else { number(&caller, country)? };
+        let did = dialled.read(self.dids.get_item(nth)?, country)?;
         Ok(Given { did, caller, at_ms: self.moments_ms.get_item(nth)?.extract()?, call_id })
+    }
+}
+
+fn number(given: &Bound<'_, PyAny>, country: Country) -> PyResult<Option<Number>> {
+    Ok(Number::parse(given.cast::<PyString>()?.to_str()?, country))
+}
+
+/// The number dialled last: many calls in a row dial the same.
+#[derive(Default)]
+struct Dialled<'py>(Option<(Bound<'py, PyAny>, Option<Number>)>);
+
+impl<'py> Dialled<'py> {
+    fn read(&mut self, given: Bound<'py, PyAny>, country: Country) -> PyResult<Option<Number>> {
+        match &self.0 {
+            Some((last, did)) if last.is(&given) => Ok(*did),
+            _ => {
+                let did = number(&given, country)?;
+                self.0 = Some((given, did));
+                Ok(did)
+            }
+        }
     }
 }
 
@@ -108,10 +124,11 @@ pub fn many<'py>(
     let (country, calls) = (table.company().country, columns.dids.len());
     let mut places = Vec::with_capacity(calls * size_of::<u32>());
     let mut given = Vec::with_capacity(AT_ONCE.min(calls));
+    let mut dialled = Dialled::default();
     for first in (0..calls).step_by(AT_ONCE) {
         given.clear();
         for nth in first..calls.min(first + AT_ONCE) {
-            given.push(columns.read(nth, country)?);
+            given.push(columns.read(nth, &mut dialled, country)?);
         }
         let decided = py.detach(|| {
             let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);

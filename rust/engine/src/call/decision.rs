@@ -79,7 +79,8 @@ pub struct Taken {
 struct Route {
     /// A hash of the path, kept up as it grows.
     mark: u64,
-    path: SmallVec<[(NodeIx, u16); 14]>,
+    /// Node and exit by their places, sixteen bits each.
+    path: Vec<u32>,
     stop: NodeIx,
     owner: Option<EmployeeIx>,
     /// The hunt's round, and the legs that ring in it: with none it waits.
@@ -89,7 +90,7 @@ struct Route {
 
 impl Route {
     fn new() -> Self {
-        let (path, rung) = (SmallVec::new(), SmallVec::new());
+        let (path, rung) = (Vec::new(), SmallVec::new());
         Self { mark: 0, path, stop: NodeIx::NOWHERE, owner: None, round: 0, rung }
     }
 
@@ -100,8 +101,9 @@ impl Route {
     }
 
     fn pass(&mut self, node: NodeIx, place: usize) {
-        self.path.push((node, place as u16));
-        self.mix(u64::from(node.0) << 16 | place as u64);
+        let step = u32::from(node.0) << 16 | place as u32 & 0xffff;
+        self.path.push(step);
+        self.mix(step.into());
     }
 
     fn ring(&mut self, leg: usize) {
@@ -359,9 +361,10 @@ enum Phone<'e> {
 
 fn named(company: &Company, route: &Route) -> Decision {
     let names = |ix: NodeIx| (company.schemes[company.node(ix).scheme.at()].id.clone(), company.node(ix).id.clone());
-    let taken = |&(ix, place): &(NodeIx, u16)| {
+    let taken = |&step: &u32| {
+        let (ix, place) = (NodeIx((step >> 16) as u16), step as usize & 0xffff);
         let (scheme, node) = names(ix);
-        Taken { scheme, node, exit: company.node(ix).exits[usize::from(place)].name.clone() }
+        Taken { scheme, node, exit: company.node(ix).exits[place].name.clone() }
     };
     let (scheme, node) = if route.stop == NodeIx::NOWHERE { <_>::default() } else { names(route.stop) };
     let owner = route.owner.map(|ix| company.employees[ix.at()].id.clone());

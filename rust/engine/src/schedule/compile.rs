@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
 use super::clock::Clock;
-use super::{DAY_MINUTES, DAY_SECONDS, DayRule, Interval, Schedule, SpecialDate, time_zone};
+use super::{DAY_MINUTES, DAY_SECONDS, DayRule, Interval, Schedule, SpecialDate, crossing, time_zone};
 use crate::company::document::{Holidays, Hours, Ids};
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -114,6 +114,7 @@ pub(super) fn compile(hours: &Hours, company_zone: &str) -> Result<Schedule, Vec
     match zone {
         Some(zone) if faults.0.is_empty() => Ok(Schedule {
             clock: Clock::new(zone),
+            nights: week.iter().chain(dates.values().map(|(_, own)| own)).any(|own| crossing(own).is_some()),
             week,
             days: dates.keys().map(|&date| days_since_epoch(date)).collect(),
             dates: dates.into_iter().map(|(date, (rule, intervals))| SpecialDate { date, rule, intervals }).collect(),

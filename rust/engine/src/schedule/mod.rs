@@ -58,6 +58,8 @@ pub struct Schedule {
     dates: Box<[SpecialDate]>,
     /// The same dates as days since the epoch.
     days: Box<[i32]>,
+    /// Some interval crosses midnight.
+    nights: bool,
     /// In the order of the document.
     holiday_names: Box<[SmolStr]>,
 }
@@ -86,6 +88,7 @@ impl Schedule {
             week: Default::default(),
             dates: Box::default(),
             days: Box::default(),
+            nights: false,
             holiday_names: Box::default(),
         }
     }
@@ -119,7 +122,8 @@ impl Schedule {
         let Some(local) = self.clock.local_second(now_ms.div_euclid(1000)) else { return self.at(now_ms).open };
         let (day, minute) = (local.div_euclid(DAY_SECONDS), (local.rem_euclid(DAY_SECONDS) / 60) as u16);
         let own = self.on_day(day).iter().any(|interval| interval.from <= minute && minute < interval.to);
-        own || crossing(self.on_day(day - 1)).is_some_and(|interval| minute < interval.to - DAY_MINUTES)
+        let left = |before: &[Interval]| crossing(before).is_some_and(|interval| minute < interval.to - DAY_MINUTES);
+        own || self.nights && left(self.on_day(day - 1))
     }
 
     /// What begins on a day, counted from the epoch's, which was a Thursday.
