@@ -109,7 +109,13 @@ impl Facts {
     /// The change of a number's membership in a list, if there was one.
     #[must_use]
     pub fn listed(&self, list: &str, number: Number) -> Option<bool> {
-        if self.lists.is_empty() { None } else { self.lists.get(list, number) }
+        if self.lists_unchanged() { None } else { self.lists.get(list, number) }
+    }
+
+    /// Whether every list is as its version says.
+    #[must_use]
+    pub fn lists_unchanged(&self) -> bool {
+        self.lists.is_empty()
     }
 }
 

@@ -119,7 +119,7 @@ impl BenchCall {
     pub fn decide_from(&self, engine: &mut Engine, table: &mut Decisions, caller: &str) -> u32 {
         let country = table.company().country;
         let (did, caller) = (Number::parse(&self.did, country), Number::parse(caller, country));
-        engine.decide_in(table, &Ask { did, caller, call_id: "", at_ms: self.at.0 }).expect("a decision")
+        engine.decide_in(table, &Ask { did, caller, call_id: "bench", at_ms: self.at.0 }).expect("a decision")
     }
 
     /// What a decision of the call must say: its first action that is no announcement.

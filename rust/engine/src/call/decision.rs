@@ -250,7 +250,8 @@ impl<'e> Asked<'e, '_> {
     fn list(&self, lists: &[ListIx]) -> usize {
         let company = self.ground.company;
         let has = |caller, list: &ListIx| {
-            let changed = self.facts.listed(&company.list_ids[list.at()], caller);
+            let changed = || self.facts.listed(&company.list_ids[list.at()], caller);
+            let changed = if self.facts.lists_unchanged() { None } else { changed() };
             changed.unwrap_or_else(|| company.lists.find(list.at(), caller).is_some())
         };
         match self.ask.caller {
