@@ -26,6 +26,7 @@ LONGEST_S = {
     },
     "7-owner-first": {"main": 0.8 + 20 + 25 + 3 + 60},
     "8-expanding": {"main": 15 + 10 + 20 + 1 + 60, "by-rank": 3 * 12},
+    "9-queue": {"main": 60 + 4 + 3 + 60},
 }
 """Of each scheme: its prompts, rounds, waits for digits, lookups and recordings on the longest way, by hand."""
 FROM_MS = moment_ms("2026-11-18T12:00:00+03:00")

@@ -104,7 +104,10 @@ class Action:
         """`ring`: the round, counted from 1."""
     @property
     def announce(self) -> str | None:
-        """`wait`: a prompt's id, played from time to time."""
+        """`wait`: a prompt's id, played once as the wait begins."""
+    @property
+    def position(self) -> int | None:
+        """`wait` at a queue: how many stand before the caller, and himself; `None` at a `ring`."""
     @property
     def recording(self) -> str | None:
         """`record`: the recording's name, unique to the call and the step."""
@@ -315,9 +318,16 @@ class Engine:
         """The id of the number's region in the active version."""
     def claims(self, now_ms: int) -> list[tuple[str, str, str]]:
         """Who is claimed at that moment: employee, call id, and `ringing`, `talking` or `reserved`."""
+    def queue_heads(self, now_ms: int) -> list[str]:
+        """The calls to which a moment of coming free is offered by `employee_free`, of those who wait at queues: the head
+        of each line, those who wait longest first. When one moves on, the next of its line is head."""
+    def queues(self, now_ms: int) -> list[dict[str, Any]]:
+        """Who waits at queues: `{"scheme", "node", "callers": [{"call", "since_ms", "ringing"}]}`, each line's first come
+        first. Linear in the callers."""
     @property
     def freed(self) -> int:
-        """Counts the moments at which somebody may have come free: a change is the time to offer `employee_free`."""
+        """Counts the moments at which somebody may have come free, or the head of a line has another lot: a change is the time
+        to offer `employee_free`."""
     @property
     def list_files(self) -> ListFiles:
         """The list files of all versions held."""

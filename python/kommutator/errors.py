@@ -442,3 +442,36 @@ class CannotListen(KommutatorError):
     """An address on which routing queries should be served cannot be had; the message says which, and why."""
 
     code = "cannot_listen"
+
+
+# --- load
+
+
+class BadTarget(KommutatorError):
+    """The address of what is asked under load cannot be used."""
+
+    code = "bad_target"
+
+
+class TargetUnreachable(KommutatorError):
+    """Nobody is there to be asked under load; the message says where, and why."""
+
+    code = "target_unreachable"
+
+
+class BadReplay(KommutatorError):
+    """A ledger whose calls should be made again cannot be read; the message names file and line."""
+
+    code = "bad_replay"
+
+
+class GeneratorFailed(KommutatorError):
+    """A process that makes calls ended without a report."""
+
+    code = "generator_failed"
+
+
+class LoadFailed(KommutatorError):
+    """A process that makes calls could not begin; the message is that of its own error."""
+
+    code = "load_failed"

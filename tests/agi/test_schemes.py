@@ -35,6 +35,7 @@ _CHOSEN = (
     "branch/transferred",
     "branch/failed",
     "steps/2/answered",
+    "line/wait/answered",
 )
 """Branches that between them have every action, and every end of a ring."""
 _SCENARIOS = [next(scenario for scenario in PLACED if scenario.data["branch"] == branch) for branch in _CHOSEN]

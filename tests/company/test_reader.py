@@ -194,7 +194,18 @@ class TestNodes:
             ("{kind: hangup}", {"cause": "normal"}),
             ("{kind: transfer, to: 101}", {"to": "101", "seconds": 30.0}),
             ("{kind: webhook, url: 'http://x', choices: [a]}", {}),
-            ("{kind: queue, ring: [{group: g}], seconds: 20}", {}),
+            (
+                "{kind: queue, ring: [{group: g}], seconds: 20}",
+                {
+                    "ring": [{"group": "g"}],
+                    "strategy": "all",
+                    "seconds": 20.0,
+                    "max_wait": 600.0,
+                    "max_length": 1000,
+                    "pause": 10.0,
+                    "announce_every": 30.0,
+                },
+            ),
         ],
     )
     def test_parameters(self, write: Write, written: str, read: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from kommutator.routing.turn import End, Event, Talk, Turn
 NOW_MS = 1_795_000_000_000
 PLAYED: Event = {"type": "played"}
 HUNG_UP: Event = {"type": "caller_hung_up"}
+QUEUE = "+74951112235"
 Answer = Event | Exception | Callable[[], Awaitable[Event]]
 
 
@@ -34,15 +35,25 @@ def document() -> bytes:
     owner = node("owner", timeout_ms=800, exits={"found": "his", "unknown": "hello", "unavailable": "hello"})
     his = node("ring", ring=[{"owner": True}], strategy="all", seconds=20, exits={"no_answer": "hello"})
     nodes = {"hello": hello, "team": team, "call-back": call_back, "bye": node("hangup")}
+    line = node("queue", ring=[{"employee": "anna"}], seconds=20, max_wait=300, exits={"timeout": "call-back"})
     return orjson.dumps(
         {
             "company": {"name": "Ромашка", "timezone": "Europe/Moscow", "country": "RU", "language": "ru"},
             "employees": {"anna": {"name": "Анна", "endpoint": "PJSIP/101", "department": "sales"}},
             "departments": {"sales": {"name": "Продажи"}},
             "prompts": {"greeting": {"seconds": 4}},
-            "numbers": {"+74951112233": {"scheme": "main"}, "+74951112234": {"scheme": "owner"}},
+            "numbers": {
+                "+74951112233": {"scheme": "main"},
+                "+74951112234": {"scheme": "owner"},
+                QUEUE: {"scheme": "queue"},
+            },
             "schemes": {
                 "main": {"start": "hello", "responsible": "sales", "nodes": nodes},
+                "queue": {
+                    "start": "line",
+                    "responsible": "sales",
+                    "nodes": {"line": line, "call-back": call_back, "bye": node("hangup")},
+                },
                 "owner": {
                     "start": "owner",
                     "responsible": "sales",
@@ -324,6 +335,78 @@ def test_the_floor_frees_somebody_too() -> None:
     engine.line("anna", "wrap_up")
     route([call], engine=engine, meanwhile=meanwhile, seconds=1)
     assert call.actions[-1] == "ring"
+
+
+class AskedEngine(Engine):
+    """Counts how often calls are asked whether they want whoever is free."""
+
+    asked = 0
+
+    def handle(self, state: Any, event: Any, now_ms: int) -> Any:
+        self.asked += event == {"type": "employee_free"}
+        return super().handle(state, event, now_ms)
+
+
+class QueuedCall(ScriptedCall):
+    """It waits in line as long as nobody moves it on."""
+
+    async def perform(self, turn: Turn) -> Event:
+        if turn.kind != "wait":
+            return await super().perform(turn)
+        self.performed.append(turn)
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def all_have_begun(calls: Sequence[ScriptedCall]) -> None:
+    """Calls come one after another, each when the one before has come to rest."""
+    while not all(call.actions for call in calls):
+        await trio.sleep(0.0001)
+
+
+def test_of_a_hundred_in_line_the_head_alone_is_asked() -> None:
+    served: list[str] = []
+
+    def call(number: int) -> QueuedCall:
+        async def rings() -> Event:
+            served.append(f"call {number}")
+            return ANSWERED
+
+        async def talks() -> Event:
+            await trio.sleep(5)
+            return {"type": "conversation_ended"}
+
+        return QueuedCall(f"call {number}", [rings, talks], did=QUEUE)
+
+    engine = AskedEngine(document())
+    calls = [call(number) for number in range(100)]
+
+    async def meanwhile(router: Router) -> None:
+        await all_have_begun(calls)
+        (line,) = engine.queues(NOW_MS)
+        assert [caller["call"] for caller in line["callers"]] == [call.call_id for call in calls[1:]]
+        asked = engine.asked
+        router.line("anna", "idle")
+        await trio.testing.wait_all_tasks_blocked()
+        assert engine.asked == asked + 1
+
+    route(calls, engine=engine, meanwhile=meanwhile, seconds=28)
+    assert served == [f"call {number}" for number in range(6)], "one after the other, as they came"
+
+
+def test_when_the_last_has_left_all_in_line_learn_it() -> None:
+    calls = [QueuedCall(f"call {number}", [], did=QUEUE) for number in range(4)]
+    engine = Engine(document())
+    engine.line("anna", "busy")
+
+    async def meanwhile(router: Router) -> None:
+        await all_have_begun(calls)
+        assert [call.actions for call in calls] == [["wait"]] * 4
+        router.presence("anna", "away")
+        await trio.testing.wait_all_tasks_blocked()
+        assert [call.actions for call in calls] == [["wait", "hang_up"]] * 4
+
+    route(calls, engine=engine, meanwhile=meanwhile, seconds=0.5)
 
 
 def test_whom_another_router_lets_go_is_offered_at_once() -> None:

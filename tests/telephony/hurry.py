@@ -18,8 +18,9 @@ PROMPT_S = 1.0
 SHORTEST_S = 1.5
 """No ring and no menu is shorter, so that people's deeds come well within it."""
 _LONGEST_MESSAGE_S = 15.0
-_SCALED = {"ring": None, "menu": 5, "transfer": 30}
+_SCALED = {"ring": None, "queue": None, "menu": 5, "transfer": 30}
 """The kinds of node whose seconds are divided, and what they are when the document does not say."""
+_TIMES = {"seconds", "max_wait", "pause", "announce_every"}
 
 
 def hurried(folder: Path, target: Path) -> Path:
@@ -49,5 +50,5 @@ def _hurry(node: dict[str, Any]) -> None:
         if _SCALED[node["kind"]] is not None:
             node.setdefault("seconds", _SCALED[node["kind"]])
         for timed in (node, *node.get("steps", ())):
-            if "seconds" in timed:
-                timed["seconds"] = max(SHORTEST_S, timed["seconds"] / SPEED)
+            for key in _TIMES & timed.keys():
+                timed[key] = max(SHORTEST_S, timed[key] / SPEED)

@@ -7,11 +7,13 @@ its PBX reported and the next action: the engine, the journal, and the state kep
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from kommutator.routing.entries import Began, CallEntry, Ended, Turned
 from kommutator.routing.ports import Engine, Lookups
@@ -58,6 +60,10 @@ class Figures:
         """A gauge that is read when somebody asks: in another thread, so `value` only reads."""
         Gauge(f"kommutator_{name}", says, registry=self.registry).set_function(value)
 
+    def queues(self, queues: Callable[[int], list[dict[str, Any]]], now_ms: Callable[[], int]) -> None:
+        """Who waits at queues, read from the engine when somebody asks."""
+        self.registry.register(_Queues(queues, now_ms))
+
     def version(self, name: str) -> None:
         """The version that new calls begin on."""
         if self._active:
@@ -89,6 +95,28 @@ class Figures:
         """A desk answered, or did not."""
         self._lookups.labels(question, outcome).inc()
         self._lookup_seconds.observe(seconds)
+
+
+class _Queues(Collector):
+    """Queues with somebody in line."""
+
+    def __init__(self, queues: Callable[[int], list[dict[str, Any]]], now_ms: Callable[[], int]) -> None:
+        self._queues = queues
+        self._now_ms = now_ms
+
+    def collect(self) -> Iterable[Metric]:
+        """A gauge of callers, and one of the longest wait, for each queue."""
+        names = ("scheme", "node")
+        callers = GaugeMetricFamily("kommutator_queue_callers", "Callers in line at a queue.", labels=names)
+        longest = GaugeMetricFamily(
+            "kommutator_queue_longest_seconds", "For how long the first has waited.", labels=names
+        )
+        now_ms = self._now_ms()
+        for queue in self._queues(now_ms):
+            place = (queue["scheme"], queue["node"])
+            callers.add_metric(place, len(queue["callers"]))
+            longest.add_metric(place, max(0, now_ms - queue["callers"][0]["since_ms"]) / 1000)
+        return (callers, longest)
 
 
 class MeasuredEngine:
@@ -124,6 +152,10 @@ class MeasuredEngine:
     def called(self, number: str, now_ms: int) -> object:
         """A number has called."""
         return self._engine.called(number, now_ms)
+
+    def queue_heads(self, now_ms: int) -> list[str]:
+        """Who is first in line, of each queue."""
+        return self._engine.queue_heads(now_ms)
 
     def reserve(self, employee: str, call_id: str, now_ms: int) -> bool:
         """Somebody is claimed for a call."""

@@ -138,6 +138,7 @@ class _Parts:
             self._queries.route_by(versions.engine)
         self._attached = self._attach(versions.active)
         pbx = SharingPbx(ClaimingPbx(self._attached.pbx, self._claims), self._floor)
+        self._figures.queues(versions.engine.queues, self._clock.now_ms)
         self._router = Router(
             MeasuredEngine(versions.engine, self._figures),
             pbx,

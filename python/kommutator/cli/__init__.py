@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, str]] = {
     "pbx": "kommutator.cli.pbx",
     "softphones": "kommutator.cli.softphones",
     "simulate": "kommutator.cli.simulate",
+    "load": "kommutator.cli.load",
     "numbering-plan": "kommutator.cli.numbering_plan",
 }
 """Each command's module, which holds it under the name `command`."""

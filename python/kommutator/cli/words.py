@@ -44,6 +44,14 @@ def _prompt(action: Json, before: str) -> str:
     return f"{before}{action['prompt']}" if action.get("prompt") else ""
 
 
+def _place(action: Json, words: str) -> str:
+    return words.format(action["position"]) if action.get("position") else ""
+
+
+def _said(action: Json, before: str) -> str:
+    return f"{before}{action['announce']}" if action.get("announce") else ""
+
+
 _ACTIONS: Final[dict[str, dict[str, Callable[[Json], str]]]] = {
     "en": {
         "play": lambda a: f"play {a['prompt']}",
@@ -51,7 +59,10 @@ _ACTIONS: Final[dict[str, dict[str, Callable[[Json], str]]]] = {
             f"ask for one of {', '.join(a['digits'])} for {_number(a['seconds'])} s{_prompt(a, ', saying ')}"
         ),
         "ring": lambda a: f"round {a['round']}: ring {_endpoints(a)} for {_number(a['seconds'])} s",
-        "wait": lambda a: f"keep the caller waiting, at most {_number(a['seconds'])} s",
+        "wait": lambda a: (
+            f"keep the caller waiting, at most {_number(a['seconds'])} s"
+            f"{_place(a, ', number {} in line')}{_said(a, ', saying ')}"
+        ),
         "record": lambda a: f"record a message of at most {_number(a['seconds'])} s{_prompt(a, ' after ')}",
         "find_owner": lambda a: f"ask the CRM who is responsible for {a['caller']}, within {a['timeout_ms']} ms",
         "find_history": lambda a: f"ask whether {a['caller']} has called before, within {a['timeout_ms']} ms",
@@ -68,7 +79,10 @@ _ACTIONS: Final[dict[str, dict[str, Callable[[Json], str]]]] = {
             f"{_prompt(a, ', проиграв ')}"
         ),
         "ring": lambda a: f"круг {a['round']}: звонить {_endpoints(a)} в течение {_number(a['seconds'])} с",
-        "wait": lambda a: f"держать звонящего на ожидании не дольше {_number(a['seconds'])} с",
+        "wait": lambda a: (
+            f"держать звонящего на ожидании не дольше {_number(a['seconds'])} с"
+            f"{_place(a, ', {}-й в очереди')}{_said(a, ', проиграв ')}"
+        ),
         "record": lambda a: f"записать сообщение не длиннее {_number(a['seconds'])} с{_prompt(a, ' после ')}",
         "find_owner": lambda a: f"спросить CRM, кто отвечает за {a['caller']}, не дольше {a['timeout_ms']} мс",
         "find_history": lambda a: f"спросить, звонил ли раньше {a['caller']}, не дольше {a['timeout_ms']} мс",

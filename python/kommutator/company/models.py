@@ -342,13 +342,12 @@ class Queue(Node):
     ring: list[Target]
     strategy: Strategy = "all"
     seconds: Seconds
-    max_wait: Seconds | None = None
-    max_length: Annotated[int, BeforeValidator(_number), Field(ge=1, le=100_000)] | None = None
+    max_wait: Seconds = 600.0
+    max_length: Annotated[int, BeforeValidator(_number), Field(ge=0, le=100_000)] = 1000
+    pause: Seconds = 10.0
     music: Id | None = None
     announce: Id | None = None
-
-    def engine(self) -> dict[str, Any]:
-        return {"kind": "queue", "exits": self.exits}
+    announce_every: Seconds = 30.0
 
 
 class Repeat(Node):

@@ -123,7 +123,9 @@ class Day:
         self._noted = 0
         self._now = 0.0
         self._queue: list[tuple[tuple[float, str], _Call]] = []
-        """Calls whose action is `wait`, by how long they have."""
+        """Calls that wait within a hunt, by how long they have."""
+        self._in_line: dict[str, _Call] = {}
+        """Calls that wait at queues."""
         self._freed = engine.freed
         self._unanswered = 0
         self.outcome = Outcome(employees={employee: Worked() for employee in self._employees})
@@ -143,7 +145,7 @@ class Day:
         while agenda:
             self._now, _, happens, what = heapq.heappop(agenda)
             happens(*what)
-            if self._queue and self._engine.freed != self._freed:
+            if (self._queue or self._in_line) and self._engine.freed != self._freed:
                 self._offer()
         return self.outcome
 
@@ -211,7 +213,7 @@ class Day:
         kind: str = action.type
         call.state = turn.state
         call.token += 1
-        if call.kind == "wait":
+        if call.kind == "wait" and self._in_line.pop(call.id, None) is None:
             assert call.waits_since is not None
             self._queue.remove((call.waits_since, call))
         queues = kind in ("ring", "wait")
@@ -295,16 +297,25 @@ class Day:
         self._handle(call, _TALKED)
 
     def _wait(self, call: _Call, action: Any) -> None:
+        self._later(call, action.seconds, _WAITED)
+        if action.position is not None:
+            self._in_line[call.id] = call
+            return
         if call.waits_since is None:
             call.waits_since = (self._now, call.id)
         insort(self._queue, (call.waits_since, call), key=lambda waiter: waiter[0])
-        self._later(call, action.seconds, _WAITED)
 
     def _offer(self) -> None:
-        """Let the engine look for the calls that wait, the longest first, until all who came free are taken."""
+        """Let the engine look for the calls that wait, the longest first, until all who came free are taken; of those in
+        line at queues for the heads."""
         freed = self._engine.freed
         left = freed - self._freed
         self._freed = freed
+        asked: set[str] = set()
+        while heads := [head for head in self._heads() if head.id not in asked]:
+            for call in heads:
+                asked.add(call.id)
+                self._step(call, self._engine.handle(call.state, _FREE, self._now_ms()))
         for _, call in list(self._queue):
             turn = self._engine.handle(call.state, _FREE, self._now_ms())
             if turn.action.type != "wait":
@@ -312,6 +323,12 @@ class Day:
                 left -= 1
                 if left <= 0:
                     break
+
+    def _heads(self) -> list[_Call]:
+        if not self._in_line:
+            return []
+        heads = self._engine.queue_heads(self._now_ms())
+        return [self._in_line[call] for call in heads if call in self._in_line]
 
     def _record(self, call: _Call, action: Any) -> None:
         call.patient = False

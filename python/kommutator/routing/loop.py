@@ -64,6 +64,7 @@ class Router:
         self._lost = dict(journal.unfinished())
         self._taken_over = {call_id: (0, place) for place, call_id in enumerate(self._lost)}
         self._waiting: dict[str, _Waiter] = {}
+        self._in_line: dict[str, _Waiter] = {}
         self._waiting_since: dict[str, tuple[int, int]] = {}
         self._somebody_free = trio.Event()
         self._log = structlog.get_logger()
@@ -89,13 +90,14 @@ class Router:
         self._log.info("line", employee=employee, line=line)
         self.lines[employee] = line
         self._tell_engine(lambda: self._engine.line(employee, line), employee)
-        if line == "idle":
+        # Who cannot be reached any more may have been the last whom a queue waits for.
+        if line in ("idle", "unreachable"):
             self._somebody_free.set()
 
     def presence(self, employee: str, presence: str) -> None:
         """A live fact from the PBX or the desk."""
         self._tell_engine(lambda: self._engine.presence(employee, presence), employee)
-        if presence == "present":
+        if presence == "present" or self._in_line:
             self._somebody_free.set()
 
     def look_for_free(self) -> None:
@@ -159,7 +161,7 @@ class Router:
             unexpected = 0
             log.info("event", sequence=turn.sequence, **{f"event_{key}": value for key, value in event.items()})
             self._journal.turned(call.call_id, self._clock.now_ms(), event, following)
-            if isinstance(turn.action, Ring | Talk | Transfer):
+            if isinstance(turn.action, Ring | Talk | Transfer) or call.call_id in self._in_line:
                 self._somebody_free.set()
             turn = following
         last[:] = [turn]
@@ -293,32 +295,52 @@ class Router:
         since = self._waiting_since.setdefault(
             call.call_id, self._taken_over.get(call.call_id, (1, self._clock.now_ms()))
         )
-        waiter = self._waiting[call.call_id] = _Waiter(call.call_id, turn, since)
+        waiter = _Waiter(call.call_id, turn, since)
+        if isinstance(turn.action, Wait) and turn.action.position is not None:
+            waiting = self._in_line
+            # Whoever came free while the call was on its way here has been offered to nobody.
+            self._somebody_free.set()
+        else:
+            waiting = self._waiting
+        waiting[call.call_id] = waiter
         try:
             with waiter.scope:
                 event = await call.perform(turn)
                 if waiter.freed is None:
                     return event
         finally:
-            del self._waiting[call.call_id]
+            del waiting[call.call_id]
         assert waiter.freed is not None
         return waiter.freed
 
     async def _offer_the_free(self) -> None:
         """Whenever the floor or a claim may have freed somebody, let the engine look at the waiting calls, the oldest
-        first.
+        first; of those who stand in line at a queue at its head alone, and at the next once that has moved on.
         """
         while True:
             await self._somebody_free.wait()
             self._somebody_free = trio.Event()
-            for waiter in sorted(self._waiting.values(), key=lambda waiter: waiter.since):
+            heads = self._heads()
+            for waiter in sorted([*self._waiting.values(), *heads], key=lambda waiter: waiter.since):
                 if waiter.freed is None:
                     self._offer(waiter)
+            while any(head.freed is not None for head in heads):
+                known = {head.call_id for head in heads if head.freed is None}
+                heads = [head for head in self._heads() if head.call_id not in known]
+                for head in heads:
+                    self._offer(head)
+
+    def _heads(self) -> list[_Waiter]:
+        """The first in line of each queue who can be offered whoever is free."""
+        if not self._in_line:
+            return []
+        heads = [self._in_line.get(call_id) for call_id in self._engine.queue_heads(self._clock.now_ms())]
+        return [head for head in heads if head is not None and head.freed is None]
 
     async def _look_now_and_then(self) -> None:
         while True:
             await trio.sleep(_LOOK_EVERY_S)
-            if self._waiting:
+            if self._waiting or self._in_line:
                 self._somebody_free.set()
 
     def _offer(self, waiter: _Waiter) -> None:

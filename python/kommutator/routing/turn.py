@@ -54,6 +54,9 @@ class Wait(msgspec.Struct, frozen=True, tag="wait"):
     seconds: float
     music: str | None = None
     announce: str | None = None
+    """Played once, as the wait begins."""
+    position: int | None = None
+    """At a queue: how many stand before the caller, and himself."""
 
 
 class Record(msgspec.Struct, frozen=True, tag="record"):

@@ -7,8 +7,9 @@ use crate::call::{Ask, Decision, Decisions, EngineError, Event, Ground, Run, Tur
 use crate::company::version::{Company, NodeIx, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
-use crate::floor::{Floor, Line, Presence, RESERVE_MS, Slot};
+use crate::floor::{Floor, Line, Presence, QueueView, RESERVE_MS, Slot};
 use crate::number::Number;
+use smol_str::SmolStr;
 
 /// A version that calls can run on.
 #[derive(Debug)]
@@ -234,6 +235,22 @@ impl Engine {
     pub fn region_of(&self, number: &str) -> Option<&str> {
         let number = Number::parse(number, self.active.country)?;
         self.active.regions.find(number).map(|found| &*self.active.region_ids[found.region])
+    }
+
+    /// The calls to which a moment of coming free is offered by `employee_free`, of those who wait at queues: the head of
+    /// each line, those who wait longest first.
+    pub fn queue_heads(&mut self, now_ms: i64) -> Vec<SmolStr> {
+        self.floor.heads(now_ms)
+    }
+
+    /// Who waits at queues.
+    pub fn queues(&mut self, now_ms: i64) -> Vec<QueueView> {
+        self.floor.queues(now_ms)
+    }
+
+    /// Whether the call of this state waits at a queue, or a phone rings for it there.
+    pub fn is_queued(state: &[u8]) -> Result<bool, EngineError> {
+        Ok(CallState::decode(state)?.hunt.is_some_and(|hunt| hunt.line.is_some()))
     }
 
     /// Facts, to read.

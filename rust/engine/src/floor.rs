@@ -4,6 +4,7 @@
 //! ring somebody and released when it stops; it has a deadline, so that a client that vanishes cannot hold anybody.
 
 mod groups;
+mod line;
 mod shuffle;
 
 use std::collections::HashMap;
@@ -11,6 +12,8 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 pub use groups::{Asking, Looking, WALKED};
 use groups::{Groups, Seat};
+use line::Lines;
+pub use line::{Kin, LINE_GRACE_MS, LineId, Place, QueueView, Queuer, Stand};
 use serde::{Deserialize, Serialize};
 pub use shuffle::Shuffle;
 use smallvec::SmallVec;
@@ -82,13 +85,21 @@ pub enum Standing {
     NobodyFound,
     /// The same phone is in the round already.
     SamePhone,
+    /// Was rung in vain by a queue a moment ago.
+    Resting,
 }
 
 impl Standing {
     /// True for who will be free again without doing anything: a round with nobody else waits for him.
     #[must_use]
     pub fn will_be_free(self) -> bool {
-        matches!(self, Self::RungByAnother | Self::WrapUp)
+        matches!(self, Self::RungByAnother | Self::WrapUp | Self::Resting)
+    }
+
+    /// True for who is at work and can be reached: whoever is only busy is there, and a queue waits for him.
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        !matches!(self, Self::Away | Self::Offline | Self::Unreachable | Self::NobodyFound)
     }
 
     /// True when the hunt's outcome counts him as busy.
@@ -150,6 +161,7 @@ pub struct Floor {
     rotation: HashMap<Box<str>, HashMap<Box<str>, u16>>,
     freed: u64,
     groups: Groups,
+    lines: Lines,
 }
 
 impl Floor {
@@ -179,8 +191,8 @@ impl Floor {
         self.index.get(id).copied()
     }
 
-    /// Counts every moment at which somebody may have come free. A router compares it to know when to offer
-    /// `employee_free` to calls that wait.
+    /// Counts every moment at which somebody may have come free, or the head of a line has another lot. A router compares
+    /// it to know when to offer `employee_free` to calls that wait.
     #[must_use]
     pub fn freed(&self) -> u64 {
         self.freed
@@ -191,6 +203,9 @@ impl Floor {
         self.person(slot).presence = presence;
         self.moved(slot);
         self.freed += u64::from(presence == Presence::Present);
+        if presence != Presence::Present {
+            self.somebody_left();
+        }
     }
 
     /// Sets the line.
@@ -198,6 +213,9 @@ impl Floor {
         self.person(slot).line = line;
         self.moved(slot);
         self.freed += u64::from(line == Line::Idle);
+        if line == Line::Unreachable {
+            self.somebody_left();
+        }
     }
 
     /// Presence and line as last told.
@@ -302,7 +320,8 @@ impl Floor {
 
     /// Who is claimed at `now_ms`, by which call, and what for.
     pub fn claimed(&self, now_ms: i64) -> impl Iterator<Item = (&str, &str, ClaimKind)> {
-        self.people.iter().flat_map(move |person| {
+        // A number that is no employee's stands here too, while a queue rings it.
+        self.people.iter().filter(|person| !person.id.starts_with('\0')).flat_map(move |person| {
             let live = person.claims.iter().filter(move |claim| claim.until_ms > now_ms);
             live.map(|claim| (&*person.id, &*claim.call, claim.kind))
         })

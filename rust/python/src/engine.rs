@@ -18,7 +18,7 @@ use pyo3::types::PyList;
 use crate::decisions::{self, Decision};
 use crate::lists::ListFiles;
 use crate::tables::{CallerTable, OwnerTable};
-use crate::turn::Turn;
+use crate::turn::{Turn, to_python};
 use crate::{convert, errors};
 
 /// One arrival of a batch: call id, DID, caller, milliseconds of UTC. The texts stand where Python has them.
@@ -256,6 +256,17 @@ impl Engine {
             .claimed(now_ms)
             .map(|(employee, call, kind)| (employee.to_owned(), call.to_owned(), word(kind)))
             .collect()
+    }
+
+    /// The calls at queues to which a moment of coming free is offered.
+    fn queue_heads(&self, py: Python<'_>, now_ms: i64) -> Vec<String> {
+        self.lock(py).queue_heads(now_ms).into_iter().map(Into::into).collect()
+    }
+
+    /// Who waits at queues.
+    fn queues<'py>(&self, py: Python<'py>, now_ms: i64) -> PyResult<Bound<'py, PyAny>> {
+        let queues = self.lock(py).queues(now_ms);
+        to_python(py, &queues)
     }
 
     /// Counts the moments at which somebody may have come free.

@@ -171,6 +171,11 @@ impl Action {
     }
 
     #[getter]
+    fn position(&self) -> Option<u32> {
+        if let Do::Wait { position, .. } = self.of() { *position } else { None }
+    }
+
+    #[getter]
     fn recording(&self) -> Option<&str> {
         if let Do::Record { recording, .. } = self.of() { Some(recording) } else { None }
     }

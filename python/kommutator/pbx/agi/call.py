@@ -42,8 +42,6 @@ from kommutator.routing.turn import (
 )
 
 _T = TypeVar("_T")
-_ANNOUNCE_EVERY_S = 30.0
-"""How long a waiting caller hears music between two announcements."""
 _LOOK_EVERY_S = 1.0
 """While a caller waits, the lines are looked at so often."""
 _BACK_S = 3.0
@@ -301,16 +299,14 @@ class AgiCall:
         return plan.endpoint_of(found.number) if found.status == "ANSWER" else None
 
     async def _wait(self, turn: Turn, action: Wait) -> Event:
-        announce_at = trio.current_time() if action.announce is not None else math.inf
+        if action.announce is not None:
+            await self._line.play(action.announce, turn.state)
         while True:
-            if action.announce is not None and trio.current_time() >= announce_at:
-                await self._line.play(action.announce, turn.state)
-                announce_at = trio.current_time() + _ANNOUNCE_EVERY_S
             await self._line.hear_music(action.music)
             now = trio.current_time()
             if now >= self._deadline:
                 return {"type": "waited"}
-            await self._line.listen(min(self._deadline - now, announce_at - now, _LOOK_EVERY_S))
+            await self._line.listen(min(self._deadline - now, _LOOK_EVERY_S))
             await self._look_at_lines()
 
     async def _record(self, turn: Turn, action: Record) -> Event:

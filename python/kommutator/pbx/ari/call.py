@@ -52,8 +52,6 @@ from kommutator.routing.turn import (
 _T = TypeVar("_T")
 _TRIES = 4
 """How often an action is begun again because Asterisk did not answer a request in time."""
-_ANNOUNCE_EVERY_S = 30.0
-"""How long a waiting caller hears music between two announcements."""
 _LAST_WORDS_S = 2.0
 """How long to wait for a recording to be closed after its caller has hung up."""
 _HANG_UP_REASONS = frozenset({"normal", "busy", "congestion", "no_answer", "rejected", "unallocated"})
@@ -97,6 +95,8 @@ class AriCall:
         self._deadline = math.inf
         self._playing: str | None = None
         self._found: tuple[bool, Sequence[Channel]] | None = None
+        self._hung_up = False
+        """The caller's channel has been told its end: of two causes, Asterisk would give the caller the second."""
         self._log = structlog.get_logger().bind(call=channel.id)
 
     def found(self, up: bool, legs: Sequence[Channel]) -> None:
@@ -359,18 +359,14 @@ class AriCall:
     async def _wait(self, turn: Turn, action: Wait, resumed: bool) -> Event:
         announce = [] if action.announce is None else [action.announce]
         announcing = bool(announce) and await self._begin_play(turn, announce, resumed)
-        announce_at = trio.current_time() + _ANNOUNCE_EVERY_S if announce else math.inf
         while True:
             if not announcing:
                 await self._line.hear_music(action.music)
-            event = await self.inbox.get(min(self._deadline, math.inf if announcing else announce_at))
+            event = await self.inbox.get(self._deadline)
+            if event is None:
+                return {"type": "waited"}
             if announcing and self._is_end_of_play(event, turn):
                 announcing = False
-                announce_at = trio.current_time() + _ANNOUNCE_EVERY_S
-            elif event is None and trio.current_time() >= self._deadline:
-                return {"type": "waited"}
-            elif event is None:
-                announcing = await self._begin_play(turn, announce, resumed=False)
 
     async def _record(self, turn: Turn, action: Record, resumed: bool) -> Event:
         name = recording_name(action.recording)
@@ -445,8 +441,9 @@ class AriCall:
         return {"type": "caller_hung_up"} if duration is None else {"type": "caller_hung_up", "seconds": duration}
 
     async def _hang_up_all(self, reason: str) -> None:
-        if not self.inbox.gone:
+        if not (self.inbox.gone or self._hung_up):
             await self._line.ask(requests.hang_up(self.call_id, reason))
+            self._hung_up = True
         await self._legs.cancel_all("normal")
         await self._line.ask(requests.destroy_bridge(bridge_id(self.call_id)))
         if not self._conversations.plain:

@@ -2,7 +2,8 @@
 //!
 //! From its arrival a call is followed over announcements, which have one answer only, to the first action whose answer
 //! decides: a menu, phones that ring or are waited for, a message, a look-up, a transfer, the end. Time stands still
-//! meanwhile. Nobody is claimed, nothing is remembered, no state is sealed and no reason is given; what is passed is the
+//! meanwhile. A queue that takes the call is where it stops: whether its head rings at once or waits, the line decides, of which
+//! it is no part. Nobody is claimed, nothing is remembered, no state is sealed and no reason is given; what is passed is the
 //! machine's path, node by node. `tests/decisions.rs` holds both to the same.
 //!
 //! Decisions of many calls are few: a table keeps each once, and a call is a number in it.
@@ -242,6 +243,7 @@ impl<'e> Asked<'e, '_> {
             Step::Repeat { times, counter } => Some(self.repeat(*counter, *times)),
             Step::Ring(hunt) if self.all_free(hunt) => None,
             Step::Ring(hunt) => self.hunt(ix, node, hunt)?,
+            Step::Queue(queue) => self.trial(ix).turned_away(node, queue),
             Step::Hole => return Err(EngineError::Runaway(node.id.to_string())),
             Step::Menu(_) | Step::Voicemail { .. } | Step::Transfer { .. } | Step::Hangup { .. } => None,
         })
@@ -336,20 +338,24 @@ impl<'e> Asked<'e, '_> {
 
     /// Tries a hunt as the machine would hold it: the exit by which it is over at once, or none where it rings or waits.
     fn hunt(&mut self, ix: NodeIx, node: &'e Node, hunt: &'e Hunt) -> Result<Option<usize>, EngineError> {
+        let mut run = self.trial(ix);
+        let left = run.try_hunt(node, hunt)?;
+        if left.is_none() {
+            let (hunted, rings) = (run.state.hunt.take().unwrap_or_default(), run.state.pending == Pending::Ring);
+            self.route.round = hunted.round;
+            hunted.ringing.iter().filter(|_| rings).for_each(|leg| self.route.ring(leg));
+        }
+        Ok(left)
+    }
+
+    /// A call on trial at a node.
+    fn trial(&mut self, ix: NodeIx) -> Run<'_> {
         let call_id = CallId::from(self.ask.call_id).unwrap_or_default();
         let mut state = CallState::new(self.ground.company.id, call_id, self.ask.did, self.ask.caller);
         (state.node, state.owner) = (ix, self.route.owner);
         let mut run = Run::new(self.ground, self.floor, self.facts, state, self.ask.at_ms);
         run.trial = true;
-        let Some(left) = run.try_hunt(node, hunt)? else {
-            let hunted = run.state.hunt.take().unwrap_or_default();
-            self.route.round = hunted.round;
-            if run.state.pending == Pending::Ring {
-                hunted.ringing.iter().for_each(|leg| self.route.ring(leg));
-            }
-            return Ok(None);
-        };
-        Ok(Some(left))
+        run
     }
 }
 
@@ -388,11 +394,17 @@ fn action(company: &Company, route: &Route) -> Action {
             let round = if hunt.one_by_one() { hunt.rounds.first() } else { hunt.rounds.get(usize::from(route.round)) };
             let (ms, music) = (round.map_or(0, |round| round.ms), hunt.music.clone());
             if route.rung.is_empty() {
-                return Action::Wait { music, announce: None, ms };
+                return Action::Wait { music, announce: None, ms, position: None };
             }
             let endpoints = route.rung.iter().filter_map(|&leg| rung(company, route, hunt.legs[usize::from(leg)]));
             Action::Ring { endpoints: endpoints.collect(), ms, music, round: u32::from(route.round) + 1 }
         }
+        Step::Queue(queue) => Action::Wait {
+            music: queue.hunt.music.clone(),
+            announce: queue.announce.map(prompt),
+            ms: queue.max_wait_ms,
+            position: None,
+        },
         Step::Voicemail { prompt: spoken, ms, .. } => {
             Action::Record { prompt: prompt(*spoken), ms: *ms, recording: SmolStr::default() }
         }

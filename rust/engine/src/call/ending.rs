@@ -94,6 +94,7 @@ impl Run<'_> {
             self.floor.talked_until(self.slots[ix.at()], self.now_ms);
         }
         self.floor.release_all(&self.state.call_id);
+        self.floor.leave_line(&self.state.call_id);
         // A number that serves no scheme is nobody's missed call.
         if disposition.is_missed() && self.state.node != NodeIx::NOWHERE {
             let effect = Effect::MissedCall {

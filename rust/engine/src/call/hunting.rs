@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use crate::company::document::Strategy;
-use crate::company::version::{Hunt, Node, Step, exit};
+use crate::company::version::{Hunt, Node, Queue, Step, exit};
 use crate::floor::{ClaimKind, RING_GRACE_MS, Slot, WALKED};
 use crate::trace::Reason;
 
@@ -23,7 +23,7 @@ use super::state::{HuntState, Outcome, Pending};
 use super::turn::{Action, Candidate, RoundNote, RungEndpoint};
 
 /// The call that holds people whom another router refused us, until the round is over.
-const ELSEWHERE: &str = "\u{0}elsewhere";
+pub(super) const ELSEWHERE: &str = "\u{0}elsewhere";
 
 /// Rounds of so many phones are formed without memory of their own.
 pub(super) const FEW: usize = 4;
@@ -266,7 +266,7 @@ impl<'e> Run<'e> {
     }
 
     /// The phones that ring.
-    fn ringing(&mut self) -> Result<Few<Candidate>, EngineError> {
+    pub(super) fn ringing(&mut self) -> Result<Few<Candidate>, EngineError> {
         let (_, hunt) = self.hunt()?;
         let legs: Few<usize> = self.hunt_state()?.ringing.iter().filter(|&leg| leg < hunt.legs.len()).collect();
         let phone = |leg| Some(self.candidate(hunt, leg, self.endpoint(hunt, leg)?));
@@ -286,22 +286,25 @@ impl<'e> Run<'e> {
         self.ring_only(&ringing)?;
         if ringing.is_empty() {
             self.state.pending = Pending::Wait;
+            if self.is_queued() {
+                self.back_in_line()?;
+            }
             return self.wait_action();
         }
         self.ring_action(ringing)
     }
 
-    fn ring_only(&mut self, legs: &[Candidate]) -> Result<(), EngineError> {
+    pub(super) fn ring_only(&mut self, legs: &[Candidate]) -> Result<(), EngineError> {
         let ringing = &mut self.hunt_state()?.ringing;
         ringing.clear();
         legs.iter().for_each(|leg| ringing.insert(leg.leg));
         Ok(())
     }
 
-    fn ring_action(&mut self, rung: Few<Candidate>) -> Result<Action, EngineError> {
+    pub(super) fn ring_action(&mut self, rung: Few<Candidate>) -> Result<Action, EngineError> {
         let (_, hunt) = self.hunt()?;
         let ms = self.left_of_round()?;
-        let round = u32::from(self.hunt_state()?.round) + 1;
+        let round = self.round_number()?;
         let company = self.company;
         let endpoints = rung
             .into_iter()
@@ -314,36 +317,45 @@ impl<'e> Run<'e> {
     }
 
     pub(super) fn wait_action(&mut self) -> Result<Action, EngineError> {
+        if self.is_queued() {
+            return self.queue_wait_action();
+        }
         let (_, hunt) = self.hunt()?;
         let music = hunt.music.clone();
-        Ok(Action::Wait { music, announce: None, ms: self.left_of_round()? })
+        Ok(Action::Wait { music, announce: None, ms: self.left_of_round()?, position: None })
     }
 
-    fn left_of_round(&mut self) -> Result<u64, EngineError> {
+    pub(super) fn left_of_round(&mut self) -> Result<u64, EngineError> {
         let until_ms = self.hunt_state()?.until_ms;
         Ok(u64::try_from(until_ms.saturating_sub(self.now_ms)).unwrap_or(0))
     }
 
     /// Tells of a round, and of whom it leaves out.
-    fn note(&mut self, node: &Node, formed: &mut Formed, passed_over: bool) -> Result<(), EngineError> {
+    pub(super) fn note(&mut self, node: &Node, formed: &mut Formed, passed_over: bool) -> Result<(), EngineError> {
         if self.trial {
             return Ok(());
         }
-        let round = u32::from(self.hunt_state()?.round) + 1;
+        let round = self.round_number()?;
         let scheme = self.company.schemes[node.scheme.at()].id.clone();
         let (left_out, more) = (std::mem::take(&mut formed.left_out), formed.more);
         self.rounds.push(RoundNote { scheme, node: node.id.clone(), round, left_out, more, passed_over });
         Ok(())
     }
 
-    fn rotation(&self, node: &Node) -> u16 {
+    /// The round at hand, counted from 1; of a queue the attempt.
+    fn round_number(&mut self) -> Result<u32, EngineError> {
+        let hunt = self.hunt_state()?;
+        Ok(u32::from(hunt.line.map_or(hunt.round.saturating_add(1), |line| line.attempts)))
+    }
+
+    pub(super) fn rotation(&self, node: &Node) -> u16 {
         self.floor.rotation(&self.company.schemes[node.scheme.at()].id, &node.id)
     }
 
     fn hunt(&self) -> Result<(&'e Node, &'e Hunt), EngineError> {
         let node = self.node();
         match &node.step {
-            Step::Ring(hunt) => Ok((node, hunt)),
+            Step::Ring(hunt) | Step::Queue(Queue { hunt, .. }) => Ok((node, hunt)),
             _ => Err(EngineError::BadState("its node is of another kind")),
         }
     }

@@ -87,6 +87,7 @@ impl<'e> Run<'e> {
     /// The first turn of a call.
     pub fn arrive(mut self) -> Result<Turn, EngineError> {
         self.floor.release_all(&self.state.call_id);
+        self.floor.leave_line(&self.state.call_id);
         let next = match self.company.scheme_for(self.state.did) {
             Some(scheme) => Next::Node(self.company.schemes[scheme.at()].start),
             None => {
@@ -129,6 +130,7 @@ impl<'e> Run<'e> {
                 self.passed(employee.as_deref(), endpoint)?
             }
             (Event::HungUp {}, Pending::HangUp) => self.finish(),
+            (_, Pending::Ring | Pending::Wait) if self.is_queued() => self.queue_event(event)?,
             (_, Pending::Ring) => self.ring_event(event)?,
             (_, Pending::Wait) => self.wait_event(event)?,
             _ => return Err(self.unexpected(event)),
@@ -138,6 +140,9 @@ impl<'e> Run<'e> {
 
     /// The pending action again, with its claims: for a router that took the call over.
     pub fn resume(mut self) -> Result<Turn, EngineError> {
+        if self.is_queued() {
+            self.back_in_line()?;
+        }
         let action = match self.state.pending.clone() {
             Pending::Play => match &self.node().step {
                 Step::Play { prompt } => Action::Play { prompt: self.prompt(*prompt) },
@@ -225,6 +230,7 @@ impl<'e> Run<'e> {
                 return Ok(Next::Action(self.menu_action(0, false)?));
             }
             Step::Ring(hunt) => return self.begin_hunt(node, hunt),
+            Step::Queue(queue) => return self.join_queue(node, queue),
             Step::Repeat { times, counter } => {
                 let passes = self.state.passes_of(*counter);
                 if passes >= *times {
@@ -369,6 +375,7 @@ impl<'e> Run<'e> {
     pub(super) fn begin_talk(&mut self, endpoint: &str, employee: Option<EmployeeIx>) {
         self.state.answered = true;
         self.state.hunt = None;
+        self.floor.leave_line(&self.state.call_id);
         if let Pending::Talk { employee: Some(before), .. } = self.state.pending {
             self.floor.talked_until(self.slots[before.at()], self.now_ms);
         }

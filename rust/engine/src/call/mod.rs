@@ -8,6 +8,7 @@ mod event;
 mod hunting;
 mod machine;
 mod notices;
+mod queueing;
 mod rounds;
 pub mod state;
 mod turn;

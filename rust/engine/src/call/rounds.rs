@@ -33,7 +33,11 @@ pub(super) struct Formed {
 impl<'e> Run<'e> {
     /// Who of the round can be rung now, and who cannot, and why. Marks the hunt busy where somebody is.
     pub(super) fn form(&mut self, hunt: &'e Hunt) -> Result<Formed, EngineError> {
-        let (formed, busy) = if chooses(hunt) { self.choose(hunt)? } else { self.all_of_round(hunt)? };
+        let (formed, busy) = if chooses(hunt) || self.is_queued() && hunt.one_by_one() {
+            self.choose(hunt)?
+        } else {
+            self.all_of_round(hunt)?
+        };
         self.hunt_state()?.busy |= busy;
         Ok(formed)
     }
@@ -96,7 +100,7 @@ impl<'e> Run<'e> {
         if let Some(group) = group
             && formed.left_out.len() == WALKED
         {
-            let ask = |leg| out.contains(leg);
+            let ask = |leg| out.contains(leg) || self.rests(hunt, leg);
             let asking = self.asking(group, &ask);
             let found = self.floor.first_free(asking, looking);
             busy = busy || self.floor.busy_before(asking, looking, found);
@@ -119,7 +123,10 @@ impl<'e> Run<'e> {
     ) -> (Box<dyn Iterator<Item = usize> + 's>, Looking<'s>) {
         let legs = hunt.legs.len();
         match (hunt.strategy, group) {
-            (Strategy::RoundRobin, _) => (Box::new((start..legs).chain(0..start)), Looking::From(start)),
+            // A ring node's linear rounds are not chosen; a queue's attempts are.
+            (Strategy::RoundRobin | Strategy::Linear, _) => {
+                (Box::new((start..legs).chain(0..start)), Looking::From(start))
+            }
             (Strategy::LongestIdle | Strategy::FewestCalls, Some(group)) => {
                 (Box::new(self.floor.by_record(group)), Looking::ByRecord)
             }
@@ -193,9 +200,22 @@ impl<'e> Run<'e> {
         match self.employee(hunt, leg) {
             _ if !has_phone => Standing::NobodyFound,
             _ if out.contains(leg) => Standing::OutOfThisHunt,
-            Some(ix) => self.floor.standing(self.slots[ix.at()], &self.state.call_id, mobile, self.now_ms),
-            None => Standing::Free,
+            employee => {
+                let standing = match employee {
+                    Some(ix) => self.floor.standing(self.slots[ix.at()], &self.state.call_id, mobile, self.now_ms),
+                    None if self.is_queued() => {
+                        self.endpoint(hunt, leg).map_or(Standing::Free, |at| self.phone_standing(&at))
+                    }
+                    None => Standing::Free,
+                };
+                if standing == Standing::Free && self.rests(hunt, leg) { Standing::Resting } else { standing }
+            }
         }
+    }
+
+    /// Whether a queue passes the leg's phone over for now.
+    fn rests(&self, hunt: &Hunt, leg: usize) -> bool {
+        self.is_queued() && self.endpoint(hunt, leg).is_some_and(|phone| self.floor.rests(&phone, self.now_ms))
     }
 }
 

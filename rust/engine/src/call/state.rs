@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::company::version::{CounterIx, EmployeeIx, NodeIx, VersionId};
+use crate::floor::Place;
 use crate::number::Number;
 
 use super::bits::Bits;
@@ -90,6 +91,21 @@ pub struct HuntState {
     pub busy: bool,
     /// A round has rung to its end: whom the hunt began with is settled.
     pub begun: bool,
+    /// Where it stands in line, if the hunt is a queue's.
+    pub line: Option<InLine>,
+}
+
+/// Where a call stands in a queue's line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InLine {
+    /// Its place, kept for whoever takes the call over.
+    pub place: Place,
+    /// The latest moment that the call knows of.
+    pub clock_ms: i64,
+    /// When the announcement is due.
+    pub announce_ms: i64,
+    /// Attempts begun.
+    pub attempts: u16,
 }
 
 /// How the last hunt ended.
@@ -207,9 +223,17 @@ impl CallState {
             to.u16(hunt.round);
             to.u16(hunt.start);
             to.i64(hunt.until_ms);
-            to.u8(u8::from(hunt.rang_out) | u8::from(hunt.busy) << 1 | u8::from(hunt.begun) << 2);
+            let queued = u8::from(hunt.line.is_some());
+            to.u8(u8::from(hunt.rang_out) | u8::from(hunt.busy) << 1 | u8::from(hunt.begun) << 2 | queued << 3);
             hunt.out.write(&mut to);
             hunt.ringing.write(&mut to);
+            if let Some(line) = &hunt.line {
+                to.i64(line.place.since_ms);
+                to.u16(line.place.ticket);
+                to.i64(line.clock_ms);
+                to.i64(line.announce_ms);
+                to.u16(line.attempts);
+            }
         }
         let large = |bytes| EngineError::StateTooLarge { bytes };
         let check = xxh3_64_with_seed(to.written().map_err(|bytes| large(bytes + CHECK))?, CHECK_SEED);
@@ -301,7 +325,8 @@ impl CallState {
             let (round, start, until_ms, flags) = (from.u16()?, from.u16()?, from.i64()?, from.u8()?);
             let (out, ringing) = (Bits::read(from)?, Bits::read(from)?);
             let (rang_out, busy, begun) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
-            state.hunt = Some(HuntState { round, start, out, ringing, until_ms, rang_out, busy, begun });
+            let line = if flags & 8 == 0 { None } else { Some(read_line(from)?) };
+            state.hunt = Some(HuntState { round, start, out, ringing, until_ms, rang_out, busy, begun, line });
         }
         Some(())
     }
@@ -326,6 +351,11 @@ fn read_number(from: &mut Reader<'_>) -> Option<Option<Number>> {
         0 => Some(None),
         packed => Number::from_u64(packed).map(Some),
     }
+}
+
+fn read_line(from: &mut Reader<'_>) -> Option<InLine> {
+    let place = Place { since_ms: from.i64()?, ticket: from.u16()? };
+    Some(InLine { place, clock_ms: from.i64()?, announce_ms: from.i64()?, attempts: from.u16()? })
 }
 
 fn read_pending(from: &mut Reader<'_>) -> Option<Pending> {

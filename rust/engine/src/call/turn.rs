@@ -59,6 +59,9 @@ pub enum Action {
         announce: Option<SmolStr>,
         #[serde(rename = "seconds", serialize_with = "seconds")]
         ms: u64,
+        /// At a queue: how many stand before the caller, and himself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        position: Option<u32>,
     },
     Record {
         prompt: SmolStr,

@@ -98,6 +98,7 @@ fn hears_at(world: &World<'_>, taken: &Taken, start: NodeIx, answers: &Answers) 
         let hears = match &node.step {
             Step::Voicemail { .. } | Step::Transfer { .. } => true,
             Step::Ring(_) => taken.exit(at, exit::NO_ANSWER),
+            Step::Queue(_) => taken.exit(at, exit::TIMEOUT),
             _ => false,
         };
         if hears {

@@ -57,7 +57,7 @@ pub fn allowed(space: &Space<'_, '_>) -> HashMap<NodeIx, Vec<PathStep>> {
         let node = space.state(at).node;
         Some(match space.step(at) {
             Step::Play { .. } => Some(node).filter(|&node| company.node(node).allow_lost),
-            Step::Ring(_) => None,
+            Step::Ring(_) | Step::Queue(_) => None,
             _ => last,
         })
     };

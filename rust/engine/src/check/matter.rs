@@ -1,7 +1,7 @@
 //! What of a call's past can still matter at a node. States that differ in nothing else are one state: that keeps the
 //! space small and every answer exact.
 
-use crate::company::version::{Company, Hunt, Leg, Node, NodeIx, Step};
+use crate::company::version::{Company, Hunt, Leg, Node, NodeIx, Queue, Step};
 
 use super::mask::Mask;
 
@@ -53,7 +53,7 @@ impl Matter {
             Step::Owner { .. } => (own.owners, own.callers) = (true, true),
             Step::History { .. } => (own.histories, own.callers) = (true, true),
             Step::Split { .. } => own.splits = true,
-            Step::Ring(hunt) => own.found = hunt.legs.contains(&Leg::Owner),
+            Step::Ring(hunt) | Step::Queue(Queue { hunt, .. }) => own.found = hunt.legs.contains(&Leg::Owner),
             _ => {}
         }
         own
@@ -85,7 +85,7 @@ impl Matter {
 fn always_takes_time(node: &Node) -> bool {
     match &node.step {
         Step::Play { .. } | Step::Menu(_) | Step::Voicemail { .. } | Step::Transfer { .. } => true,
-        Step::Ring(hunt) => !only_owner(hunt),
+        Step::Ring(hunt) | Step::Queue(Queue { hunt, .. }) => !only_owner(hunt),
         _ => false,
     }
 }

@@ -1,7 +1,7 @@
 //! The moves of a call: from a state through each exit that it can take there, and how long that lasts at most.
 
 use crate::company::document::Strategy;
-use crate::company::version::{Hunt, Leg, NodeIx, PromptIx, Step, exit};
+use crate::company::version::{Hunt, Leg, NodeIx, PromptIx, Queue, Step, exit};
 
 use super::callers::{WITHHELD, of_region};
 use super::matter::only_owner;
@@ -39,7 +39,7 @@ pub fn moves(world: &World<'_>, notes: &mut Notes, from: State, to: &mut Vec<Mov
 pub fn waits(world: &World<'_>, notes: &Notes, state: &State) -> bool {
     match &world.company.node(state.node).step {
         Step::Play { .. } | Step::Menu(_) | Step::Voicemail { .. } | Step::Transfer { .. } => true,
-        Step::Ring(hunt) => can_ring(world, hunt, state.found),
+        Step::Ring(hunt) | Step::Queue(Queue { hunt, .. }) => can_ring(world, hunt, state.found),
         Step::Owner { .. } => state.owner.is_none() && notes.has_number(state),
         Step::History { days: asked, .. } => state.first < days(*asked) && notes.has_number(state),
         _ => false,
@@ -138,6 +138,18 @@ impl Moves<'_, '_> {
                     self.go(exit::BUSY, after, ms);
                 }
                 self.go(exit::UNAVAILABLE, after, ms);
+            }
+            Step::Queue(queue) => {
+                let rings = can_ring(self.world, &queue.hunt, self.from.found);
+                let mut after = if rings { self.later() } else { self.from };
+                after.informed = false;
+                // A PBX may play an announcement that has begun to its end.
+                let ms = queue.max_wait_ms + queue.announce.map_or(0, |prompt| self.prompt_ms(prompt));
+                if rings {
+                    self.go(exit::TIMEOUT, after, ms);
+                    self.go(exit::FULL, after, 0);
+                }
+                self.go(exit::NOBODY, after, if rings { ms } else { 0 });
             }
             Step::Repeat { times, counter } => {
                 if self.notes.passes(&self.from, counter.0) >= *times {

@@ -12,8 +12,9 @@ use super::space::{Space, Way};
 
 /// Hunts after which a call comes to the first schedule of its way.
 pub fn rung_before_hours(space: &Space<'_, '_>) -> Vec<Finding> {
-    let rings =
-        |at: usize| matches!(space.step(at), Step::Ring(_)) && waits(space.world, &space.notes, space.state(at));
+    let rings = |at: usize| {
+        matches!(space.step(at), Step::Ring(_) | Step::Queue(_)) && waits(space.world, &space.notes, space.state(at))
+    };
     let mut findings = Vec::new();
     let mut seen: HashSet<NodeIx> = HashSet::new();
     let step = |at: usize, _, rung: bool| (!matches!(space.step(at), Step::Schedule { .. })).then(|| rung || rings(at));
@@ -107,7 +108,10 @@ fn turns_away(company: &Company, from: NodeIx) -> bool {
             return false;
         }
         let node = company.node(at);
-        if matches!(node.step, Step::Ring(_) | Step::Transfer { .. } | Step::Voicemail { .. } | Step::Hole) {
+        if matches!(
+            node.step,
+            Step::Ring(_) | Step::Queue(_) | Step::Transfer { .. } | Step::Voicemail { .. } | Step::Hole
+        ) {
             return false;
         }
         open.extend(node.exits.iter().map(|exit| exit.to).filter(|&to| seen.insert(to)));

@@ -88,7 +88,7 @@ fn never(node: &crate::company::version::Node, exit: &str) -> String {
         Step::Region { .. } => "no caller of this region can come here",
         Step::Split { .. } => "the choice was made by the `split` before: all of a call choose alike",
         Step::Repeat { .. } => "no call passes here so often",
-        Step::Ring(_) => "no owner can have been found when a call comes here",
+        Step::Ring(_) | Step::Queue(_) => "no owner can have been found when a call comes here",
         Step::Owner { .. } => "the owner is known before a call comes here, or there is nobody to be one",
         Step::History { .. } => "whether the caller called before is known before a call comes here",
         _ => "no call can leave the node this way",

@@ -391,8 +391,29 @@ pub enum Kind {
         #[serde(default)]
         cause: Cause,
     },
-    /// Understood, and refused by the check with `not_yet`.
-    Queue {},
+    Queue {
+        ring: Vec<Target>,
+        #[serde(default)]
+        strategy: Strategy,
+        /// Seconds of one attempt.
+        seconds: f64,
+        /// Seconds from coming to the exit `timeout`.
+        #[serde(default = "queue_seconds")]
+        max_wait: f64,
+        /// With so many callers in line, the next leaves by `full`.
+        #[serde(default = "queue_length")]
+        max_length: u32,
+        /// Seconds for which a phone that was rung in vain is passed over.
+        #[serde(default = "queue_pause")]
+        pause: f64,
+        #[serde(default)]
+        music: Option<String>,
+        /// Told to who waits, at first and then every `announce_every` seconds.
+        #[serde(default)]
+        announce: Option<String>,
+        #[serde(default = "queue_announce")]
+        announce_every: f64,
+    },
     /// Understood, and refused by the check with `not_yet`.
     Webhook {},
     /// A hole: the reader refused this node's shape.
@@ -412,6 +433,18 @@ fn voicemail_seconds() -> f64 {
     120.0
 }
 fn transfer_seconds() -> f64 {
+    30.0
+}
+fn queue_seconds() -> f64 {
+    600.0
+}
+fn queue_length() -> u32 {
+    1000
+}
+fn queue_pause() -> f64 {
+    10.0
+}
+fn queue_announce() -> f64 {
     30.0
 }
 

@@ -9,10 +9,14 @@ use super::names::Place;
 use super::nodes::Site;
 use super::version::{EmployeeIx, Hunt, Leg, MAX_LEGS, Round};
 
-/// Compiles the hunt of a `ring` node, or says what is wrong with it.
+/// Compiles the hunt of a `ring` or `queue` node, or says what is wrong with it.
 pub fn compile(site: &mut Site<'_, '_>) -> Option<Hunt> {
-    let doc::Kind::Ring { ring, strategy, seconds, music, steps } = site.kind() else { return None };
-    let (ring, strategy, seconds, music, steps) = (ring.clone(), *strategy, *seconds, music.clone(), steps.clone());
+    let (ring, strategy, seconds, music, steps) = match site.kind() {
+        doc::Kind::Ring { ring, strategy, seconds, music, steps } => (ring, strategy, *seconds, music, steps.clone()),
+        doc::Kind::Queue { ring, strategy, seconds, music, .. } => (ring, strategy, Some(*seconds), music, Vec::new()),
+        _ => return None,
+    };
+    let (ring, strategy, music) = (ring.clone(), *strategy, music.clone());
     if !steps.is_empty() && strategy != Strategy::Expanding {
         site.error("unexpected_key", &["steps"], "`steps` belong to the strategy `expanding`".into());
         return None;

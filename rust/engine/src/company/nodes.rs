@@ -7,7 +7,7 @@ use super::document as doc;
 use super::hunts;
 use super::names::{Names, Place};
 use super::version::{
-    Assignee, CounterIx, Destination, Employee, Exit, Menu, Message, Node, NodeIx, Notice, PromptIx, Recipient,
+    Assignee, CounterIx, Destination, Employee, Exit, Menu, Message, Node, NodeIx, Notice, PromptIx, Queue, Recipient,
     SchemeIx, Step, TemplateIx,
 };
 
@@ -232,7 +232,11 @@ fn step(site: &mut Site<'_, '_>, counter: CounterIx) -> (Step, Vec<Exit>) {
             let prompt = prompt.as_deref().map(|id| site.prompt(id, "prompt"));
             (Step::Hangup { prompt, cause: *cause }, site.wire(&[]))
         }
-        doc::Kind::Queue {} => not_yet(site, "queue"),
+        doc::Kind::Queue { .. } => {
+            let queue = queue(site);
+            let exits = site.wire(&[("timeout", None), ("full", Some("timeout")), ("nobody", Some("timeout"))]);
+            (queue.map_or(Step::Hole, Step::Queue), exits)
+        }
         doc::Kind::Webhook {} => not_yet(site, "webhook"),
         doc::Kind::Broken {} => (Step::Hole, Vec::new()),
     }
@@ -241,6 +245,39 @@ fn step(site: &mut Site<'_, '_>, counter: CounterIx) -> (Step, Vec<Exit>) {
 fn not_yet(site: &mut Site<'_, '_>, kind: &str) -> (Step, Vec<Exit>) {
     site.error("not_yet", &["kind"], format!("nodes of kind `{kind}` cannot be run by this release"));
     (Step::Hole, Vec::new())
+}
+
+/// The shortest time between two announcements, seconds.
+const ANNOUNCE_S: f64 = 1.0;
+
+fn queue(site: &mut Site<'_, '_>) -> Option<Queue> {
+    let doc::Kind::Queue { seconds, max_wait, max_length, pause, announce, announce_every, .. } = &site.node.kind
+    else {
+        return None;
+    };
+    let hunt = hunts::compile(site);
+    let max_wait_ms = site.positive("max_wait", *max_wait);
+    if *seconds > *max_wait && *max_wait > 0.0 {
+        let message = format!("an attempt of {seconds} s is cut: nobody waits for more than {max_wait} s (`max_wait`)");
+        let at = site.place(&["seconds"]);
+        site.names.warning("attempt_cut", &at.iter().map(String::as_str).collect::<Vec<_>>(), message);
+    }
+    if *max_length == 0 {
+        site.error("out_of_range", &["max_length"], "`max_length` must be at least 1".into());
+    }
+    let announce = announce.as_deref().map(|id| site.prompt(id, "announce"));
+    if announce.is_some() && *announce_every < ANNOUNCE_S {
+        let message = format!("`announce_every` must be at least {ANNOUNCE_S} s");
+        site.error("out_of_range", &["announce_every"], message);
+    }
+    Some(Queue {
+        hunt: hunt?,
+        max_wait_ms,
+        max_length: *max_length,
+        pause_ms: site.positive("pause", *pause),
+        announce,
+        announce_every_ms: site.positive("announce_every", *announce_every),
+    })
 }
 
 fn menu(site: &mut Site<'_, '_>) -> (Step, Vec<Exit>) {

@@ -57,7 +57,7 @@ impl NodeIx {
 }
 
 /// The identity of a company version: a hash of its document, equal on every machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VersionId(pub u64);
 
 /// A compiled company version.
@@ -298,6 +298,9 @@ pub mod exit {
     pub const NO_ANSWER: usize = 0;
     pub const BUSY: usize = 1;
     pub const UNAVAILABLE: usize = 2;
+    pub const TIMEOUT: usize = 0;
+    pub const FULL: usize = 1;
+    pub const NOBODY: usize = 2;
     pub const AGAIN: usize = 0;
     pub const REPEAT_DONE: usize = 1;
     pub const FAILED: usize = 0;
@@ -329,6 +332,7 @@ pub enum Step {
     },
     Menu(Menu),
     Ring(Hunt),
+    Queue(Queue),
     Repeat {
         times: u16,
         counter: CounterIx,
@@ -434,6 +438,24 @@ impl Hunt {
             self.rounds.iter().map(|round| round.ms).sum()
         }
     }
+}
+
+/// A queue: whom it rings, attempt by attempt, and how long its callers wait.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// Whom an attempt can ring. `all` and `expanding` ring as a hunt's rounds; each attempt of the other strategies rings
+    /// one leg.
+    pub hunt: Hunt,
+    /// From coming to the exit `timeout`, milliseconds.
+    pub max_wait_ms: u64,
+    /// The most callers in line.
+    pub max_length: u32,
+    /// For how long a phone rung in vain is passed over, milliseconds.
+    pub pause_ms: u64,
+    /// Told to who waits.
+    pub announce: Option<PromptIx>,
+    /// From one announcement to the next, milliseconds.
+    pub announce_every_ms: u64,
 }
 
 /// A round's size and length.

@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::shuffle::Shuffle;
 use super::{ClaimKind, Floor, Line, Person, Presence, Slot, Standing};
 use crate::company::document::Strategy;
-use crate::company::version::{Company, Hunt, Leg, NodeIx, Step, VersionId};
+use crate::company::version::{Company, Hunt, Leg, NodeIx, Queue, Step, VersionId};
 
 /// Hunts with more legs have a group; the legs of others are walked, each time.
 pub const WALKED: usize = 32;
@@ -231,7 +231,7 @@ impl Floor {
         self.unseat_hunts(company.id);
         let mut hunts = HashMap::new();
         for (ix, node) in company.nodes.iter().enumerate() {
-            let Step::Ring(hunt) = &node.step else { continue };
+            let (Step::Ring(hunt) | Step::Queue(Queue { hunt, .. })) = &node.step else { continue };
             let Some(shape) = Shape::of(hunt, slots) else { continue };
             let group = match self.groups.by_shape.get(&shape) {
                 Some(&group) => group,
@@ -322,6 +322,13 @@ impl Floor {
             self.moved(slot);
         }
         Some(group)
+    }
+
+    /// Whether anybody of a group is at work and can be reached, free or not.
+    #[must_use]
+    pub fn anybody_there(&self, group: u32) -> bool {
+        let Some(group) = self.groups.all[group as usize].as_ref() else { return false };
+        [&group.may_be_free, &group.soon, &group.talking].into_iter().flatten().any(|&word| word != 0)
     }
 
     /// The legs of a group by the record of its strategy, whoever they are.

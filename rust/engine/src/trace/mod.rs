@@ -108,6 +108,16 @@ pub enum Reason {
     NobodyAvailable {
         rounds: u32,
     },
+    /// The longest wait at a queue is over.
+    WaitedTooLong {
+        seconds: f64,
+    },
+    /// So many callers wait already.
+    QueueFull {
+        callers: u32,
+    },
+    /// Nobody of the queue is at work, or can be reached.
+    NobodyAtWork {},
     Again {
         pass: u16,
         of: u16,

@@ -65,6 +65,7 @@ fn standing(why: Standing, ru: bool) -> &'static str {
         Standing::OutOfThisHunt => ("пропущен, уже отклонил или был занят", "skipped, declined or busy in this hunt"),
         Standing::NobodyFound => ("ответственный не найден или без телефона", "no owner found, or without a phone"),
         Standing::SamePhone => ("пропущен, тот же телефон уже звонит", "skipped, the same phone rings already"),
+        Standing::Resting => ("пропущен, только что не ответил", "skipped, did not answer a moment ago"),
     };
     if ru { russian } else { english }
 }
@@ -98,6 +99,9 @@ fn english(why: &Reason) -> String {
         Reason::NobodyAnswered { rounds } => format!("nobody answered; rounds: {rounds}"),
         Reason::AllBusy { rounds } => format!("everybody was busy; rounds: {rounds}"),
         Reason::NobodyAvailable { rounds } => format!("nobody could be rung; rounds: {rounds}"),
+        Reason::WaitedTooLong { seconds } => format!("waited {seconds} s, and nobody answered"),
+        Reason::QueueFull { callers } => format!("the queue is full: {callers} wait already"),
+        Reason::NobodyAtWork {} => "nobody of the queue is at work".into(),
         Reason::Again { pass, of } => format!("pass {pass} of {of}"),
         Reason::Enough { passes } => format!("after {passes} passes"),
         Reason::Sent { to, .. } => format!("a notice to {to}"),
@@ -159,6 +163,9 @@ fn russian(why: &Reason) -> String {
         Reason::NobodyAnswered { rounds } => format!("никто не ответил, кругов: {rounds}"),
         Reason::AllBusy { rounds } => format!("все заняты, кругов: {rounds}"),
         Reason::NobodyAvailable { rounds } => format!("звонить некому, кругов: {rounds}"),
+        Reason::WaitedTooLong { seconds } => format!("ожидание {seconds} с, никто не ответил"),
+        Reason::QueueFull { callers } => format!("очередь полна, ждут: {callers}"),
+        Reason::NobodyAtWork {} => "из очереди никого нет на работе".into(),
         Reason::Again { pass, of } => format!("проход {pass} из {of}"),
         Reason::Enough { passes } => format!("проходов сделано: {passes}"),
         Reason::Sent { to, .. } => format!("уведомление: {to}"),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ring`, `transfer` | 302 with those whom the scheme would try one after the other if nobody answered; the call is given away: `transferred` |
 //! | `play`, `menu`, `record`, `wait`, `hang_up` with a prompt | 302 to who has a voice, where the call begins anew as his; without one 480, and the call has `failed` |
+//! | `ring` at a queue | as `play`: a redirect cannot hold a place in line. Without a voice, those whom the first attempt rings |
 //! | `find_owner`, `find_history` | none yet: the question is asked first |
 //! | `hang_up` | the status of its cause; the call ends as the engine says |
 
@@ -73,6 +74,10 @@ impl Begun {
         let mut lines = Vec::with_capacity(256);
         match &turn.action {
             Action::FindOwner { .. } | Action::FindHistory { .. } => Ok(Outcome::Asks(self)),
+            Action::Ring { .. } if Engine::is_queued(&turn.state)? && targets.media(&self.did, &mut lines) => {
+                release_held(engine, &turn.state, now_ms)?;
+                Ok(Outcome::Answer { status: MOVED, lines, decided: None, held: None })
+            }
             Action::Ring { .. } | Action::Transfer { .. } => {
                 let ranked = who_is_tried(engine, turn, hold, now_ms)?;
                 targets.contacts(&ranked, &mut lines);
@@ -92,6 +97,9 @@ impl Begun {
                 Ok(self.refused(status, lines, disposition, fault))
             }
             _ if targets.media(&self.did, &mut lines) => {
+                if Engine::is_queued(&turn.state)? {
+                    release_held(engine, &turn.state, now_ms)?;
+                }
                 Ok(Outcome::Answer { status: MOVED, lines, decided: None, held: None })
             }
             _ => {
@@ -165,6 +173,10 @@ fn who_is_tried(
             Action::Ring { endpoints, .. } => {
                 for endpoint in endpoints {
                     add(&mut ranked, rank, &endpoint.endpoint);
+                }
+                // What follows an attempt in vain is a wait; and whom it rang would be passed over meanwhile.
+                if Engine::is_queued(&turn.state)? {
+                    break;
                 }
                 Event::NoAnswer { ended: Vec::new() }
             }

@@ -1,0 +1,139 @@
+"""What is a right answer: exactly the engine's, but for what other calls or the server's memory may have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+
+from kommutator import Engine
+from kommutator.company import load
+from kommutator.load.people import Chances
+from kommutator.load.reference import Reference
+from kommutator.load.target import Ask, Told
+
+from .serving import DID, ROOT
+
+NOON_MS = 1_794_992_400_000
+CALLER = "+79161230099"
+SCHEMES = sorted(path.name for path in (ROOT / "tests/scenarios").iterdir() if (path / "company.yaml").exists())
+
+
+def company(name: str) -> str:
+    return str(ROOT / "tests/scenarios" / name / "company.yaml")
+
+
+class Served:
+    """A server's engine, whose floor is what calls make of it."""
+
+    def __init__(self, name: str) -> None:
+        self.engine = Engine.load(company(name))
+        self.document: dict[str, Any] = load(company(name)).document
+
+    def whole(self, ask: Ask, chances: Chances, stop_at: int = 1000) -> Told:
+        """A call as a target would lead it; open where it is stopped."""
+        turn = self.engine.arrive(ask.call_id, ask.did, ask.caller, ask.at_ms)
+        actions, traces = [turn.action.to_dict()], [turn.trace]
+        events: list[dict[str, Any]] = []
+        while len(events) < stop_at:
+            event = chances.event(actions[-1], ask.number, len(events))
+            if event is None:
+                break
+            turn = self.engine.handle(turn.state, event, ask.at_ms)
+            actions.append(turn.action.to_dict())
+            events.append(event)
+            traces.append(turn.trace)
+        return Told(actions, events, traces)
+
+
+def ask(number: int, did: str = DID, caller: str | None = CALLER) -> Ask:
+    return Ask(number, f"c-{number}", did, caller, NOON_MS + 60_000 * number)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_whole_calls_of_every_scheme_are_right_whatever_others_hold(scheme: str) -> None:
+    served, reference = Served(scheme), Reference(load(company(scheme)))
+    dids = [did for did in reference.document["numbers"] if did != "default"]
+    chances = Chances(hangs_up=0.0)
+    for number in range(300):
+        asked = ask(number, dids[number % len(dids)], f"+7916123{number % 40:04}")
+        # Every third call stays open, and so holds whom it rings or talks with
+        told = served.whole(asked, chances, stop_at=3 if number % 3 == 0 else 1000)
+        assert reference.expect(asked).verdict(told) is None, (number, told)
+    assert reference.engine.claims(NOON_MS) == [], "nobody is held by a call that was only looked at"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_wrong_answer_anywhere_in_a_call_is_found(scheme: str) -> None:
+    served, reference = Served(scheme), Reference(load(company(scheme)))
+    dids = [did for did in reference.document["numbers"] if did != "default"]
+    chances, calls = Chances(hangs_up=0.0, answers=0.5), count()
+
+    def answered(number: int) -> tuple[Ask, Told]:
+        """The same call by somebody else, whom neither engine knows."""
+        each = next(calls)
+        asked = Ask(number, f"c-{each}", dids[number % len(dids)], f"+7901{each:07}", NOON_MS)
+        return asked, served.whole(asked, chances)
+
+    for number in range(20):
+        for place, action in enumerate(answered(number)[1].actions):
+            for wrong in range(len(mistakes(action))):
+                asked, told = answered(number)
+                answers = [*told.actions[:place], *told.actions[place + 1 :]]
+                answers.insert(place, mistakes(told.actions[place])[wrong])
+                said = reference.expect(asked).verdict(Told(answers, told.events, told.traces))
+                assert said is not None, (place, answers[place])
+                assert "expected" in said
+
+
+def mistakes(action: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+    """Actions that are wrong in place of this one."""
+    stranger = [{"employee": "mallory", "endpoint": "PJSIP/666"}]
+    match action["type"]:
+        case "ring":
+            return ({**action, "endpoints": stranger}, {"type": "play", "prompt": "nothing"})
+        case "play":
+            return ({**action, "prompt": "other"}, {"type": "hang_up", "prompt": None, "cause": "normal"})
+        case "menu":
+            return ({**action, "digits": ["0"]},)
+        case "end":
+            return ({**action, "disposition": "mistaken"},)
+        case _:
+            return ({"type": "play", "prompt": "nothing"},)
+
+
+def test_who_called_before_is_for_the_server_to_know() -> None:
+    served, reference = Served("3-first-or-repeat"), Reference(load(company("3-first-or-repeat")))
+    served.engine.called(CALLER, NOON_MS - 60_000)
+    told = served.whole(ask(1), Chances(hangs_up=0.0))
+    assert {step["node"]: step["exit"] for trace in told.traces for step in trace}["who"] == "repeat"
+    assert reference.expect(ask(1)).verdict(told) is None
+    assert reference.expect(ask(1)).verdict(Told(told.actions, told.events)) is None, "traces are not needed for it"
+
+
+def test_whose_client_it_is_is_for_the_server_to_know() -> None:
+    served, reference = Served("7-owner-first"), Reference(load(company("7-owner-first")))
+    for employee in served.document["employees"]:
+        served.engine.owner_is(CALLER, employee)
+        told = served.whole(ask(1), Chances(hangs_up=0.0))
+        assert {step["node"]: step["exit"] for trace in told.traces for step in trace}["crm"] == "found"
+        assert reference.expect(ask(1)).verdict(Told(told.actions, told.events)) is None, employee
+    # The other way round: what this engine knows from before, the server asks
+    reference.engine.owner_is(CALLER, None)
+    served.engine.forget_owner(CALLER)
+    told = served.whole(ask(1), Chances(hangs_up=0.0))
+    assert told.actions[0]["type"] == "find_owner"
+    assert reference.expect(ask(1)).verdict(told) is None
+
+
+def test_the_answers_to_events_can_be_asked_for() -> None:
+    reference = Reference(load(company("2-list-and-menu")))
+    events = [{"type": "played"}, {"type": "digits", "digits": "1"}, {"type": "hung_up"}]
+    expected = reference.expect(ask(1))
+    assert expected.action == {"type": "play", "prompt": "greeting"}
+    assert [each["type"] for each in expected.after(events)] == ["menu", "ring"], (
+        "a ringing phone answers no such event"
+    )
+    assert reference.engine.claims(NOON_MS) == []
