@@ -29,6 +29,8 @@ PEERS: Final = [
     ("scheme 1, whole call, answered", "Rust", "wavekat-flow", "office/answered"),
     ("scheme 1, whole call, voicemail", "Rust", "wavekat-flow", "office/voicemail"),
     ("scheme 2, whole call, by menu", "Rust", "wavekat-flow", "menu/answered"),
+    ("scheme 1: the decision alone", "Rust", "wavekat-flow", "office/decision"),
+    ("scheme 2: the decision alone", "Rust", "wavekat-flow", "menu/decision"),
     ("scheme 2: list, hours → team", "Python", "zen-engine", "test_decision/2-list-and-menu"),
     ("scheme 4: region, hours → team", "Python", "zen-engine", "test_decision/4-regions"),
     ("scheme 2: the decision alone, by columns", "Python", "zen-engine", "test_pure_decision/2-list-and-menu"),
