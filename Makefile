@@ -120,6 +120,7 @@ $(VENV)/.bench: $(VENV)/.installed
 bench: build $(VENV)/.bench ## figures, with peers in the same run
 	$(BIN)/python -m bench.run $(BENCH)
 	$(BIN)/python -m bench.clients $(BENCH)
+	$(BIN)/python -m bench.tables $(BENCH)
 	$(BIN)/python -m bench.http $(BENCH)
 	$(BIN)/python -m bench.desk $(BENCH)
 	$(BIN)/python -m bench.desk_painted $(BENCH)

@@ -262,7 +262,17 @@ class Redirect(Form):
     hold_s: float = Field(default=3, ge=0, le=60)
     """So long nobody else rings those whom an answer names: until their PBX says that they ring."""
     journal: bool = True
-    """Whether calls are in the ledger: it costs several times what the answer does."""
+    """Whether calls are in the ledger, and told to desks."""
+
+
+class Tables(Form):
+    """What the router keeps whole of clients, in memory and in `DATA/routers/NAME/tables`, so that no call waits for an answer."""
+
+    owners: int = Field(default=30_000_000, ge=0, le=33_000_000)
+    """The most numbers whose owners are kept, some ten bytes each, and for a moment twice that; if there are more, or with 0, a
+    desk is asked at each call."""
+    callers: int = Field(default=100_000_000, ge=0, le=150_000_000)
+    """The most numbers of which is kept when they called last, some twelve bytes each, in the same way."""
 
 
 class Router(Form):
@@ -278,6 +288,7 @@ class Router(Form):
     words, or one text that is split as a shell splits it."""
     query: Query | None = None
     """Without it, no queries are answered."""
+    tables: Tables = Tables()
 
 
 class Throttle(Form):

@@ -438,6 +438,15 @@ class CertificateUnusable(KommutatorError):
     code = "certificate_unusable"
 
 
+# --- tables of owners and callers
+
+
+class TablesBad(KommutatorError):
+    """A file of owners and callers is damaged, cut off, or none."""
+
+    code = "tables_bad"
+
+
 # --- load
 
 

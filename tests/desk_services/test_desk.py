@@ -22,6 +22,7 @@ from kommutator.exchange.bundle import unpack
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.exchange.messages import (
     ACTIVE,
+    CHANGED_SUBJECT,
     CHANGES,
     COMPANY,
     HISTORY_SUBJECT,
@@ -29,10 +30,10 @@ from kommutator.exchange.messages import (
     REFUSED,
     Activation,
     CallBatch,
+    FactsChanged,
     HistoryAsked,
     LookupAnswer,
     OwnerAsked,
-    OwnerChanged,
     decode,
     encode,
     token,
@@ -133,17 +134,16 @@ async def test_routers_are_told_the_active_version_and_whose_owner_changed(
         assert stored is not None
         assert set(unpack(stored).prompts) == {"leave-message", "sorry"}
 
-        changes: list[OwnerChanged] = []
+        told_owners: list[tuple[str, str | None]] = []
 
         async def follow() -> None:
-            async for each in routers.connection.follow(CHANGES, "kt.changes.>", 0):
-                changes.append(decode(each.payload, OwnerChanged))
+            async for each in routers.connection.follow(CHANGES, CHANGED_SUBJECT, 0):
+                told_owners.extend(decode(each.payload, FactsChanged).owners)
 
         following = asyncio.create_task(follow())
-        await until(lambda: OwnerChanged(()) in changes)
         async with db.transaction() as tx:
             await clients.create(tx, clients.Draft(numbers=("+79161230099",), owner="anna"), now())
-        await until(lambda: OwnerChanged(("+79161230099",)) in changes)
+        await until(lambda: ("+79161230099", "anna") in told_owners)
 
         async def owner(number: str) -> LookupAnswer:
             return decode(await routers.connection.request(OWNER_SUBJECT, encode(OwnerAsked(number))), LookupAnswer)
@@ -190,9 +190,12 @@ async def test_what_changed_while_the_exchange_was_away_is_told_after(
     await asyncio.to_thread(nats.start)
     await until(none)
     async with exchange(nats) as routers:
-        last = await routers.connection.last(CHANGES, "kt.changes.owner")
-        assert last is not None
-        assert decode(last.payload, OwnerChanged).numbers == ("+79161230055",)
+
+        async def told() -> bool:
+            last = await routers.connection.last(CHANGES, CHANGED_SUBJECT)
+            return last is not None and ("+79161230055", "anna") in decode(last.payload, FactsChanged).owners
+
+        await until(told)
 
 
 async def test_an_entry_that_no_ledger_can_take_is_put_aside_and_the_others_are_written(

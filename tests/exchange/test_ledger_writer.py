@@ -34,6 +34,8 @@ class Written:
         self.calls: list[tuple[str, str]] = []
         self.failures = 0
         self.refused: set[str] = set()
+        self._known: set[tuple[str, int]] = set()
+        """What comes again, because its acknowledgement came too late, is written once."""
 
     async def write(self, entries: Sequence[ToldEntry]) -> None:
         if self.failures:
@@ -41,7 +43,9 @@ class Written:
             raise ConnectionError("the database is away")
         if any(told.entry.call in self.refused for told in entries):
             raise BadEntry("no such call can be")
-        self.calls.extend((told.entry.call, str(told.entry.__struct_config__.tag)) for told in entries)
+        new = [told for told in entries if (told.router, told.number) not in self._known]
+        self._known |= {(told.router, told.number) for told in new}
+        self.calls.extend((told.entry.call, str(told.entry.__struct_config__.tag)) for told in new)
 
 
 async def test_a_database_that_is_away_is_tried_again_and_nothing_is_lost(

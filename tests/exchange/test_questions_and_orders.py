@@ -60,33 +60,6 @@ async def test_without_a_desk_or_without_an_exchange_the_answer_is_failed_and_co
         assert time.monotonic() - began < 5
 
 
-async def test_a_changed_owner_is_forgotten_also_when_it_changed_while_the_router_was_cut_off(
-    nats: Nats, desk: Desk
-) -> None:
-    answering = DeskLookups(desk.exchange, Clients())
-    desk.start()
-    forgotten: list[str] = []
-    bridge = Bridge(nats.settings, "r1")
-    lookups = ExchangeLookups(bridge, forgotten.append)
-    async with running(bridge), trio.open_nursery() as nursery:
-        nursery.start_soon(lookups.run)
-        await lookups.owner("+79161230099")
-        await lookups.owner("+79161230001")
-        await until(lambda: bridge.connected)
-        await trio.sleep(0.3)
-        await trio.to_thread.run_sync(desk.do, lambda exchange: answering.owners_changed(["+79161230099"]))
-        await until(lambda: forgotten == ["+79161230099"])
-
-        bridge._thread._loop.call_soon_threadsafe(bridge._thread.exchange.connection.end)  # type: ignore[union-attr]
-        await trio.to_thread.run_sync(desk.do, lambda exchange: answering.owners_changed(["+79161230001"]))
-        await until(lambda: forgotten == ["+79161230099", "+79161230001"])
-
-        await lookups.owner("+79161230002")
-        await trio.to_thread.run_sync(desk.do, lambda exchange: answering.owners_changed([]))
-        await until(lambda: forgotten[2:] == ["+79161230002"])
-        nursery.cancel_scope.cancel()
-
-
 def order(name: str, deadline_s: float = 1.0) -> Order:
     return within(Order(name, "hang_up", "anna", 0, call="call-1"), TestClock().now_ms(), deadline_s)
 

@@ -37,7 +37,7 @@ from kommutator.crm.migrate import migrate
 from kommutator.crm.pool import Database, DatabaseSettings
 from kommutator.desk import app
 from kommutator.desk.background.active_version import ActiveVersion
-from kommutator.desk.background.owners import OwnerChanges
+from kommutator.desk.background.facts import FactChanges, Snapshots
 from kommutator.desk.background.purge import Kept, Purge
 from kommutator.desk.background.recordings import RecordingIntake
 from kommutator.desk.background.tasks import Bell, Tasks
@@ -102,8 +102,9 @@ class _Desk:
         self._topics = Topics(database)
         self._exchange = Exchange(ExchangeSettings(()), "desk", lambda: exchange_settings(configuration))
         self._writer = LedgerWriter(self._exchange, Ledger(database))
-        lookups = DeskLookups(self._exchange, MeasuredMemory(Answers(database, now)))
-        self._owners = OwnerChanges(database, self._topics, lookups.owners_changed)
+        DeskLookups(self._exchange, MeasuredMemory(Answers(database, now)))
+        self._snapshots = Snapshots(database, self._exchange, data / "desk" / "tables")
+        self._facts = FactChanges(database, self._topics, self._snapshots.exchange, self._snapshots.renew)
         self._exchange.attach("telling changes of owners", self._connected)
         self._versions = DeskVersions(self._exchange, ActiveVersion(database).read)
         self._activated = Bell()
@@ -114,7 +115,9 @@ class _Desk:
             session_s=configuration.desk.session_s, failures_of_login=throttle.attempts, throttle_s=throttle.within_s
         )
         self._live = Hub(database, self._exchange, self._topics, now, accounts)
-        self._metrics = DeskMetrics(database, self._exchange, self._writer, self._live.floor, self._tasks, now)
+        self._metrics = DeskMetrics(
+            database, self._exchange, self._writer, self._live.floor, self._snapshots, self._tasks, now
+        )
         kept = configuration.desk.retention
         self._purge = Purge(database, folder, Kept(kept.turns, kept.recordings, kept.notices, kept.drafts), now)
 
@@ -150,7 +153,8 @@ class _Desk:
         works: dict[str, Callable[[], Awaitable[None]]] = {
             "exchange": self._exchange.run,
             "topics": self._topics.run,
-            "owners": self._owners.run,
+            "facts": self._facts.run,
+            "tables": self._snapshots.run,
             "versions": self._tell_activations,
             "retention": self._purge.run,
             "metrics": self._metrics.run,
@@ -234,7 +238,8 @@ class _Desk:
                 self._log.warning("the active version could not be told", reason=str(error))
 
     async def _connected(self, connection: Connection) -> None:
-        self._owners.wake()
+        self._facts.wake()
+        self._snapshots.wake()
         await connection.lost.wait()
 
     def _exchange_wrong(self) -> str | None:

@@ -37,7 +37,11 @@ from kommutator.exchange.orders import Orders
 from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.exchange.recordings import RecordingUploader
 from kommutator.exchange.shipper import Shipper
+from kommutator.exchange.tables import Tables
+from kommutator.exchange.tables_file import Kind
+from kommutator.exchange.tables_shelf import Bounds, TablesShelf
 from kommutator.exchange.versions import VersionShelf, VersionWatch
+from kommutator.query.decisions import Decisions, Told
 from kommutator.query.sip import SipEndpoint
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
@@ -88,7 +92,12 @@ class _Parts:
         self._claims = Claims(bridge, name, versions.homes)
         self._floor = SharedFloor(bridge, name, versions.homes, clock)
         self._lookups = ExchangeLookups(bridge, versions.forget_owner)
-        self._callers = SharedCallers(bridge, versions.called, lambda: versions.missed_calls(clock.now_ms()))
+        bounds = Bounds(self._form.tables.owners, self._form.tables.callers)
+        self._tables = Tables(
+            bridge, TablesShelf(data / "tables"), bounds, versions, self._lookups, versions.there, clock.now_ms,
+            alone=len(configuration.routers) == 1,
+        )  # fmt: skip
+        self._callers = SharedCallers(bridge, self._tables.ended)
         self._shipper = Shipper(bridge, self._outgoing, name)
         self._recordings = RecordingUploader(bridge, data / "recordings")
         self._queries: Queries | None = None
@@ -107,7 +116,7 @@ class _Parts:
                     nursery.start_soon(until_told_to_stop, nursery.cancel_scope)
                     for part in (
                         self._beat, self._kept.run, self._outgoing.run, self._bridge.run, self._shipper.run,
-                        self._claims.run, self._floor.run, self._lookups.run, self._callers.run,
+                        self._claims.run, self._floor.run, self._tables.run, self._callers.run,
                         self._recordings.run,
                     ):  # fmt: skip
                         nursery.start_soon(part)
@@ -162,8 +171,13 @@ class _Parts:
 
     def _redirects(self, form: Redirect) -> SipEndpoint:
         lookups = MeasuredLookups(self._lookups, self._figures)
-        endpoint = sip_endpoint(form, self._versions.engine, self._journal, lookups, self._clock)
+        told = Told(self._outgoing.append, self._outgoing.flush, self._entry)
+        decisions = Decisions(self._data / "redirect", told) if form.journal else None
+        endpoint = sip_endpoint(form, self._versions.engine, decisions, lookups)
         endpoint.watch(self._figures.watch)
+        if decisions is not None:
+            troubled = "Whether the disk takes nothing of the redirect's spool."
+            self._figures.watch("redirect_spool_troubled", troubled, lambda: decisions.troubled)
         return endpoint
 
     # --- what parts tell each other
@@ -229,6 +243,7 @@ class _Parts:
             "router": self._name,
             "version": active.version if active is not None else None,
             "exchange": self._bridge.connected,
+            "tables": self._tables.state,
             "calls": len(self._kept.unfinished()) + (self._queries.live if self._queries is not None else 0),
         }
 
@@ -250,4 +265,12 @@ class _Parts:
                 watch(f"query_{name}", says, partial(queries.figure, name))
             watch("query_connections", "Connections of queries.", lambda: queries.server.connections)
             watch("query_calls", "Calls of queries that go on.", lambda: queries.live)
+        tables = self._tables
+        watch("tables_in_use", "Whether owners and callers are answered from the tables.", lambda: tables.in_use)
+        watch("tables_age_seconds", "The tables are what was so as long ago; -1: there are none.", lambda: tables.age_s)
+        watch("tables_behind", "Messages with changes that the tables lack.", lambda: tables.behind)
+        kinds: tuple[Kind, ...] = ("owners", "callers")
+        for kind in kinds:
+            watch(f"tables_{kind}", f"Numbers in the table of {kind} when it was taken.", partial(tables.numbers, kind))
+            watch(f"tables_{kind}_bytes", "What they took in memory.", partial(tables.memory, kind))
         watch("recordings_waiting", "Recordings not sent yet.", lambda: self._recordings.waiting)

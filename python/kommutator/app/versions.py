@@ -13,7 +13,7 @@ import orjson
 import structlog
 import trio
 
-from kommutator._engine import outline
+from kommutator._engine import CallerTable, OwnerTable, normalize, outline
 from kommutator.company.prompts import PromptSource
 from kommutator.engine import Engine
 from kommutator.errors import BadNumber, BadState, PromptNotMade, UnknownEmployee
@@ -137,6 +137,25 @@ class Versions:
             except BadNumber:
                 self._log.warning("the owner of what is no number cannot be forgotten", number=number)
 
+    def owner_is(self, number: str, employee: str | None) -> None:
+        """Who owns a number; None is nobody."""
+        if self._engine is not None:
+            with suppress(BadNumber):
+                self._engine.owner_is(number, employee)
+
+    def swap_owners(self, table: OwnerTable) -> None:
+        """`Engine.swap_owners`, when there is an active version."""
+        self.engine.swap_owners(table)
+
+    def swap_callers(self, table: CallerTable) -> None:
+        """`Engine.swap_callers`, when there is an active version."""
+        self.engine.swap_callers(table)
+
+    def normal(self, number: str) -> str | None:
+        """A number as the engine has it, by the rules of the active version's country; None for what is none."""
+        country = self._active.document["company"]["country"] if self._active is not None else "RU"
+        return normalize(number, country)
+
     def called(self, number: str, at_ms: int) -> None:
         """A number has called another router."""
         if self._engine is not None:
@@ -168,9 +187,15 @@ class Versions:
         """
         shared = self._engine.list_files if self._engine is not None else None
         compiled = await trio.to_thread.run_sync(Engine, version.engine_json, shared)
+        if self._engine is not None:
+            await trio.to_thread.run_sync(compiled.prepare_for, self._engine)
         prompts, library = await self._prompts_of(version)
         document = orjson.loads(await trio.to_thread.run_sync(outline, version.engine_json))
         self._swap(compiled, Company(version.version, document, prompts, library))
+        # An engine of tens of thousands of people is let go in milliseconds, in which calls would wait.
+        last = [compiled]
+        del compiled
+        await trio.to_thread.run_sync(last.clear)
 
     async def _prompts_of(self, version: CompanyVersion) -> tuple[Mapping[str, PromptSource], PromptLibrary | None]:
         if self._tts is None:

@@ -19,7 +19,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from kommutator.crm import audit, clients, lookups, words
+from kommutator.crm import audit, clients, words
 from kommutator.crm.client_csv import BadRow, ClientRow
 from kommutator.crm.clients import MAX_NUMBERS, Client
 from kommutator.crm.pool import Row, Tx
@@ -63,7 +63,7 @@ async def take(
     tx: Tx, rows: Iterable[ClientRow | BadRow], now: datetime, *, skip_bad: bool = False,
     progress: Progress = lambda _what, _done: None,
 ) -> Taken:  # fmt: skip
-    """Takes the rows of a file, by the rules above; routers are told to forget all owners.
+    """Takes the rows of a file, by the rules above; routers are told of the owners that it changes.
 
     Memory is of a batch and of the rows that are one client with others; the rest is in temporary tables. A million new clients take
     some two minutes. Raises `ClientsInvalid` after the whole file was looked through, unless bad rows are skipped, and `Refused` when
@@ -86,7 +86,7 @@ async def take(
     await _change(tx, now, taken, progress)
     await _create(tx, now, taken, progress)
     if taken.new or taken.changed:
-        await lookups.all_changed(tx)
+        await _tell(tx)
         told = {"rows": taken.rows, "new": taken.new, "changed": taken.changed, "skipped": taken.skipped}
         await audit.record(tx, "client.import", "client", "*", told)
     return taken
@@ -355,6 +355,19 @@ async def _create(tx: Tx, now: datetime, taken: Taken, progress: Progress) -> No
         "insert into client_words (company_id, word, client_id) select $1, word, id from new_words order by word, id",
         tx.company,
     )
+
+
+async def _tell(tx: Tx) -> None:
+    """Routers hear of every number whose owner the file may have changed. A new client without an owner changes nobody's."""
+    status = await tx.connection.execute(
+        """insert into number_changes (company_id, number)
+           select $1, n.number from changing g join client_numbers n on n.company_id = $1 and n.client_id = g.id
+           union all select $1, n.number from written_numbers n join written w on w.id = n.id
+           where w.new and w.owner is not null""",
+        tx.company, timeout=_LONGEST_S,
+    )  # fmt: skip
+    if status != "INSERT 0 0":
+        await tx.tell("number_changes")
 
 
 def _words(rows: Iterable[Row]) -> Iterator[tuple[str, int]]:

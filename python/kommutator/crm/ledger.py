@@ -326,6 +326,7 @@ async def _fold_one(tx: Tx, call_id: str) -> None:
                last_call_at = greatest(callers.last_call_at, excluded.last_call_at), calls = callers.calls + 1""",
         call["caller_number"], call["began_at"],
     )  # fmt: skip
+    await tx.run("insert into caller_changes (company_id, number) values ($1, $2)", call["caller_number"])
     if call["disposition"] in missed.REACHED:
         await missed.reached(tx, call["caller_number"], call["ended_at"])
 

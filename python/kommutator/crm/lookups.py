@@ -10,6 +10,7 @@ count.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from kommutator.crm.pool import Tx
@@ -49,7 +50,7 @@ async def take_changes(tx: Tx, limit: int = 1_000) -> list[str]:
     """
     rows = await tx.fetch(
         """delete from number_changes where company_id = $1 and id = any(array(
-               select id from number_changes where company_id = $1 and number is not null order by id limit $2
+               select id from number_changes where company_id = $1 order by id limit $2
                for update skip locked))
            returning id, number::text""",
         limit,
@@ -57,18 +58,27 @@ async def take_changes(tx: Tx, limit: int = 1_000) -> list[str]:
     return list(dict.fromkeys(row["number"] for row in sorted(rows, key=lambda row: row["id"])))
 
 
-async def all_changed(tx: Tx) -> None:
-    """The owner of any number may have changed: employees came or went, or many clients came at once. One insertion."""
-    await tx.run("insert into number_changes (company_id, number) values ($1, null)")
-    await tx.tell("number_changes")
+async def owners_of(tx: Tx, numbers: Sequence[str]) -> dict[str, str | None]:
+    """`owner` of many numbers. One index range a number."""
+    rows = await tx.fetch(
+        """select asked.number, found.owner from unnest($2::text[]) as asked (number) left join lateral (
+               select c.owner from client_numbers n
+               join clients c on c.company_id = n.company_id and c.id = n.client_id
+               join employees e on e.company_id = c.company_id and e.id = c.owner and e.active
+               where n.company_id = $1 and n.number = asked.number
+               order by c.last_contact_at desc nulls last, c.kind = 'company', c.id limit 1) as found on true""",
+        list(dict.fromkeys(numbers)),
+    )
+    return {row["number"]: row["owner"] for row in rows}
 
 
-async def take_all(tx: Tx) -> bool:
-    """Takes the word that any owner may have changed, with the single numbers told before it; False when there is none.
-
-    As `take_changes`, within the transaction in which routers are told.
-    """
-    last = await tx.value("select max(id) from number_changes where company_id = $1 and number is null")
-    if last is None:
-        return False
-    return bool(await tx.run("delete from number_changes where company_id = $1 and id <= $2", last))
+async def clients_changed(tx: Tx, employees: Sequence[str]) -> None:
+    """The owner of any number of these employees' clients may have changed: they came, or went. One insertion."""
+    changed = await tx.run(
+        """insert into number_changes (company_id, number) select $1, n.number from clients c
+           join client_numbers n on n.company_id = c.company_id and n.client_id = c.id
+           where c.company_id = $1 and c.owner = any($2::text[])""",
+        list(employees),
+    )
+    if changed:
+        await tx.tell("number_changes")

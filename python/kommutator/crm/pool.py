@@ -124,10 +124,15 @@ class Database:
         during the very commit;
         whoever repeats must be idempotent.
         """
+        async with self.session() as connection, connection.transaction():
+            yield Tx(connection, self.settings.company, actor)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[PoolConnectionProxy]:
+        """A connection, for whoever begins and ends transactions himself. Raises as `transaction`."""
         connection = await self._acquire()
         try:
-            async with connection.transaction():
-                yield Tx(connection, self.settings.company, actor)
+            yield connection
         except (ConnectionError, *_LOST) as error:
             raise DatabaseUnreachable(str(error)) from error
         except TimeoutError as error:

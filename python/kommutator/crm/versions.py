@@ -23,7 +23,7 @@ from kommutator.company import CheckReport, check_loaded
 from kommutator.company.numbering_plan import PLAN_FILE
 from kommutator.company.reader import LoadedCompany, load
 from kommutator.company.source import read as read_source
-from kommutator.crm import audit, lookups, people
+from kommutator.crm import audit, people
 from kommutator.crm.pool import Row, Tx
 from kommutator.engine import Engine
 from kommutator.errors import BadDocument, CompanyInvalid, CompanyUnreadable, NoRollback, NotFound, Refused
@@ -291,7 +291,6 @@ async def _activate(tx: Tx, number: int, undoes: int | None, comment: str, now: 
     if errors:
         raise CompanyInvalid(errors)
     await people.project(tx, orjson.loads(await engine_document(tx, number)))
-    await lookups.all_changed(tx)
     row = await tx.one(
         """insert into activations (company_id, version, undoes, author, comment, at) values ($1, $2, $3, $4, $5, $6)
            returning id, version, undoes, author, comment, at""",

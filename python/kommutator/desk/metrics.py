@@ -18,8 +18,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kommutator.crm import accounts, outbox
+from kommutator.crm import accounts, outbox, tables
 from kommutator.crm.pool import Database
+from kommutator.desk.background.facts import Snapshots
 from kommutator.desk.background.tasks import Tasks
 from kommutator.errors import DatabaseUnreachable, ExchangeError
 from kommutator.exchange.nats import ledger_writer
@@ -93,6 +94,7 @@ class DeskMetrics(Collector):
         exchange: Exchange,
         writer: LedgerWriter,
         floor: DeskFloor,
+        snapshots: Snapshots,
         tasks: Tasks,
         clock: Callable[[], datetime],
         registry: CollectorRegistry = REGISTRY,
@@ -101,6 +103,7 @@ class DeskMetrics(Collector):
         self._exchange = exchange
         self._writer = writer
         self._floor = floor
+        self._snapshots = snapshots
         self._tasks = tasks
         self._clock = clock
         self._notices = Gauge(
@@ -108,6 +111,9 @@ class DeskMetrics(Collector):
         )
         self._oldest = Gauge(
             "kommutator_notices_oldest_seconds", "Age of the oldest notice that waits.", ("channel",), registry=registry
+        )
+        self._waiting = Gauge(
+            "kommutator_fact_changes_waiting", "Changes of owners and callers not told to routers.", registry=registry
         )
         self._lag = Gauge(
             "kommutator_ledger_lag_messages", "Messages of the stream that the ledger lacks.", registry=registry
@@ -143,6 +149,16 @@ class DeskMetrics(Collector):
         connections.add_metric(("idle",), idle)
         connections.add_metric(("busy",), opened - idle)
         yield connections
+        made = self._snapshots.made
+        if made is not None:
+            numbers = GaugeMetricFamily("kommutator_tables_numbers", "In the tables made last.", labels=("kind",))
+            numbers.add_metric(("owners",), made.owners)
+            numbers.add_metric(("callers",), made.callers)
+            yield numbers
+            yield GaugeMetricFamily("kommutator_tables_bytes", "Of the tables made last.", value=made.bytes)
+            yield GaugeMetricFamily(
+                "kommutator_tables_made_timestamp_seconds", "When these were made.", value=made.made / 1000
+            )
         yield GaugeMetricFamily(
             "kommutator_exchange_connected", "1 while it is.", value=float(self._exchange.connected)
         )
@@ -156,6 +172,7 @@ class DeskMetrics(Collector):
         async with self._database.transaction() as tx:
             counts = await outbox.counts(tx)
             oldest = await outbox.oldest(tx)
+            self._waiting.set(await tables.waiting(tx))
             self._sessions.set(await accounts.sessions_going_on(tx, now))
         for channel in ("sms", "email"):
             for state in ("waiting", "failed"):

@@ -17,8 +17,8 @@ import structlog
 import trio
 
 from kommutator.errors import ExchangeTimeout, ExchangeUnreachable
-from kommutator.exchange.nats.client import Connection, Exchange
-from kommutator.exchange.nats.feeds import Asked, follow_into, serve_into, watch_into
+from kommutator.exchange.nats.client import Connection, Exchange, Stored
+from kommutator.exchange.nats.feeds import Asked, Following, follow_changes_into, follow_into, serve_into, watch_into
 from kommutator.exchange.nats.thread import ExchangeThread
 from kommutator.exchange.settings import ExchangeSettings
 
@@ -49,6 +49,11 @@ class Bridge:
     def connected(self) -> bool:
         """Whether there is a connection to the exchange at this moment."""
         return self._thread.exchange.connected
+
+    @property
+    def away(self) -> bool:
+        """Whether there is none, and not only because the first one is being made."""
+        return self._thread.exchange.tried and not self.connected
 
     async def run(self) -> None:
         """Keep the exchange, until cancelled. What is to live on every connection is attached before."""
@@ -137,6 +142,12 @@ class Bridge:
         inbox: Inbox[bytes | None] = Inbox(self._wake, most)
         place: list[int] = []
         self._thread.exchange.attach(f"following {stream}", lambda c: follow_into(c, stream, subject, inbox, place))
+        return inbox
+
+    def follow_changes(self, place: list[int], most: int) -> Inbox[Following | Stored]:
+        """The stream of changes after a place, which is kept there; without one, after what the tables made last have."""
+        inbox: Inbox[Following | Stored] = Inbox(self._wake, most)
+        self._thread.exchange.attach("following changes", lambda c: follow_changes_into(c, inbox, place))
         return inbox
 
     async def _answer_all(self, handler: Callable[[bytes], Awaitable[bytes | None]], inbox: Inbox[Asked]) -> None:

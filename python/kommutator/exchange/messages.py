@@ -34,6 +34,10 @@ FLOOR: Final = "floor"
 """The bucket of presence and lines."""
 COMPANY: Final = "company"
 """The bucket of which version is active, and the object store of the versions themselves."""
+TABLES: Final = "tables"
+"""The object store of the tables of owners and callers, and the bucket of which were made last."""
+CURRENT: Final = "current"
+"""The key of these."""
 RECORDINGS: Final = "recordings"
 """The object store of recordings on their way from a router to the desk; an object is named by its `recording_key`."""
 ACTIVE: Final = "active"
@@ -67,8 +71,12 @@ def alive_subject(pbx: str) -> str:
 
 OWNER_SUBJECT: Final = "kt.lookup.owner"
 HISTORY_SUBJECT: Final = "kt.lookup.history"
-CHANGED_SUBJECT: Final = "kt.changes.owner"
+TABLES_SUBJECT: Final = "kt.lookup.tables"
+"""Where a router asks a desk for new tables, because what has changed since the last ones cannot be had."""
+CHANGES_SUBJECTS: Final = "kt.changes.>"
+CHANGED_SUBJECT: Final = "kt.changes.facts"
 CALLED_SUBJECT: Final = "kt.changes.called"
+MADE_SUBJECT: Final = "kt.changes.tables"
 DESKS: Final = "desks"
 """The group of which one member answers a question."""
 
@@ -222,10 +230,53 @@ class LookupAnswer(msgspec.Struct, frozen=True):
     employee: str | None = None
 
 
-class OwnerChanged(msgspec.Struct, frozen=True):
-    """These numbers may have another owner now; without any, all numbers may."""
+class FactsChanged(msgspec.Struct, frozen=True):
+    """What has changed in the company's memory, in the order in which it did.
 
-    numbers: tuple[str, ...]
+    Numbers count from 1 within an epoch, without gaps; one that was told before may come again. A message with nothing in
+    it has the number of the one before, and says that nothing more has changed until `at`.
+    """
+
+    epoch: str
+    """Another one: the memory was put back to what it once was, and what routers have of it is void."""
+    sequence: int
+    at: int
+    """When the changes were read; milliseconds of UTC, by the database's clock."""
+    owners: tuple[tuple[str, str | None], ...] = ()
+    """Numbers in E.164, and who is responsible for them now; None is nobody."""
+    calls: tuple[tuple[str, int], ...] = ()
+    """Numbers of whom a call has ended, and when the last one of these began."""
+
+
+class TablesMade(msgspec.Struct, frozen=True):
+    """Tables of all owners and callers are in the object store."""
+
+    name: str
+    epoch: str
+    sequence: int
+    """The last change that is in them."""
+    place: int
+    """All later changes come after this message of the stream of changes."""
+    made: int
+    """When; milliseconds of UTC."""
+    items: int
+    """How many changes of single numbers there had been in all."""
+    owners: int
+    """Numbers with an owner."""
+    callers: int
+    """Numbers that have called."""
+    bytes: int
+    calls_until: int | None = None
+    """What calls the exchange was told until then are in them; None: the ledger was behind."""
+    before: str | None = None
+    """The name of those made before, which are kept too."""
+
+
+class TablesWanted(msgspec.Struct, frozen=True):
+    """A router cannot go on from the tables that were made last."""
+
+    router: str
+    reason: str
 
 
 class Called(msgspec.Struct, frozen=True):

@@ -57,6 +57,7 @@ class Stored(msgspec.Struct, frozen=True):
 
     sequence: int
     payload: bytes
+    subject: str = ""
 
 
 class Connection:
@@ -204,7 +205,7 @@ class Connection:
         try:
             while True:
                 message = await subscription.next_msg(timeout=None)
-                yield Stored(message.metadata.sequence.stream, message.data)
+                yield Stored(message.metadata.sequence.stream, message.data, message.subject)
         finally:
             if not self.lost.is_set():
                 async with self._within(_CLOSE_S):
@@ -230,6 +231,20 @@ class Connection:
             except nats.js.errors.ObjectNotFoundError:
                 return None
             return content.getvalue()
+
+    async def store_file(self, bucket: str, name: str, content: io.BufferedIOBase, deadline_s: float) -> None:
+        """Store an object from a file, piece by piece."""
+        async with self._within(deadline_s):
+            await (await self._js.object_store(bucket)).put(name, content)
+
+    async def fetch_file(self, bucket: str, name: str, content: io.BufferedIOBase, deadline_s: float) -> bool:
+        """Write an object's content into a file, piece by piece, its digest checked; False when there is none."""
+        async with self._within(deadline_s):
+            try:
+                await (await self._js.object_store(bucket)).get(name, writeinto=content)
+            except nats.js.errors.ObjectNotFoundError:
+                return False
+            return True
 
     async def remove(self, bucket: str, name: str) -> None:
         """Delete an object; one that is not there is no error."""
@@ -314,6 +329,8 @@ class Exchange:
         self._log = structlog.get_logger().bind(exchange=name)
         self.connections = 0
         """How often a connection was made."""
+        self.tried = False
+        """Whether there was a connection already, or none to be had."""
 
     def attach(self, name: str, work: Callable[[Connection], Awaitable[None]]) -> None:
         """Have `work` run on every connection for as long as it lives.
@@ -349,6 +366,7 @@ class Exchange:
                 await self._one_connection()
                 pause_s, told = self._settings.retry_s[0], False
             except ExchangeError as error:
+                self.tried = True
                 if not told:
                     self._log.error("the exchange cannot be reached; calls go on", alarm="exchange", reason=str(error))
                     told = True
@@ -390,6 +408,7 @@ class Exchange:
             await connection.prepare()
             self._connection = connection
             self.connections += 1
+            self.tried = True
             self._connected.set()
             self._log.info(
                 "connected to the exchange", server=str(client.connected_url and client.connected_url.netloc)

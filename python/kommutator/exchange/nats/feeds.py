@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from kommutator.exchange.nats.client import Connection
+from kommutator.exchange.messages import CHANGES, CHANGES_SUBJECTS, TablesMade
+from kommutator.exchange.nats.client import Connection, Stored
+from kommutator.exchange.nats.tables import made_last
 
 _T_contra = TypeVar("_T_contra", contravariant=True)
 
@@ -97,6 +100,38 @@ async def follow_into(
         place[0] = stored.sequence
 
 
-async def _put(sink: Sink[bytes | None], item: bytes | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Following:
+    """There is a connection, on which the stream of changes is followed."""
+
+    after: int
+    """The message after which it begins."""
+    last: int
+    """The last one that there is now."""
+    gap: bool
+    """What comes is not what follows after what came on the connection before."""
+    made: TablesMade | None
+    """The tables made last."""
+
+
+async def follow_changes_into(connection: Connection, sink: Sink[Following | Stored], place: list[int]) -> None:
+    """The changes from where the last connection left them, or, where `place` is empty, from what the tables made last have.
+    `place` remembers what was handed over."""
+    made = await made_last(connection)
+    first, last = await connection.last_sequence(CHANGES)
+    gap = False
+    if not place:
+        place.append(last if made is None else min(made.place, last))
+    elif last < place[0]:
+        place[0], gap = 0, True
+    if place[0] < first - 1:
+        place[0], gap = first - 1, True
+    await _put(sink, Following(place[0], last, gap, made))
+    async for stored in connection.follow(CHANGES, CHANGES_SUBJECTS, place[0]):
+        await _put(sink, stored)
+        place[0] = stored.sequence
+
+
+async def _put(sink: Sink[_T_contra], item: _T_contra) -> None:
     while not sink.put(item):
         await asyncio.sleep(0.05)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
 
 from kommutator.exchange.messages import (
-    CHANGED_SUBJECT,
     DESKS,
     HISTORY_SUBJECT,
     OWNER_SUBJECT,
     HistoryAsked,
     LookupAnswer,
     OwnerAsked,
-    OwnerChanged,
     decode,
     encode,
 )
@@ -45,10 +42,6 @@ class DeskLookups:
         self._log = structlog.get_logger()
         exchange.attach("answering who owns", lambda c: c.serve(OWNER_SUBJECT, self._owner, DESKS, _AT_ONCE))
         exchange.attach("answering who called", lambda c: c.serve(HISTORY_SUBJECT, self._history, DESKS, _AT_ONCE))
-
-    async def owners_changed(self, numbers: Sequence[str]) -> None:
-        """Have routers ask again for these numbers' owners (for all, when there are none). Raises `ExchangeError`."""
-        await self._exchange.connection.append(CHANGED_SUBJECT, encode(OwnerChanged(tuple(numbers))))
 
     async def _owner(self, payload: bytes) -> bytes:
         try:

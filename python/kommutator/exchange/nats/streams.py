@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 from nats.js import api
 
-from kommutator.exchange.messages import CALLS, CHANGES, COMPANY, FLOOR, RECORDINGS, REFUSED
+from kommutator.exchange.messages import CALLS, CHANGES, CHANGES_SUBJECTS, COMPANY, FLOOR, RECORDINGS, REFUSED, TABLES
 from kommutator.exchange.settings import ExchangeSettings
 
 _CHANGES_KEPT = 100_000
 _CHANGES_KEPT_S = 24 * 3600.0
+_CHANGES_BYTES = 1024**3
+_TABLES_KEPT_S = 7 * 24 * 3600.0
+"""Tables are made anew long before; what is left of broken uploads goes so."""
 _REFUSED_BYTES = 64 * 1024**2
 _RECORDINGS_KEPT_S = 30 * 24 * 3600.0
 """A recording that no desk has taken in so long is gone, and so are the traces of those taken and of broken uploads."""
@@ -24,11 +27,15 @@ def streams(settings: ExchangeSettings) -> Iterator[api.StreamConfig]:
     calls.discard = api.DiscardPolicy.NEW
     calls.max_bytes = settings.stream_bytes
     refused = api.StreamConfig(REFUSED, subjects=["kt.refused.*"], max_bytes=_REFUSED_BYTES)
-    changes = api.StreamConfig(CHANGES, subjects=["kt.changes.>"], max_msgs=_CHANGES_KEPT, max_age=_CHANGES_KEPT_S)
+    changes = api.StreamConfig(CHANGES, subjects=[CHANGES_SUBJECTS], max_msgs=_CHANGES_KEPT, max_age=_CHANGES_KEPT_S)
+    changes.max_bytes = _CHANGES_BYTES
     recordings = _objects(RECORDINGS)
     recordings.max_bytes = settings.recordings_bytes
     recordings.max_age = _RECORDINGS_KEPT_S
-    for config in (calls, refused, changes, _bucket(FLOOR), _bucket(COMPANY), _objects(COMPANY), recordings):
+    tables = _objects(TABLES)
+    tables.max_age = _TABLES_KEPT_S
+    company = (_bucket(COMPANY), _objects(COMPANY))
+    for config in (calls, refused, changes, _bucket(FLOOR), *company, recordings, _bucket(TABLES), tables):
         config.storage = api.StorageType.FILE
         config.num_replicas = settings.replicas
         yield config

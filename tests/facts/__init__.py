@@ -1,0 +1,1 @@
+"""Owners and callers on their way to routers."""
