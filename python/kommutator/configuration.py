@@ -262,7 +262,7 @@ class Redirect(Form):
     hold_s: float = Field(default=3, ge=0, le=60)
     """So long nobody else rings those whom an answer names: until their PBX says that they ring."""
     journal: bool = True
-    """Whether calls are in the ledger: it costs several times what the answer does."""
+    """Whether calls are in the ledger, and told to desks."""
 
 
 class Tables(Form):

@@ -3,13 +3,46 @@
 use std::sync::Arc;
 
 use crate::call::state::{CallId, CallState, MAX_CALL_ID, Pending};
-use crate::call::{EngineError, Event, Ground, Run, Turn};
+use crate::call::{Ask, Decision, Decisions, EngineError, Event, Ground, Run, Turn};
 use crate::company::version::{Company, NodeIx, Step, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
-use crate::floor::{Floor, Line, Presence, QueueView, RESERVE_MS, Slot};
+use crate::floor::{Floor, Line, Places, Presence, QueueView, RESERVE_MS, Roster, Slot, Unseated};
 use crate::number::Number;
 use smol_str::SmolStr;
+
+/// A version made ready to be held by an engine: what takes time for each employee is done, in which no call has to wait.
+#[derive(Debug)]
+pub struct Prepared {
+    company: Arc<Company>,
+    places: Places,
+}
+
+impl Prepared {
+    /// Makes a version ready for the engine whose roster this is. Milliseconds for fifty thousand employees.
+    #[must_use]
+    pub fn new(company: Arc<Company>, roster: &Roster) -> Self {
+        let places = Floor::places(&company, roster);
+        Self { company, places }
+    }
+}
+
+/// A version that is held no more, and what was held with it. With millions of numbers it takes milliseconds to let go:
+/// whoever has calls waiting lets it go elsewhere.
+#[derive(Debug)]
+pub struct Taken {
+    company: Arc<Company>,
+    _slots: Vec<Slot>,
+    _unseated: Unseated,
+}
+
+impl Taken {
+    /// The version.
+    #[must_use]
+    pub fn company(&self) -> &Arc<Company> {
+        &self.company
+    }
+}
 
 /// A version that calls can run on.
 #[derive(Debug)]
@@ -50,13 +83,31 @@ impl Engine {
         files
     }
 
-    /// Holds a version, so that calls that began on it go on.
+    /// Who has which place on the floor: for a version that is prepared beside the engine. Costs nothing.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        self.floor.roster()
+    }
+
+    /// Holds a version, so that calls that began on it go on. Linear in its employees: see [`Engine::hold_prepared`].
     pub fn hold(&mut self, company: Arc<Company>) -> VersionId {
-        let slots: Vec<Slot> = company.employees.iter().map(|employee| self.floor.slot(&employee.id)).collect();
-        self.floor.seat_hunts(&company, &slots);
+        let mut prepared = Prepared::new(company, &self.roster());
+        self.hold_prepared(&mut prepared)
+    }
+
+    /// Holds a version that was prepared for this engine: linear in its new employees alone, whatever else it has. One
+    /// prepared before others came, or for another engine, is prepared again, and that takes its time.
+    ///
+    /// What is left in `prepared` is to be let go where no call waits.
+    pub fn hold_prepared(&mut self, prepared: &mut Prepared) -> VersionId {
+        let company = Arc::clone(&prepared.company);
         let id = company.id;
-        self.versions.retain(|held| held.company.id != id);
-        self.versions.push(Held { company, slots });
+        // An equal one that is held already stays: to let it go here would take long.
+        let held = match self.versions.iter().position(|held| held.company.id == id) {
+            Some(at) => self.versions.remove(at),
+            None => Held { slots: self.floor.seat(&company, &mut prepared.places), company },
+        };
+        self.versions.push(held);
         id
     }
 
@@ -72,15 +123,15 @@ impl Engine {
         self.take_version(version).is_some()
     }
 
-    /// The same, but the version is handed over: letting one with millions of numbers go takes milliseconds, and whoever
-    /// has calls waiting lets it go elsewhere.
-    pub fn take_version(&mut self, version: VersionId) -> Option<Arc<Company>> {
+    /// The same, but the version is handed over, to be let go elsewhere. Linear in its big hunts.
+    pub fn take_version(&mut self, version: VersionId) -> Option<Taken> {
         if self.active.id == version {
             return None;
         }
         let at = self.versions.iter().position(|held| held.company.id == version)?;
-        self.floor.unseat_hunts(version);
-        Some(self.versions.remove(at).company)
+        let unseated = self.floor.unseat_hunts(version);
+        let Held { company, slots } = self.versions.remove(at);
+        Some(Taken { company, _slots: slots, _unseated: unseated })
     }
 
     /// The version that new calls begin on.
@@ -125,6 +176,36 @@ impl Engine {
         let state = CallState::decode(state)?;
         let ground = ground(&self.versions, &state)?;
         Run::new(ground, &mut self.floor, &mut self.facts, state, now_ms).resume()
+    }
+
+    /// Where a call would go that arrives now, on the floor as it is: see [`Decisions`]. Nothing changes.
+    pub fn decide(
+        &mut self,
+        did: &str,
+        caller: Option<&str>,
+        at_ms: i64,
+        call_id: &str,
+    ) -> Result<Decision, EngineError> {
+        let mut table = self.decisions();
+        let country = self.active.country;
+        let (did, caller) = (Number::parse(did, country), caller.and_then(|caller| Number::parse(caller, country)));
+        let number = self.decide_in(&mut table, &Ask { did, caller, call_id, at_ms })?;
+        table.get(number).ok_or(EngineError::TooManyDecisions)
+    }
+
+    /// An empty table of decisions on the active version.
+    #[must_use]
+    pub fn decisions(&self) -> Decisions {
+        Decisions::new(Arc::clone(&self.active))
+    }
+
+    /// Where a call would go on the table's version: a number in the table. Nothing else changes, and equal decisions have
+    /// equal numbers. A version no longer held is `bad_state`.
+    pub fn decide_in(&mut self, table: &mut Decisions, ask: &Ask<'_>) -> Result<u32, EngineError> {
+        let held =
+            held(&self.versions, table.version()).ok_or(EngineError::BadState("its company version is not held"))?;
+        let ground = Ground { company: &held.company, slots: &held.slots };
+        table.ask(ground, &mut self.floor, &mut self.facts, ask)
     }
 
     /// Sets an employee's presence.

@@ -49,6 +49,14 @@ impl<'e> Run<'e> {
         self.look()
     }
 
+    /// The exit that a queue has at once for a call that comes to it, on trial: nobody is at work, or the line is full.
+    pub(super) fn turned_away(&mut self, node: &Node, queue: &'e Queue) -> Option<usize> {
+        if !self.anybody_there(&queue.hunt) {
+            return Some(exit::NOBODY);
+        }
+        (self.floor.line_length(&self.line_id(node)) >= queue.max_length as usize).then_some(exit::FULL)
+    }
+
     /// True while the pending action belongs to a queue.
     pub(super) fn is_queued(&self) -> bool {
         self.state.hunt.as_ref().is_some_and(|hunt| hunt.line.is_some())
@@ -304,13 +312,15 @@ impl<'e> Run<'e> {
     fn claimed_for(&mut self, hunt: &Hunt, leg: &Candidate) -> Option<Slot> {
         match leg.employee {
             Some(ix) => Some(self.slots[ix.at()]),
-            None => matches!(hunt.legs[leg.leg], Leg::Phone(_)).then(|| self.floor.slot(&nobodys(&leg.endpoint))),
+            None => {
+                matches!(hunt.legs[leg.leg], Leg::Phone(_)).then(|| self.floor.number_slot(&nobodys(&leg.endpoint)))
+            }
         }
     }
 
     /// What other calls of queues do with a number that is no employee's.
     pub(super) fn phone_standing(&self, endpoint: &str) -> Standing {
-        let slot = self.floor.find(&nobodys(endpoint));
+        let slot = self.floor.find_number(&nobodys(endpoint));
         slot.map_or(Standing::Free, |slot| self.floor.standing(slot, &self.state.call_id, true, self.now_ms))
     }
 
