@@ -48,7 +48,7 @@ impl Engine {
 
     /// The engine, for threads without Python.
     pub fn shared(&self) -> &Mutex<core::Engine> {
-        &self.0
+        &self.core
     }
 
     /// Takes steps one after another without holding Python up.
@@ -153,7 +153,7 @@ impl Engine {
     ) -> PyResult<(Vec<Decision>, Bound<'py, PyAny>)> {
         let table = self.lock(py).decisions();
         let columns = decisions::Columns { dids, callers, moments_ms, call_ids };
-        decisions::many(py, &self.0, table, &columns)
+        decisions::many(py, &self.core, table, &columns)
     }
 
     fn handle(&self, state: &Bound<'_, PyAny>, event: &Bound<'_, PyAny>, now_ms: i64) -> PyResult<Turn> {
