@@ -9,6 +9,8 @@
 #[allow(dead_code)] // calls are wanted here, whole calls are not
 mod calls;
 #[allow(dead_code)]
+mod figures;
+#[allow(dead_code)]
 mod scale;
 
 use std::sync::Arc;
@@ -34,8 +36,7 @@ fn main() {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
-    let percent = std::env::var("BENCH_PERCENT").map_or(100, |percent| percent.parse().expect("a number"));
-    let listed = mobiles(LISTED * percent / 100, 1);
+    let listed = mobiles(figures::scaled(LISTED), 1);
     let packed = pack(listed.iter().map(|&digits| number(digits)).collect());
     let mut random = Random(2);
     let callers: Vec<String> = (0..CALLERS)
