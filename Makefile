@@ -16,7 +16,7 @@ NPM = PATH="$(NODE)/bin:$$PATH" $(NODE)/bin/node $(NODE)/lib/node_modules/npm/bi
 AGAIN := --reruns 1 -rR
 export KOMMUTATOR_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: help build ui demo test check format lint types unit pages services package asterisk telephony bench picture clean
+.PHONY: help build ui demo test check format lint types unit pages fuzz glance services package asterisk telephony bench picture clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -77,8 +77,14 @@ pages: build
 	$(NPM) run test
 
 unit: build
-	cargo test -q -p kommutator-engine -p kommutator-query
+	cargo test -q -p kommutator-engine -p kommutator-query -p kommutator-fuzz
 	$(BIN)/pytest -q -n 2 --dist worksteal -m 'not telephony and not services' tests
+
+fuzz: ## searches for bytes that engine and codecs do not survive; SECONDS=600 for each way in
+	$(PYTHON) rust/fuzz/search.py $(or $(SECONDS),300)
+
+glance: ## the same for three seconds each, where there is a C++ compiler for the fuzzer
+	@if command -v c++ >/dev/null; then $(PYTHON) rust/fuzz/search.py 3; else echo "no C++ compiler: nothing is searched for"; fi
 
 instructions: build ## counts what each measured decision takes, and holds it to its budget
 	$(BIN)/python -m bench.budget
@@ -105,7 +111,7 @@ package: build ## a wheel, installed and run where nothing else is
 	data=$$(mktemp -d) && chmod 755 $$data && trap "rm -rf $$data" EXIT && cd $$data && \
 		$(KOMMUTATOR_CACHE)/package/bin/kommutator clients export - --data $$data | grep -q ^name,kind
 
-test: check package services telephony ## everything that CI runs
+test: check package glance services telephony ## everything that CI runs
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/python -m pip install -q --group bench

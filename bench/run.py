@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -19,9 +18,10 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench import budget
+from bench import budget, scale
 from bench.budget import Counts
-from bench.machine import ROOT, commit, keep, machine, versions
+from bench.machine import commit, keep, machine, versions
+from bench.processes import run
 from tests.apt import PackagesMissing
 
 PEERS: Final = [
@@ -55,7 +55,9 @@ def main(short: bool) -> None:
     figures["ratios"] = ratios(medians)
     figures["medians_ns"] = medians
     figures["instructions"] = instructions()
+    figures["scale"] = scale.measure(short)
     show(figures)
+    scale.show(figures["scale"], figures["load_before"])
     if not short:
         CONSOLE.print(f"kept in {keep(figures)}")
 
@@ -69,11 +71,7 @@ def rust(short: bool) -> dict[str, float]:
             ["--manifest-path", "bench/peers/Cargo.toml"],
         ):
             run("cargo", "bench", "--locked", *place, "--", "--noplot", *quick, environment={"CRITERION_HOME": home})
-        medians = {}
-        for path in sorted(Path(home).rglob("new/estimates.json")):
-            name = orjson.loads(path.with_name("benchmark.json").read_bytes())["full_id"]
-            medians[name] = orjson.loads(path.read_bytes())["median"]["point_estimate"]
-        return medians
+        return scale.medians(Path(home))
 
 
 def python(short: bool) -> dict[str, float]:
@@ -120,15 +118,6 @@ def instructions() -> Counts | None:
     except PackagesMissing as missing:
         CONSOLE.print(f"[yellow]instructions are not counted: {missing}[/]")
         return None
-
-
-def run(*command: str, environment: Mapping[str, str] | None = None) -> None:
-    """Runs a command, whose output is for the eyes. Its failure ends everything."""
-    CONSOLE.print(f"[dim]{' '.join(command)}[/]", highlight=False, soft_wrap=True)
-    if (
-        code := subprocess.run(command, cwd=ROOT, env={**os.environ, **(environment or {})}, check=False).returncode
-    ) != 0:
-        raise click.ClickException(f"{command[0]} ended with {code}")
 
 
 def show(figures: Mapping[str, Any]) -> None:

@@ -42,49 +42,30 @@ TARGETS: Final = {
     "accepted to the manager's workplace, ms": 1000,
 }
 
-_LOADED: Final = """
-window.interactive = new Promise((resolve) => {
-  const watch = new MutationObserver(() => {
-    if (!document.querySelector("main")?.textContent.includes("Борис Орлов")) return;
+
+def _painted(promise: str, found: str, clock: str) -> str:
+    """A statement that makes `window.PROMISE`: by that clock, when what is `found` in the page was painted."""
+    return f"""
+window.{promise} = new Promise((resolve) => {{
+  const watch = new MutationObserver(() => {{
+    if (!({found})) return;
     watch.disconnect();
-    requestAnimationFrame(() => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => resolve(performance.now());
+    requestAnimationFrame(() => {{
+      const {{ port1, port2 }} = new MessageChannel();
+      port1.onmessage = () => resolve({clock}.now());
       port2.postMessage(0);
-    });
-  });
-  watch.observe(document, { subtree: true, childList: true, characterData: true });
-});
+    }});
+  }});
+  watch.observe(document, {{ subtree: true, childList: true, characterData: true }});
+}});
 """
-_PAINTED: Final = """(digits) => {
-  window.painted = new Promise((resolve) => {
-    const watch = new MutationObserver(() => {
-      const number = document.querySelector(".incoming .number")?.textContent.replace(/\\D/g, "") ?? "";
-      if (!number.endsWith(digits)) return;
-      watch.disconnect();
-      requestAnimationFrame(() => {
-        const { port1, port2 } = new MessageChannel();
-        port1.onmessage = () => resolve(Date.now());
-        port2.postMessage(0);
-      });
-    });
-    watch.observe(document.body, { subtree: true, childList: true, characterData: true });
-  });
-}"""
-_LISTED: Final = """(topic) => {
-  window.listed = new Promise((resolve) => {
-    const watch = new MutationObserver(() => {
-      if (!document.querySelector("main")?.textContent.includes(topic)) return;
-      watch.disconnect();
-      requestAnimationFrame(() => {
-        const { port1, port2 } = new MessageChannel();
-        port1.onmessage = () => resolve(Date.now());
-        port2.postMessage(0);
-      });
-    });
-    watch.observe(document.body, { subtree: true, childList: true, characterData: true });
-  });
-}"""
+
+
+_SAYS: Final = 'document.querySelector("main")?.textContent.includes'
+_LOADED: Final = _painted("interactive", f'{_SAYS}("Борис Орлов")', "performance")
+_NUMBER: Final = 'document.querySelector(".incoming .number")?.textContent?.replace(/\\D/g, "")'
+_PAINTED: Final = f"(digits) => {{{_painted('painted', f'{_NUMBER}.endsWith(digits)', 'Date')}}}"
+_LISTED: Final = f"(topic) => {{{_painted('listed', f'{_SAYS}(topic)', 'Date')}}}"
 _SCRIPTS: Final = """() => performance.getEntriesByType("resource")
     .filter((each) => new URL(each.name).pathname.endsWith(".js")).map((each) => each.encodedBodySize)"""
 

@@ -6,6 +6,8 @@ An engine may be shared by threads: their steps follow one another, and a batch 
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any, Literal, final
 
 from kommutator.errors import EngineError
@@ -298,8 +300,11 @@ class Engine:
     def hold(self, document: bytes) -> int:
         """Holds another version and answers its identity. Raises as the constructor does."""
     def hold_of(self, other: Engine) -> int:
-        """Holds the active version of another engine and answers its identity: microseconds, where `hold` compiles. The
-        other may have been made in another thread."""
+        """Holds the active version of another engine and answers its identity: microseconds, where that was prepared for
+        this one, else milliseconds for tens of thousands of employees. The other may have been made in another thread."""
+    def prepare_for(self, other: Engine) -> None:
+        """Makes the active version ready for `other.hold_of(self)`. For another thread: what takes time for each employee is
+        done here, and `other` goes on meanwhile."""
     @staticmethod
     def version_of(state: bytes | str) -> int:
         """The identity of the version that a call began on, held or not. Raises `BadState`."""
@@ -326,11 +331,15 @@ class HttpService:
         most_items: int,
         head_limit: int,
         body_limit: int,
+        claims: Path | None = None,
     ) -> HttpService:
         """`ids`: how the ids of calls begin that come without one, never the same for two servers. `tokens`: whoever has
         one of them may ask; without any, everybody but pages of browsers. `looks_up`: look-ups are answered here
         (`HttpConnection.look_ups`), not by clients. `journals`: turns are told (`take_journal`). `most_items`: of a batch.
-        The limits are bytes."""
+        The limits are bytes. `claims` is the file in whose locks processes hold employees against each other. Raises
+        `OSError`."""
+    def look(self, now_ms: int) -> None:
+        """Lets go whom the engine claims no more, of those who are held against other processes."""
     def take_journal(self) -> bytes:
         """The turns decided since the last time, a JSON object a line: `call`, `did`, `caller`, `at`, `event`, `turn`."""
     def figures(self) -> dict[str, int]:
@@ -367,10 +376,10 @@ class HttpConnection:
 
 @final
 class SipRedirect:
-    """A stateless SIP redirect server (RFC 3261, 8.3) without I/O: datagrams in, datagrams out, decided by an engine.
+    """A stateless SIP redirect server (RFC 3261, 8.3): threads that answer at sockets, by an engine.
 
     It remembers what it answered, so that a request that comes again costs no second decision: 65,536 transactions, each
-    for 32 s. Used by one thread at a time.
+    for 32 s.
     """
 
     def __new__(
@@ -385,27 +394,47 @@ class SipRedirect:
         hold_ms: int,
         longest: int,
         key: bytes,
-        journal: bool,
+        waker: int = -1,
+        spool: Path | None = None,
+        tells: bool = False,
+        claims: Path | None = None,
+        known: AbstractSet[str] = ...,
     ) -> SipRedirect:
         """`sources` are networks that may ask; `identity_from` those whose P-Asserted-Identity counts. `phone`, `number`
         and `media` are templates with `{name}`, `{number}` and `{did}`. For `hold_ms` nobody
         else rings whom an answer names. `longest` is a request's bytes; `key`, 16 bytes,
-        makes ids of calls unlike those of any other process. Raises `ValueError`."""
-    def take(self, engine: Engine, datagrams: Sequence[tuple[bytes, Any]], now_ms: int) -> list[tuple[bytes, Any]]:
-        """Takes datagrams, each with the address that the socket gave, and answers those to send, in order."""
-    def go_on(
-        self, engine: Engine, call_id: str, event: Event | Mapping[str, Any], now_ms: int
-    ) -> list[tuple[bytes, Any]]:
-        """Goes on with a call whose question was answered; nothing is to be sent when it is over. Raises `BadEvent`."""
-    def let_go(self, engine: Engine, now_ms: int) -> bool:
-        """Lets go those who were held for long enough; answers whether there are others."""
-    def questions(self) -> list[tuple[str, Turn]]:
-        """Calls that wait for an answer since this was asked last, each with the turn that asks."""
-    def decided(
-        self,
-    ) -> list[tuple[str, str, str | None, list[tuple[dict[str, Any] | None, Turn]], str, str]]:
-        """Calls decided since this was asked last: call id, DID, caller, turns with the event that led to each,
-        disposition and fault."""
+        makes ids of calls unlike those of others. Calls of the ids `known` are in the journal already. The other end of
+        the socket `waker` becomes readable when there are questions. Calls are in the file `spool` before their answers
+        leave; `tells` has its lines collected.
+        `claims` is the file in whose locks processes hold employees against each other.
+        Sockets are descriptors that outlive this. Raises `ValueError`."""
+    def serve(self, engine: Engine, socket: int) -> None:
+        """Answers what comes by a socket until `stop`, without the GIL. The socket blocks for as long as its
+        `SO_RCVTIMEO` says. Raises `OSError`."""
+    def take(self, engine: Engine, datagram: bytes, host: str, port: int, now_ms: int) -> list[bytes]:
+        """The answers to a datagram from there, which are not sent, and of which no journal is told. Raises
+        `ValueError` for a host that is no address."""
+    def take_answer(self, engine: Engine, call_id: str, event: Event | Mapping[str, Any], now_ms: int) -> list[bytes]:
+        """The same of a call whose question was answered. Raises `BadEvent`."""
+    def stop(self) -> None:
+        """Has every `serve` return when its socket next wakes."""
+    def go_on(self, engine: Engine, socket: int, call_id: str, event: Event | Mapping[str, Any]) -> None:
+        """Goes on with a call whose question was answered, and sends the answer. Raises `BadEvent`."""
+    def questions(self) -> list[tuple[str, Turn, int]]:
+        """Calls that wait for an answer since this was asked last, each with the turn that asks, and its socket."""
+    def await_calls(self, longest_ms: int, gather_ms: int) -> None:
+        """Waits for calls, for so long at most, and then for others that come within `gather_ms`. Blocks, without the
+        GIL."""
+    def collected(self) -> tuple[bytes, bytes]:
+        """Lines of the spool, with `tells`, and lines of the ledger, since this was asked last."""
+    def retry(self) -> str | None:
+        """Writes what waits for the disk. The answer is why it takes nothing, if it does not."""
+    def spool_size(self) -> tuple[int, int]:
+        """Bytes of the spool's file, and bytes that wait for the disk."""
+    def sync(self) -> None:
+        """Makes the disk keep the spool. Raises `OSError`."""
+    def put_aside(self, aside: Path) -> None:
+        """Renames the spool's file, and begins anew. Raises `OSError`."""
     def counts(self) -> dict[str, int]:
         """What has come since the beginning: `calls`, `again`, `refused`, `too_many`, `strangers`, `unreadable`,
-        `failed`."""
+        `failed`, and `unsent` answers."""

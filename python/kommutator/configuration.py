@@ -175,6 +175,8 @@ class FastAgi(Form):
     """The most at once: one for each call, and for a moment one for each phone that answers. Also the most calls by steps."""
     messages: Path = Path("/var/spool/asterisk/kommutator")
     """The folder into which Asterisk records messages; the router must reach it under the same name, and may delete there."""
+    outgoing: Path = Path("/var/spool/asterisk/outgoing")
+    """Asterisk's folder of call files: by one the router, when it starts, has Asterisk tell which calls are still there."""
     trunk: str = "PJSIP/{number}@trunk"
     """How the PBX dials an E.164 number."""
     silence_s: int = Field(default=5, ge=1, le=60)
@@ -260,7 +262,7 @@ class Redirect(Form):
     hold_s: float = Field(default=3, ge=0, le=60)
     """So long nobody else rings those whom an answer names: until their PBX says that they ring."""
     journal: bool = True
-    """Whether calls are in the ledger: it costs several times what the answer does."""
+    """Whether calls are in the ledger, and told to desks."""
 
 
 class Tables(Form):

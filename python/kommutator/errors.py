@@ -438,12 +438,6 @@ class CertificateUnusable(KommutatorError):
     code = "certificate_unusable"
 
 
-class CannotListen(KommutatorError):
-    """An address on which routing queries should be served cannot be had; the message says which, and why."""
-
-    code = "cannot_listen"
-
-
 # --- tables of owners and callers
 
 

@@ -17,7 +17,8 @@ def main() -> None:
     """Route until told to stop: document, address, folder of messages, data folder, and the words of a command that speaks."""
     company, listen, messages, data, *tts = sys.argv[1:]
     log_to_stderr(Log(form="json"))
-    pbx = FastAgi(kind="fastagi", listen=listen, messages=Path(messages), silence_s=2)
+    outgoing = Path(messages).parent / "outgoing"
+    pbx = FastAgi(kind="fastagi", listen=listen, messages=Path(messages), outgoing=outgoing, silence_s=2)
 
     async def route() -> None:
         await document.route(load(Path(company)), pbx, Path(data), tts=tuple(tts))

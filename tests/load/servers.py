@@ -91,10 +91,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def asks(dids: Sequence[str], run: str, first: int = 0) -> list[Ask]:
+def asks(dids: Sequence[str], run: str, first: int = 0, caller: str = "+79161234567") -> list[Ask]:
     """A call to each of these numbers, now; `first` is the number of the first, by which people act."""
     at_ms = time.time_ns() // 1_000_000
-    return [Ask(number, f"{run}-{number}", did, "+79161234567", at_ms) for number, did in enumerate(dids, first)]
+    return [Ask(number, f"{run}-{number}", did, caller, at_ms) for number, did in enumerate(dids, first)]
 
 
 def ask_all(

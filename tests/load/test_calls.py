@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import trio
 from kommutator.company.reader import load
 from kommutator.errors import BadTarget, TargetUnreachable
 from kommutator.load.reference import Reference
-from kommutator.load.target import Options, Target, Told
+from kommutator.load.target import Ask, Options, Target, Told
 from kommutator.load.targets import make
 from kommutator.load.targets.calls_scenario import Sign, Signs, begin
 from tests.telephony import sound
@@ -28,6 +29,8 @@ from .servers import PATIENCE_S, ask_all, asks
 _COMPANY = Path(__file__).with_name("calls.yaml")
 RINGS, SPEAKS, BUSY = "+74957770001", "+74957770002", "+74957770003"
 _MOBILE = "+79266000001"
+_WHOLE = "+79167770001"
+"""Who makes whole calls, and no others."""
 
 
 @dataclass
@@ -58,9 +61,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield House(asterisk, router, company, address)
 
 
-def led(house: House, options: Options, dids: list[str], run: str, right: Path) -> tuple[list[Told], set[str | None]]:
+def led(house: House, options: Options, calls: list[Ask], right: Path) -> tuple[list[Told], set[str | None]]:
     """What was told, and what is wrong with it by the document `right`."""
-    reference, calls = Reference(load(right)), asks(dids, run)
+    reference = Reference(load(right))
     wrong: set[str | None] = set()
 
     def compare(target: Target, told: list[Told]) -> None:
@@ -74,12 +77,14 @@ def test_first_signs_are_right_and_another_companys_wrong(house: House) -> None:
     other = house.company.with_name("other.yaml")
     text = _COMPANY.read_text(encoding="utf-8")
     other.write_text(text.replace(f'"{SPEAKS}": {{scheme: box}}', f'"{SPEAKS}": {{scheme: busy}}'), encoding="utf-8")
-    told, wrong = led(house, Options(company=str(house.company)), [RINGS, SPEAKS, BUSY] * 8, "right", house.company)
+    told, wrong = led(
+        house, Options(company=str(house.company)), asks([RINGS, SPEAKS, BUSY] * 8, "right"), house.company
+    )
     assert [each.error for each in told] == [None] * 24
     assert wrong == {None}
     assert [each.actions[0]["type"] for each in told[:3]] == ["ring", "answered", "hang_up"]
     assert all(0 < each.sent_at < each.first_at for each in told)
-    told, wrong = led(house, Options(company=str(other)), [SPEAKS], "wrong", other)
+    told, wrong = led(house, Options(company=str(other)), asks([SPEAKS], "wrong"), other)
     assert [each.error for each in told] == [None]
     assert wrong == {"answered, expected hang_up {'cause': 'busy'}"}
     assert house.asterisk.wait_idle() == [], "whoever had his first sign has hung up"
@@ -94,8 +99,8 @@ def test_a_call_that_is_refused_by_a_cause_is_refused_by_no_other(house: House) 
 
 @pytest.mark.telephony
 def test_whole_calls_are_led_to_their_end(house: House) -> None:
-    before = len(house.router.ledger())
-    told, wrong = led(house, Options(whole=True), [RINGS, SPEAKS, BUSY], "whole", house.company)
+    calls = asks([RINGS, SPEAKS, BUSY], "whole", caller=_WHOLE)
+    told, wrong = led(house, Options(whole=True), calls, house.company)
     assert [each.error for each in told] == [None] * 3
     assert wrong == {None}
     assert [[action["type"] for action in each.actions] for each in told] == [
@@ -104,7 +109,10 @@ def test_whole_calls_are_led_to_their_end(house: House) -> None:
         ["hang_up", "end"],
     ]
     assert told[0].steps_s[0] >= 0.2, "the mobile rings for so long before it is answered"
-    lines = house.router.wait_ledger(before + 3)[before:]
+    deadline = time.monotonic() + PATIENCE_S
+    while len(lines := [line for line in house.router.ledger() if line["caller"] == _WHOLE]) < 3:
+        assert time.monotonic() < deadline, house.router.tail()
+        time.sleep(0.02)
     assert {line["did"]: line["disposition"] for line in lines} == {
         RINGS: "answered",
         SPEAKS: "abandoned",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,11 +79,13 @@ def test_a_wrong_answer_anywhere_in_a_call_is_found(scheme: str) -> None:
         return asked, served.whole(asked, chances)
 
     for number in range(20):
-        for place, action in enumerate(answered(number)[1].actions):
-            for wrong in range(len(mistakes(action))):
+        for place in range(len(answered(number)[1].actions)):
+            for which in range(2):
                 asked, told = answered(number)
-                answers = [*told.actions[:place], *told.actions[place + 1 :]]
-                answers.insert(place, mistakes(told.actions[place])[wrong])
+                if place >= len(told.actions):
+                    break  # who is idle longest is another one by now, and so was the course of the call
+                wrong = mistakes(told.actions[place])
+                answers = [*told.actions[:place], wrong[which % len(wrong)], *told.actions[place + 1 :]]
                 said = reference.expect(asked).verdict(Told(answers, told.events, told.traces))
                 assert said is not None, (place, answers[place])
                 assert "expected" in said
@@ -126,6 +129,23 @@ def test_whose_client_it_is_is_for_the_server_to_know() -> None:
     told = served.whole(ask(1), Chances(hangs_up=0.0))
     assert told.actions[0]["type"] == "find_owner"
     assert reference.expect(ask(1)).verdict(told) is None
+
+
+def test_a_line_that_is_full_turns_callers_away(tmp_path: Path) -> None:
+    written = Path(company("9-queue")).read_text()
+    short = tmp_path / "company.yaml"
+    full = "full:    {kind: voicemail, prompt: leave-message, seconds: 30, assign: operators, exits: {done: bye}}"
+    written = written.replace("max_length: 10", "max_length: 2").replace(
+        "nobody: mailbox}", "nobody: mailbox, full: full}"
+    )
+    short.write_text(written.replace("      bye: ", f"      {full}\n      bye: "))
+    served, reference = Served("9-queue"), Reference(load(str(short)))
+    served.engine = Engine.load(str(short))
+    asks = [Ask(number, f"c-{number}", DID, f"+7916123{number:04}", NOON_MS) for number in range(8)]
+    told = [served.whole(each, Chances(), stop_at=0) for each in asks]
+    assert told[0].actions[0]["type"] == "ring"
+    assert told[-1].actions[0]["seconds"] == 30
+    assert [reference.expect(each).verdict(answer) for each, answer in zip(asks, told, strict=True)] == [None] * 8
 
 
 def test_the_answers_to_events_can_be_asked_for() -> None:

@@ -80,19 +80,20 @@ def test_first_actions_are_right_and_another_companys_wrong(served: tuple[Pbx, R
 
 @pytest.mark.services
 def test_whole_calls_are_led_to_their_end_and_agree_with_the_records(served: tuple[Pbx, Router]) -> None:
-    chances = Chances(answers=0.8, no_answer=0, hangs_up=0.1, silent=0)
-    options = Options(whole=True, chances=chances)
-    told, wrong = led(
-        f"pbx:{served[0].socket}?rings=0.1&talks=0.2", options, asks([*DIDS[1:3], DIDS[4]] * 2, "whole"), COMPANY
-    )
-    assert {each.error for each in told} == {None}, [each.detail for each in told]
-    assert wrong == {None}
-    assert {each.actions[-1]["type"] for each in told} == {"end"}
-    assert all(len(each.actions) == len(each.events) + 1 for each in told)
-    talked = [each for each in told if any(event["type"] == "answered" for event in each.events)]
-    assert talked
-    assert {each.actions[-1]["disposition"] for each in talked} == {"answered"}
-    assert all(each.steps_s for each in talked)
+    options = Options(whole=True, chances=Chances(answers=1, no_answer=0, hangs_up=0, silent=0))
+    address = f"pbx:{served[0].socket}?rings=0.1&talks=0.2"
+    # One after the other: who finds everybody on a call leaves a message, or waits.
+    menu, team, nobody = (led(address, options, asks([did], did), COMPANY) for did in (DIDS[1], DIDS[2], DIDS[4]))
+    for told, wrong in (menu, team, nobody):
+        assert [each.error for each in told] == [None], told[0].detail
+        assert wrong == {None}
+        assert len(told[0].actions) == len(told[0].events) + 1
+    for told, _ in (menu, team):
+        assert [each["type"] for each in told[0].actions[-3:]] == ["ring", "talk", "end"], told
+        assert [each["type"] for each in told[0].events[-2:]] == ["answered", "conversation_ended"]
+        assert told[0].actions[-1]["disposition"] == "answered"
+        assert told[0].steps_s
+    assert nobody[0][0].actions[-1]["disposition"] == "failed"
 
 
 @pytest.mark.services

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
@@ -221,6 +222,7 @@ def test_what_is_given_up_is_forgotten(tmp_path: Path) -> None:
             async with trio.open_nursery() as nursery:
                 await target.open(nursery)
                 server.process.send_signal(signal.SIGSTOP)
+                os.waitid(os.P_PID, server.process.pid, os.WSTOPPED)  # until all of its threads have stopped
                 with trio.move_on_after(0.7) as waiting:
                     await target.ask(asks([DIDS[5]], "given-up")[0])
                 assert waiting.cancelled_caught

@@ -78,14 +78,23 @@ def test_it_is_ended_from_the_desk_while_a_phone_rings(rings: str) -> None:
     play(story, phones | {CLIENT: {"does": "silent"}})
 
 
-def test_who_talks_ends_it_by_the_phone() -> None:
+@pytest.mark.parametrize("router", ["the same", "another"])
+def test_who_talks_ends_it_by_the_phone_or_from_the_desk(router: str) -> None:
     async def story(house: House) -> None:
-        await house.does("call_back", None, number=CLIENT)
-        await house.until(lambda: ("talking", None) in house.called_back())
-        call_id = called(house)
-        assert (await house.order("hang_up", call_id)).reason == "wrong_state"
-        assert house.world.put_down(ANNA)
-        await house.until(lambda: ("over", None) in house.called_back())
+        for by_phone in (True, False):
+            await house.does("call_back", None, number=CLIENT)
+            await house.until(lambda: house.called_back()[-1] == ("talking", None))
+            if router == "another":
+                await house.another_router(0.1)
+            call_id = house.journal.doings[-1].call
+            assert (await house.order("hang_up", call_id, by="boris")).reason == "not_yours"
+            if by_phone:
+                assert house.world.put_down(ANNA)
+            else:
+                await house.does("hang_up", call_id)
+            await house.until(lambda: house.called_back()[-1] == ("over", None))
+            assert house.world.quiet
+            assert (await house.order("hang_up", call_id)).reason == "unknown_call"
 
     play(story, {CLIENT: {"does": "answer", "after": 2}})
 
@@ -116,5 +125,7 @@ def test_a_router_that_dies_leaves_those_who_talk(talking: bool) -> None:
         else:
             await house.another_router(0.1)
         await house.until(lambda: house.world.quiet)
+        told = ("over", None if talking else "failed")
+        await house.until(lambda: house.called_back()[-1] == told)
 
     play(story, {CLIENT: {"does": "answer", "after": 2}})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,14 @@ import trio
 from kommutator.errors import CallGone, PbxRefused, PbxTimeout, PbxUnreachable
 from kommutator.pbx.ari import requests
 from kommutator.pbx.ari.adapter import AriPbx, AriSettings
+from kommutator.pbx.ari.codec import (
+    ChannelDestroyed,
+    ChannelHangupRequest,
+    Event,
+    Request,
+    Response,
+    StasisEnd,
+)
 from kommutator.pbx.ari.session import Session
 from kommutator.pbx.asterisk import line_of
 from kommutator.routing.conversation import Arrangement, Party, Stage, Standing, has_ended
@@ -40,7 +48,7 @@ class Floor:
 
     async def wait(self, employee: str, line: str) -> None:
         """Wait until this is told after what was waited for last; it may have changed again since."""
-        with trio.fail_after(15):
+        with trio.fail_after(60):
             while line not in self.told.get(employee, [])[self._seen.get(employee, 0) :]:
                 await self._changed.wait()
         self._seen[employee] = self.told[employee].index(line, self._seen.get(employee, 0)) + 1
@@ -99,6 +107,8 @@ def test_lines_follow_the_phones(asterisk: Asterisk, tmp_path: Path) -> None:
             await in_thread(caller.call)
             await floor.wait("anna", "ringing")
             await floor.wait("anna", "busy")
+            # Before that he would take the call back, at the moment of its answer: SIPp gets stuck between the two.
+            await in_thread(caller.wait_for, "200", of="INVITE", seconds=60)
             await in_thread(caller.hang_up)
             await floor.wait("anna", "idle")
             await in_thread(caller.close)
@@ -130,6 +140,46 @@ def test_everything_works_over_http_too(asterisk: Asterisk, tmp_path: Path, monk
         await in_thread(phone.close)
 
     trio.run(with_pbx, adapter, ring_104, test)
+
+
+def test_a_caller_is_hung_up_for_one_reason_however_late_asterisk_tells_of_it(
+    asterisk: Asterisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two reasons in a row Asterisk gives the caller the one or the other: 486, or 603."""
+    on_event, in_order = AriPbx._on_event, Session.in_order
+    asked: list[Request] = []
+    closed = trio.Event()
+
+    def late(adapter: AriPbx, event: Event) -> None:
+        """What tells that somebody has gone comes after the end of the call."""
+        if not isinstance(event, ChannelHangupRequest | StasisEnd | ChannelDestroyed):
+            on_event(adapter, event)
+
+    async def heard(session: Session, wanted: Sequence[Request], deadline_s: float = 5.0) -> list[Response]:
+        asked.extend(wanted)
+        return await in_order(session, wanted, deadline_s)
+
+    async def decline(call: Call) -> None:
+        turn = Turn("s0", 0, HangUp("busy"))
+        await call.save(turn)
+        await call.perform(turn)
+        await call.close(None)
+        closed.set()
+
+    monkeypatch.setattr(AriPbx, "_on_event", late)
+    monkeypatch.setattr(Session, "in_order", heard)
+
+    async def test(_: Floor) -> None:
+        caller = await trio.to_thread.run_sync(Caller, asterisk, "+74951112233", "89160000106")
+        await in_thread(caller.call)
+        with trio.fail_after(60):
+            await closed.wait()
+        hung_up = [each.query for each in asked if each.method == "DELETE" and each.path[0] == "channels"]
+        assert hung_up == [{"reason": "busy"}]
+        await in_thread(caller.wait_for, "486", of="INVITE")
+        await in_thread(caller.close)
+
+    trio.run(with_pbx, pbx(asterisk, tmp_path), decline, test)
 
 
 def test_a_wrong_password_is_told_at_once(asterisk: Asterisk, tmp_path: Path) -> None:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
-from kommutator import Engine
-from kommutator.app.process import SystemClock
 from tests.query import kamailio_packages
 from tests.query.kamailio import DEPLOY, Program, busy_phone, call, command, invited, kamailio, phone
 from tests.telephony.asterisk import CALLER_ADDRESS, Asterisk
@@ -94,65 +87,52 @@ def test_asterisk_follows_an_answer(tmp_path: Path) -> None:
             assert invited(desk) == [f"sip:101@127.0.0.1:{desks}"]
 
 
-class Contract(BaseHTTPRequestHandler):
-    """The two requests of the engine's contract, answered by an engine: what Kamailio's configuration speaks."""
-
-    engine: ClassVar[Engine]
-    events: ClassVar[list[str]]
-    guard = threading.Lock()
-
-    def do_POST(self) -> None:
-        """An arrival, or a step."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        now_ms = SystemClock().now_ms()
-        with self.guard:
-            if self.path == "/v1/calls":
-                turn = self.engine.arrive(f"call-{time.monotonic_ns()}", asked["did"], asked.get("caller"), now_ms)
-            else:
-                self.events.append(asked["event"]["type"])
-                turn = self.engine.handle(asked["state"], asked["event"], now_ms)
-        body = json.dumps(turn.to_dict()).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments: object) -> None:
-        """Nothing is written."""
+def answering(folder: Path, port: int, token: str) -> Program:
+    """A real server of queries for whoever has the token."""
+    program = Program(
+        folder,
+        "query",
+        [sys.executable, "-m", "kommutator", "query", str(COMPANY), "--listen", f"127.0.0.1:{port}", "--token", token],
+    )
+    program.wait_for(lambda: "ready" in program.log())
+    return program
 
 
 def test_kamailio_asks_over_http_step_by_step(tmp_path: Path, ports: Ports) -> None:
-    edge, desks, mobiles, pbx, caller = (ports.base + n for n in range(0, 50, 10))
-
-    class Serving(Contract):
-        engine = Engine.load(COMPANY)
-        events: ClassVar[list[str]] = []
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Serving) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        defines = {
-            "KOMMUTATOR": f'"http://127.0.0.1:{server.server_port}"',
-            "PHONES": f'"127.0.0.1:{desks}"',
-            "CARRIER": f'"127.0.0.1:{mobiles}"',
-            "MEDIA": f'"127.0.0.1:{pbx}"',
-        }
-        with (
-            kamailio(tmp_path, DEPLOY / "http.cfg", edge, defines) as proxy,
-            busy_phone(tmp_path, "desks", desks) as busy,
-            phone(tmp_path, "mobiles", mobiles) as mobile,
-            phone(tmp_path, "pbx", pbx) as voice,
-        ):
+    edge, asked, desks, mobiles, pbx, caller = (ports.base + n for n in range(0, 60, 10))
+    defines = {
+        "KOMMUTATOR": f'"http://127.0.0.1:{asked}"',
+        "TOKEN": '"of the edge"',
+        "PHONES": f'"127.0.0.1:{desks}"',
+        "CARRIER": f'"127.0.0.1:{mobiles}"',
+        "MEDIA": f'"127.0.0.1:{pbx}"',
+    }
+    with (
+        kamailio(tmp_path, DEPLOY / "http.cfg", edge, defines) as proxy,
+        busy_phone(tmp_path, "desks", desks) as busy,
+        phone(tmp_path, "mobiles", mobiles) as mobile,
+        phone(tmp_path, "pbx", pbx) as voice,
+    ):
+        with answering(tmp_path, asked, "of the edge") as server:
             code, said = call(tmp_path, "in-turn", caller, edge, IN_TURN)
-            assert code == 0, said + proxy.log()
+            assert code == 0, said + proxy.log() + server.log()
+            # Each is asked for by a step of its own: the next only after the one before was busy.
             assert invited(busy) == [f"sip:102@127.0.0.1:{desks}", f"sip:101@127.0.0.1:{desks}"]
             assert invited(mobile) == [f"sip:+79161230001@127.0.0.1:{mobiles}"]
-            assert Serving.events == ["busy", "busy"]
             code, said = call(tmp_path, "spoken", caller, edge, SPOKEN)
-            assert code == 0, said + proxy.log()
+            assert code == 0, said + proxy.log() + server.log()
             assert invited(voice) == [f"sip:{SPOKEN}@127.0.0.1:{pbx}"]
             code, said = call(tmp_path, "engaged", caller, edge, ENGAGED)
             assert code == 1 and "SIP/2.0 486 Busy Here" in said, said + proxy.log()
-        server.shutdown()
+        rung = len(invited(busy))
+        code, said = call(tmp_path, "without-a-server", caller, edge, IN_TURN)
+        assert code == 0, said + proxy.log()
+        assert invited(voice)[1:] == [f"sip:{IN_TURN}@127.0.0.1:{pbx}"], "nobody decides: it goes to who has a voice"
+        with answering(tmp_path / "again", asked, "of another"):
+            code, said = call(tmp_path, "a-strange-token", caller, edge, IN_TURN)
+            assert code == 0, said + proxy.log()
+            assert invited(voice)[2:] == [f"sip:{IN_TURN}@127.0.0.1:{pbx}"], "who may not ask is not told"
+        assert len(invited(busy)) == rung
 
 
 @pytest.mark.parametrize("name", ["redirect.cfg", "http.cfg"])

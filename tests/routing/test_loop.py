@@ -182,6 +182,12 @@ class ScriptedPbx:
     async def call_back(self, _call_id: str, _endpoint: str, _number: str, _tell: Callable[[str], None]) -> str | None:
         raise AssertionError
 
+    async def call_back_over(self, _call_id: str) -> bool:
+        raise AssertionError
+
+    async def hang_up_call_back(self, _call_id: str) -> None:
+        raise AssertionError
+
 
 def route(
     calls: Sequence[ScriptedCall],

@@ -227,7 +227,18 @@ class Asterisk:
         return "\n".join(parts)
 
     def _configure(self) -> None:
-        for name in ("etc", "lib", "spool/recording", "run", "log/cdr-csv", "db", "moh", "sounds", "keys"):
+        for name in (
+            "etc",
+            "lib",
+            "spool/recording",
+            "spool/outgoing",
+            "run",
+            "log/cdr-csv",
+            "db",
+            "moh",
+            "sounds",
+            "keys",
+        ):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         sound.tone(self.folder / "moh" / "hold.wav", hertz=440, seconds=10)
         for name, text in self._files().items():
@@ -341,5 +352,5 @@ _MODULES = """
     res_speech res_agi app_dial app_playback app_record app_echo app_read app_verbose app_stack app_senddtmf app_exec app_while
     func_callerid func_cdr func_channel func_logic func_strings func_timeout func_hangupcause func_devstate
     func_pjsip_endpoint func_pjsip_contact func_pjsip_aor
-    cdr_csv res_clioriginate
+    cdr_csv pbx_spool res_clioriginate
 """

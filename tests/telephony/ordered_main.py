@@ -35,6 +35,7 @@ class LoggedJournal(FileJournal):
 
     def did(self, doing: Doing) -> None:
         told = msgspec.to_builtins(doing)
+        super().did(doing)
         structlog.get_logger().info("doing", **{key: value for key, value in told.items() if key not in ("at",)})
 
 

@@ -376,6 +376,26 @@ def test_a_call_back(scene: Scene, asterisk: Asterisk) -> None:
         assert asterisk.wait_idle() == []
 
 
+@on("back", ANSWERS)
+def test_a_call_back_that_outlives_its_router_is_ended_from_the_desk(scene: Scene, asterisk: Asterisk) -> None:
+    with Mobiles(asterisk, {BACK: [Behaviour("answer", after=0.5)] * 2}) as mobiles:
+        idle = 0
+        for by_phone in (False, True):
+            skip = len(scene.router.log())
+            scene.router.wait("line", skip=idle, employee=scene.operator, line="idle")
+            scene.desk.does("call_back", None, scene.operator, number=BACK)
+            call = str(scene.router.wait("doing", skip=skip, kind="called_back", state="talking")["call"])
+            idle = len(scene.router.log())
+            scene.router.kill()
+            scene.router.start()
+            if by_phone:
+                mobiles.hang_up()
+            else:
+                scene.desk.does("hang_up", call, scene.operator)
+            assert scene.router.wait("doing", kind="called_back", call=call, state="over")["reason"] is None
+            assert asterisk.wait_idle() == []
+
+
 @on("instant", Behaviour("answer", after=60), Behaviour("answer", after=60))
 def test_whoever_picks_up_too_late_is_never_told_to_be_busy(scene: Scene, asterisk: Asterisk) -> None:
     """Two phones of one round that are picked up in the same instant: of the slower one only ringing is told."""

@@ -63,6 +63,7 @@ def fastagi(form: FastAgi, recordings: Path, sounds: Sounds, lines: Lines) -> Ag
         sources=form.sources,
         shared=form.messages,
         recordings=recordings,
+        outgoing=form.outgoing,
         trunk=form.trunk,
         silence_s=form.silence_s,
         leg_context=form.leg_context,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,19 +13,20 @@ import trio
 from kommutator import readiness
 from kommutator._engine import Engine as CompiledEngine
 from kommutator.app.document import NoLookups
-from kommutator.app.process import SystemClock, the_only_router, until_told_to_stop
+from kommutator.app.forked import Forked, claims_file, folder_of, until_alone
+from kommutator.app.process import the_only_router, until_told_to_stop
 from kommutator.company.reader import LoadedCompany
 from kommutator.configuration import Redirect
 from kommutator.engine import Engine
-from kommutator.query.sip import SipEndpoint, SipSettings
-from kommutator.routing.ledger import FileJournal
-from kommutator.routing.ports import Clock, Journal, Lookups
+from kommutator.query.decisions import Decisions
+from kommutator.query.sip import Address, Shared, SipEndpoint, SipSettings, listening
+from kommutator.routing.ports import Lookups
 
 
 def sip_endpoint(
-    form: Redirect, engine: CompiledEngine, journal: Journal | None, lookups: Lookups, clock: Clock
+    form: Redirect, engine: CompiledEngine, decisions: Decisions | None, lookups: Lookups, shared: Shared | None = None
 ) -> SipEndpoint:
-    """The endpoint, listening. Raises `CannotListen`."""
+    """The endpoint, listening. Raises `AddressTaken`."""
     settings = SipSettings(
         listen=form.listen,
         sources=form.sources,
@@ -34,27 +37,50 @@ def sip_endpoint(
         calls_per_second=form.calls_per_second,
         hold_s=form.hold_s,
     )
-    return SipEndpoint(settings, engine, journal if form.journal else None, lookups, clock)
+    return SipEndpoint(settings, engine, decisions if form.journal else None, lookups, shared)
 
 
-async def redirect(company: LoadedCompany, form: Redirect, data: Path | None) -> None:
-    """Answer until SIGTERM or SIGINT. With a folder, calls are in its ledger.
+def redirect(company: LoadedCompany, form: Redirect, data: Path | None, count: int = 1) -> None:
+    """Answer until SIGTERM or SIGINT, by so many processes. With a folder, calls are in its ledger; those of the second
+    process are in the one of `data/2`, and so on.
 
-    Raises `CompanyInvalid`, `CannotListen`, `DataFolderBusy`.
+    Raises `CompanyInvalid`, `AddressTaken`, `DataFolderBusy`.
     """
     engine = Engine.of(company)
+    if count == 1:
+        trio.run(_answer, engine, form, data)
+        return
+    first = listening(form.listen)
+    addresses = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port, *_ in map(_name, first)]
+    sockets = [first, *(listening(addresses) for _ in range(count - 1))]
+    key, claims = secrets.token_bytes(16), claims_file()
+
+    def work(place: int, lifeline: int) -> None:
+        shared = Shared(sockets[place], key, claims)
+        trio.run(_answer, engine, form, folder_of(data, place), shared, lifeline)
+
+    Forked("redirect", count, work).run()
+
+
+async def _answer(
+    engine: Engine, form: Redirect, data: Path | None, shared: Shared | None = None, lifeline: int | None = None
+) -> None:
     with ExitStack() as held:
-        journal: FileJournal | None = None
+        decisions: Decisions | None = None
         if data is not None:
             held.enter_context(the_only_router(data))
-            journal = FileJournal(data)
-            held.callback(journal.close)
-        endpoint = sip_endpoint(form, engine, journal, NoLookups(), SystemClock())
+            decisions = Decisions(data)
+        endpoint = sip_endpoint(form, engine, decisions, NoLookups(), shared)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(until_told_to_stop, nursery.cancel_scope)
-            if journal is not None:
-                nursery.start_soon(journal.run)
+            if lifeline is not None:
+                nursery.start_soon(until_alone, lifeline, nursery.cancel_scope)
             nursery.start_soon(endpoint.run)
             structlog.get_logger().info("ready", listening=[f"{host}:{port}" for host, port, *_ in endpoint.addresses])
             readiness.ready("answering SIP")
     readiness.stopping()
+
+
+def _name(listener: socket.socket) -> Address:
+    name: Address = listener.getsockname()
+    return name

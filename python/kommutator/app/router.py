@@ -41,6 +41,7 @@ from kommutator.exchange.tables import Tables
 from kommutator.exchange.tables_file import Kind
 from kommutator.exchange.tables_shelf import Bounds, TablesShelf
 from kommutator.exchange.versions import VersionShelf, VersionWatch
+from kommutator.query.decisions import Decisions, Told
 from kommutator.query.sip import SipEndpoint
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
@@ -170,8 +171,13 @@ class _Parts:
 
     def _redirects(self, form: Redirect) -> SipEndpoint:
         lookups = MeasuredLookups(self._lookups, self._figures)
-        endpoint = sip_endpoint(form, self._versions.engine, self._journal, lookups, self._clock)
+        told = Told(self._outgoing.append, self._outgoing.flush, self._entry)
+        decisions = Decisions(self._data / "redirect", told) if form.journal else None
+        endpoint = sip_endpoint(form, self._versions.engine, decisions, lookups)
         endpoint.watch(self._figures.watch)
+        if decisions is not None:
+            troubled = "Whether the disk takes nothing of the redirect's spool."
+            self._figures.watch("redirect_spool_troubled", troubled, lambda: decisions.troubled)
         return endpoint
 
     # --- what parts tell each other

@@ -187,9 +187,15 @@ class Versions:
         """
         shared = self._engine.list_files if self._engine is not None else None
         compiled = await trio.to_thread.run_sync(Engine, version.engine_json, shared)
+        if self._engine is not None:
+            await trio.to_thread.run_sync(compiled.prepare_for, self._engine)
         prompts, library = await self._prompts_of(version)
         document = orjson.loads(await trio.to_thread.run_sync(outline, version.engine_json))
         self._swap(compiled, Company(version.version, document, prompts, library))
+        # An engine of tens of thousands of people is let go in milliseconds, in which calls would wait.
+        last = [compiled]
+        del compiled
+        await trio.to_thread.run_sync(last.clear)
 
     async def _prompts_of(self, version: CompanyVersion) -> tuple[Mapping[str, PromptSource], PromptLibrary | None]:
         if self._tts is None:

@@ -119,9 +119,15 @@ def command(
       http://HOST:PORT    queries over HTTP (`kommutator query`, a router's [query]); https:// too
       unix:PATH           the same at a Unix socket
       sip:HOST:PORT       INVITEs to a redirect server, by UDP (`kommutator redirect`)
-      agi://HOST:PORT     a FastAGI router, to which this is the Asterisk
-      asterisk:…          real calls through an Asterisk, by SIPp
+      agi://HOST:PORT     a FastAGI router, to which this is the Asterisk; …/decide: the dialplan that only asks
+      asterisk:HOST:PORT  real calls through an Asterisk, by SIPp; ?from=ADDRESS, as its trunk knows callers
       pbx:PATH.sock       calls through a simulated PBX and its router
+    \b
+    After a ?, with & between, what else there is to say of the last three, in seconds:
+      talks=5, rings=2    how long people talk, and how long a phone rings before somebody answers (agi, pbx)
+      patience=30         how long a caller waits for an answer (asterisk)
+      sipp=PATH           the program (asterisk)
+      router=PID          the router, measured beside the PBX (asterisk, pbx)
 
     \b
     Examples:

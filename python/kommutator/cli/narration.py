@@ -17,7 +17,7 @@ from kommutator.company import LoadedCompany
 from kommutator.pbx.simulated.codec import Sounds
 from kommutator.pbx.simulated.house import sounds_of
 from kommutator.pbx.simulated.world import Happening
-from kommutator.routing.doings import Doing
+from kommutator.routing.doings import CalledBack, Doing
 from kommutator.routing.ports import Journal
 from kommutator.routing.turn import Event, Turn
 
@@ -150,6 +150,10 @@ class Narrated:
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on."""
         return self._journal.unfinished()
+
+    def calls_back(self) -> Mapping[str, CalledBack]:
+        """The calls back that are not over."""
+        return self._journal.calls_back()
 
 
 _SECONDS: Final = {"en": "s", "ru": "с"}

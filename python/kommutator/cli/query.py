@@ -34,7 +34,7 @@ EXIT_ADDRESS = 4
 @click.option("--clients", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="With --certificate: clients must have a certificate of these authorities (PEM).")  # fmt: skip
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 256),
-              help="So many processes share the address; each has a floor of its own.")  # fmt: skip
+              help="So many processes share the address.")  # fmt: skip
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Where spool and ledger are kept; without it, calls are in no ledger.")  # fmt: skip
 @click.option("--log", "log_form", type=click.Choice(["text", "json"]), default="text", show_default=True,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
-import trio
 from pydantic import ValidationError
 
 from kommutator.app.redirect import redirect
 from kommutator.cli.configured import log_to_stderr
 from kommutator.cli.inputs import EXIT_INVALID, fail, read_company
 from kommutator.configuration import Log, Redirect
-from kommutator.errors import CannotListen, CompanyInvalid, DataFolderBusy
+from kommutator.errors import AddressTaken, CompanyInvalid, DataFolderBusy
 
 EXIT_BUSY = 5
 EXIT_LISTEN = 6
@@ -34,7 +33,11 @@ EXIT_LISTEN = 6
               help="How long nobody else rings those whom an answer names.")  # fmt: skip
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="The folder of the ledger; without it, calls are in none.")  # fmt: skip
-def command(company: str, data: Path | None, **options: Any) -> None:
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 256),
+              help="So many processes share the addresses.")  # fmt: skip
+@click.option("--log", "log_form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+              help="The form of the log on standard error.")  # fmt: skip
+def command(company: str, data: Path | None, processes: int, log_form: Literal["text", "json"], **options: Any) -> None:
     """Answer INVITEs by UDP with where the call should go, by the document COMPANY: a YAML file or a folder.
 
     This is for trying a company out, and for dialplans that need no more. A router of the configuration does the same
@@ -48,7 +51,7 @@ def command(company: str, data: Path | None, **options: Any) -> None:
     Exit code: 0 told to stop, 1 errors in the document, 2 the document cannot be read, or an option is wrong, 5 another
     process uses the folder, 6 an address cannot be had.
     """
-    log_to_stderr(Log())
+    log_to_stderr(Log(form=log_form))
     given = {name: value for name, value in options.items() if value not in ((), None)}
     try:
         form = Redirect.model_validate(given)
@@ -57,10 +60,10 @@ def command(company: str, data: Path | None, **options: Any) -> None:
         raise click.BadParameter(first["msg"], param_hint=f"--{first['loc'][0]}") from None
     loaded = read_company(company)
     try:
-        trio.run(redirect, loaded, form, data)
+        redirect(loaded, form, data, processes)
     except CompanyInvalid as error:
         fail(f"{error}\nkommutator check {company} says more.", EXIT_INVALID)
     except DataFolderBusy as error:
         fail(str(error), EXIT_BUSY)
-    except CannotListen as error:
+    except AddressTaken as error:
         fail(str(error), EXIT_LISTEN)

@@ -16,7 +16,6 @@ from kommutator.cli.inputs import EXIT_INVALID, EXIT_UNREADABLE, fail, read_comp
 from kommutator.configuration import Asterisk, Log
 from kommutator.errors import (
     AddressTaken,
-    CannotListen,
     CertificateUnusable,
     CompanyInvalid,
     DataFolderBusy,
@@ -128,7 +127,7 @@ def _by_name(name: str, settings: Settings) -> None:
         fail(str(error), EXIT_UNREADABLE)
     except PbxRefused as error:
         fail(str(error), EXIT_PBX)
-    except (DataFolderBusy, AddressTaken, CannotListen) as error:
+    except (DataFolderBusy, AddressTaken) as error:
         fail(str(error), EXIT_BUSY)
 
 

@@ -304,6 +304,14 @@ class ClaimingPbx:
         """Call a number back."""
         return await self._inner.call_back(call_id, endpoint, number, tell)
 
+    async def call_back_over(self, call_id: str) -> bool:
+        """Wait for the end of a call back."""
+        return await self._inner.call_back_over(call_id)
+
+    async def hang_up_call_back(self, call_id: str) -> None:
+        """End a call back."""
+        await self._inner.hang_up_call_back(call_id)
+
 
 class ClaimingCall:
     """A `Call` that claims employees of other PBXs before they ring, and gives them back when it has no use for them."""

@@ -8,7 +8,7 @@ import msgspec
 
 from kommutator.exchange.messages import Began, CallEntry, Ended, Turned
 from kommutator.exchange.outgoing import OutgoingSpool
-from kommutator.routing.doings import Doing
+from kommutator.routing.doings import CalledBack, Doing
 from kommutator.routing.ports import Journal
 from kommutator.routing.turn import Event, Turn
 
@@ -58,6 +58,10 @@ class ToldJournal:
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""
         return self._inner.unfinished()
+
+    def calls_back(self) -> Mapping[str, CalledBack]:
+        """The calls back that are not over."""
+        return self._inner.calls_back()
 
     def _put(self, entry: CallEntry) -> None:
         self._outgoing.append(_encoder.encode(entry))

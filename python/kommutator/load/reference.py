@@ -4,7 +4,7 @@ What can be known beforehand is compared exactly. Who can be rung cannot: others
 empty for every call, and an answer that differs is right where only the floor can have made it differ:
 
 - a hunt may ring anybody whom its node names, or let the caller wait for them;
-- a hunt that found nobody may have ended, with whatever our engine does after such an end;
+- a hunt that found nobody may have ended, with whatever our engine does after such an end, and a line may have been full;
 - from a node on that asks what only the server knows (who called before, whose client it is), traces may go their own way.
 
 From such a difference on, the rest of a whole call is followed as far as both agree on the events.
@@ -30,6 +30,7 @@ _IsLike = Callable[[_Json, _Json], bool]
 _HUNTS: Final = ("ring", "wait")
 _FACTS: Final = ("history", "owner")
 _QUESTIONS: Final = ("find_history", "find_owner")
+_TURNED_AWAY: Final = ("full", "nobody")
 _OWNERS: Final = 200
 """Employees who are tried as the owner of a client whom the server knows."""
 _ROUNDS: Final = 64
@@ -171,30 +172,45 @@ class Expected:
 
     def _follow(self, turn: _engine.Turn, told: Told, is_like: _IsLike) -> str | None:
         apart = asked = False
+        hunt: _engine.Turn | None = None  # ours, as it began the hunt in which the call is
         for place, action in enumerate(told.actions):
             mine = turn.action.to_dict()
             if not _alike(action, mine, is_like, apart=apart) and not self._talks_with_another(told, place, mine):
                 trace = told.traces[place] if place < len(told.traces) else None
-                if trace is not None and self._asks_facts(turn.trace, trace):
+                if trace is not None and (self._asks_facts(turn.trace, trace) or self._was_turned_away(turn, trace)):
                     return None
                 if str(action["type"]) in _QUESTIONS and self._has_asked(turn):
                     # Our engine remembers from another call what the server asks: owners can be forgotten, but not callers
                     asked = True
                     continue
                 after = self._by_facts(turn, action, is_like) or self._by_the_floor(turn, action, is_like)
+                if after is None and hunt is not None:
+                    after = self._by_the_floor(hunt, action, is_like)
                 if after is None and asked:
                     return None
                 if after is None:
                     which = "" if len(told.actions) == 1 else f"answer {place + 1}: "
                     return f"{which}{_short(action)}, expected {_short(mine)}"
                 turn, apart = after, True
+            if turn.action.type not in _HUNTS:
+                hunt = None
+            elif hunt is None or self._node(turn) not in (None, self._node(hunt)):
+                hunt = turn
             if place >= len(told.events):
                 return None
-            followed = self._step(turn, _as_ours(told.events[place], turn))
+            event = told.events[place]
+            followed = self._step(turn, _as_ours(event, turn))
+            if followed is None and hunt is not None:
+                followed = self._step(hunt, _as_ours(event, hunt)) or hunt
             if followed is None:
                 return None  # the floor has led them so far apart that what has happened does not fit ours
             turn = followed
         return None
+
+    @staticmethod
+    def _node(turn: _engine.Turn) -> str | None:
+        """The node of the hunt at which a turn stands."""
+        return str(turn.rounds[-1]["node"]) if turn.rounds else None
 
     def _by_facts(self, turn: _engine.Turn, action: _Json, is_like: _IsLike) -> _engine.Turn | None:
         """The turn at which ours stands when the server has known what ours asks; None where no answer leads to this action."""
@@ -231,18 +247,21 @@ class Expected:
 
     def _by_the_floor(self, turn: _engine.Turn, action: _Json, is_like: _IsLike) -> _engine.Turn | None:
         """The turn at which ours stands when only the floor made this action differ from ours; None otherwise."""
-        rounds = 0
+        rounds, at_ms = 0, self._ask.at_ms
         while turn.action.type in _HUNTS and rounds < _ROUNDS:
             people = self._hunted(turn)
             if action["type"] == "wait":
                 return turn
             if action["type"] == "ring" and {each["endpoint"] for each in action["endpoints"]} <= people:
                 return turn
-            for kind in ("busy", "unavailable", "no_answer", "waited"):
-                ended = self._step(turn, {"type": kind})
+            at_ms += int(1000 * (turn.action.seconds or 0.0))
+            ends = [
+                self._step(turn, {"type": kind, "at": at_ms}) for kind in ("busy", "unavailable", "no_answer", "waited")
+            ]
+            for ended in ends:
                 if ended is not None and _alike(action, ended.action.to_dict(), is_like, apart=True):
                     return ended
-            ended = self._step(turn, {"type": "busy"}) or self._step(turn, {"type": "waited"})
+            ended = next((ended for ended in ends if ended is not None), None)
             if ended is None:
                 return None
             turn, rounds = ended, rounds + 1
@@ -263,6 +282,11 @@ class Expected:
             if ours.get("exit") != told.get("exit"):
                 return self._reference.kind(str(ours.get("scheme")), str(ours.get("node"))) in _FACTS
         return False
+
+    def _was_turned_away(self, turn: _engine.Turn, trace: Sequence[_Json]) -> bool:
+        """Whether a line at which ours stands had no place for the caller, or nobody who would serve it: no event leads there."""
+        node = self._node(turn) if turn.action.type in _HUNTS else None
+        return node is not None and any(each.get("node") == node and each.get("exit") in _TURNED_AWAY for each in trace)
 
     def _step(self, turn: _engine.Turn, event: _Json) -> _engine.Turn | None:
         """Our engine's next turn; None where the event fits no more."""

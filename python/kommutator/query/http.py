@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -64,7 +65,9 @@ class HttpServer:
         clock: Clock,
         journal: QueryJournal | None = None,
         lookups: Lookups | None = None,
+        claims: Path | None = None,
     ) -> None:
+        """`claims` is the file in whose locks processes hold employees against each other."""
         self._settings = settings
         self._clock = clock
         self._journal = journal
@@ -77,6 +80,7 @@ class HttpServer:
             most_items=settings.batch,
             head_limit=settings.head_bytes,
             body_limit=settings.body_bytes,
+            claims=claims,
         )
         self._clients: dict[_Client, None] = {}
         self._log = structlog.get_logger()
@@ -204,6 +208,7 @@ class HttpServer:
             now = trio.current_time()
             for client in self._clients:
                 client.look(now)
+            self._service.look(self._clock.now_ms())
 
     def _drain(self) -> None:
         """Those who are asking get their answers, those who are not go now."""

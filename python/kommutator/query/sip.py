@@ -1,9 +1,8 @@
 """The SIP redirect endpoint: INVITEs by UDP, answered with where the call should go.
 
-What an answer means is in the compiled `SipRedirect`, which parses, decides and writes; here datagrams are moved. Each
-wake-up reads whatever has come, up to a bound, and crosses into the compiled part once: the wake-up costs several times what a
-decision does. A call is told to the journal
-before its answer leaves.
+What an answer means is in the compiled `SipRedirect`, and so is the way of a datagram: a thread for each socket reads what has
+come, decides, puts the calls into the spool and answers, without Python. What is left to Python are questions that only a
+desk can answer, and what is made of calls after their answers (`decisions`).
 
 Nothing is heard of a call after its answer. Whom it rings first is held for some seconds, so that no other call rings them
 until their PBX says that they ring; it is in the ledger as `transferred`. A call that needs a voice goes to whoever has
@@ -20,29 +19,29 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import structlog
 import trio
 
 from kommutator._engine import Engine, SipRedirect
-from kommutator.errors import BadNumber, CannotListen
-from kommutator.routing.ports import Clock, Journal, Lookups
+from kommutator.errors import AddressTaken
+from kommutator.query.decisions import Decisions
+from kommutator.routing.ports import Lookups
 from kommutator.routing.turn import Event, FindHistory, FindOwner, Turn
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 
 LONGEST = 16_384
 """The longest request, bytes: what is longer is answered 513."""
-_AT_ONCE = 64
-"""So many datagrams are read before others have their turn."""
-_BUSY_S, _GATHER_S = 0.003, 0.002
-"""Requests that follow one another so closely are gathered for so long, so that a wake-up answers several."""
-_LET_GO_EVERY_S = 0.5
+_LOOK_UP_S = 0.1
+"""So long a thread waits for a datagram before it looks whether it is to stop."""
+_AGAIN_S = 0.5
 _ATTACH_FILTER = 26
 """`SO_ATTACH_FILTER` of Linux."""
 _BUFFER = 4 * 1024 * 1024
 """What the kernel is asked to keep for us, bytes; it may give less."""
-_KINDS = ("calls", "again", "refused", "too_many", "strangers", "unreadable", "failed")
+_KINDS = ("calls", "again", "refused", "too_many", "strangers", "unreadable", "failed", "unsent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +58,57 @@ class SipSettings:
     hold_s: float = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a process has from the one that began it, and its siblings have, too."""
+
+    sockets: Sequence[socket.socket]
+    """Where it listens."""
+    key: bytes
+    """Its siblings' as well: a request that comes again to another of them is the same call."""
+    claims: Path
+    """The file in whose locks they hold employees against each other."""
+
+
 class SipEndpoint:
     """The endpoint. Its sockets listen when it is made, and close with `close`."""
 
     def __init__(
-        self, settings: SipSettings, engine: Engine, journal: Journal | None, lookups: Lookups, clock: Clock
+        self,
+        settings: SipSettings,
+        engine: Engine,
+        decisions: Decisions | None,
+        lookups: Lookups,
+        shared: Shared | None = None,
     ) -> None:
-        """Without a `journal`, calls are in no ledger. Raises `CannotListen`, and `ValueError` for a template or a
-        network that is none."""
+        """Without `decisions`, calls are in no ledger. Raises `AddressTaken`, and `ValueError` for a template or a network
+        that is none."""
         self._engine = engine
-        self._journal = journal
+        self.decisions = decisions
+        """The journal."""
         self._lookups = lookups
-        self._clock = clock
         self._log = structlog.get_logger()
-        self._redirect = SipRedirect(
-            sources=list(settings.sources),
-            identity_from=list(settings.identity_from),
-            phone=settings.phone,
-            number=settings.number,
-            media=settings.media,
-            calls_per_second=settings.calls_per_second,
-            hold_ms=round(settings.hold_s * 1000),
-            longest=LONGEST,
-            key=secrets.token_bytes(16),
-            journal=journal is not None,
-        )
-        self._unsent = 0
         with ExitStack() as opened:
-            self._sockets = [opened.enter_context(_listening(text)) for text in settings.listen]
+            sockets = shared.sockets if shared is not None else listening(settings.listen)
+            self._sockets = [opened.enter_context(each) for each in sockets]
+            self._woken, waker = (opened.enter_context(end) for end in socket.socketpair())
+            self._woken.setblocking(False)
+            self._redirect = SipRedirect(
+                sources=list(settings.sources),
+                identity_from=list(settings.identity_from),
+                phone=settings.phone,
+                number=settings.number,
+                media=settings.media,
+                calls_per_second=settings.calls_per_second,
+                hold_ms=round(settings.hold_s * 1000),
+                longest=LONGEST,
+                key=shared.key if shared is not None else secrets.token_bytes(16),
+                waker=waker.fileno(),
+                spool=decisions.spool if decisions is not None else None,
+                tells=decisions is not None and decisions.listener is not None,
+                claims=shared.claims if shared is not None else None,
+                known=decisions.recent if decisions is not None else set(),
+            )
             self._opened = opened.pop_all()
 
     @property
@@ -96,11 +118,11 @@ class SipEndpoint:
 
     def counts(self) -> dict[str, int]:
         """What has come, by kind, and how many answers the network did not take (`unsent`)."""
-        return {**self._redirect.counts(), "unsent": self._unsent}
+        return self._redirect.counts()
 
     def watch(self, gauge: Callable[[str, str, Callable[[], float]], None]) -> None:
         """Have the counts shown as gauges."""
-        for kind in (*_KINDS, "unsent"):
+        for kind in _KINDS:
             gauge(f"sip_{kind}", f"SIP requests counted as {kind}.", partial(self._count, kind))
 
     def _count(self, kind: str) -> float:
@@ -112,53 +134,40 @@ class SipEndpoint:
 
     async def run(self) -> None:
         """Answer until cancelled."""
-        with self._opened:
+        with self._opened, ExitStack() as last:
+            if self.decisions is not None:
+                last.callback(self.decisions.finish, self._redirect)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._let_go)
+                limiter = trio.CapacityLimiter(len(self._sockets))
                 for sock in self._sockets:
-                    nursery.start_soon(self._serve, sock, nursery)
+                    nursery.start_soon(self._serve, sock, limiter)
+                if self.decisions is not None:
+                    nursery.start_soon(self.decisions.run, self._redirect)
+                try:
+                    await self._tend(nursery)
+                finally:
+                    self._redirect.stop()
 
-    async def _let_go(self) -> None:
+    async def _serve(self, sock: socket.socket, limiter: trio.CapacityLimiter) -> None:
         while True:
-            await trio.sleep(_LET_GO_EVERY_S)
-            self._redirect.let_go(self._engine, self._clock.now_ms())
-
-    async def _serve(self, sock: socket.socket, nursery: trio.Nursery) -> None:
-        take, engine, now_ms = self._redirect.take, self._engine, self._clock.now_ms
-        receive, now = sock.recvfrom_into, trio.current_time
-        room = memoryview(bytearray(LONGEST + 1))
-        last = 0.0
-        await trio.lowlevel.wait_readable(sock)
-        while True:
-            datagrams: list[tuple[bytes, Address]] = []
             try:
-                for _ in range(_AT_ONCE):
-                    size, address = receive(room)
-                    datagrams.append((bytes(room[:size]), address))
-            except BlockingIOError:
-                pass
+                # A thread is not cancelled: it returns when it was told to stop.
+                await trio.to_thread.run_sync(self._redirect.serve, self._engine, sock.fileno(), limiter=limiter)
+                return
             except OSError as error:
-                self._log.warning("a datagram could not be read", reason=str(error))
-            if datagrams:
-                self._finish(sock, take(engine, datagrams, now_ms()), nursery)
-            before, last = last, now()
-            if datagrams and last - before < _BUSY_S:
-                await trio.sleep(_GATHER_S)
-            else:
-                await trio.lowlevel.wait_readable(sock)
+                self._log.error("datagrams cannot be read", reason=str(error))
+                await trio.sleep(_AGAIN_S)
 
-    def _finish(self, sock: socket.socket, answers: list[tuple[bytes, Address]], nursery: trio.Nursery) -> None:
-        if self._journal is not None:
-            self._tell(self._journal)
-        for datagram, address in answers:
-            try:
-                sock.sendto(datagram, address)
-            except OSError:  # a full buffer, or no way there: the request comes again, and so does the answer
-                self._unsent += 1
-        for call_id, turn in self._redirect.questions():
-            nursery.start_soon(self._ask, sock, call_id, Turn.of(turn), nursery)
+    async def _tend(self, nursery: trio.Nursery) -> None:
+        """Have questions asked."""
+        while True:
+            await trio.lowlevel.wait_readable(self._woken)
+            with suppress(BlockingIOError):
+                self._woken.recv(64)
+            for call_id, turn, sock in self._redirect.questions():
+                nursery.start_soon(self._ask, call_id, Turn.of(turn), sock)
 
-    async def _ask(self, sock: socket.socket, call_id: str, turn: Turn, nursery: trio.Nursery) -> None:
+    async def _ask(self, call_id: str, turn: Turn, sock: int) -> None:
         event: Event = {"type": "failed"}
         match turn.action:
             case FindOwner(caller=caller, timeout_ms=timeout_ms):
@@ -167,18 +176,15 @@ class SipEndpoint:
             case FindHistory(caller=caller, timeout_ms=timeout_ms, days=days):
                 with trio.move_on_after(timeout_ms / 1000):
                     event = await self._lookups.history(caller, days)
-        self._finish(sock, self._redirect.go_on(self._engine, call_id, event, self._clock.now_ms()), nursery)
+        self._redirect.go_on(self._engine, sock, call_id, event)
 
-    def _tell(self, journal: Journal) -> None:
-        at_ms = self._clock.now_ms()
-        for call_id, did, caller, turns, disposition, fault in self._redirect.decided():
-            journal.began(call_id, did, caller, at_ms)
-            for event, turn in turns:
-                journal.turned(call_id, at_ms, event, Turn.of(turn))
-            journal.ended(call_id, at_ms, disposition, fault)
-            if caller is not None:
-                with suppress(BadNumber):
-                    self._engine.called(caller, at_ms)
+
+def listening(addresses: Sequence[str]) -> list[socket.socket]:
+    """Sockets of UDP at each `host:port`, which other processes may share. Raises `AddressTaken`."""
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(_listening(text)) for text in addresses]
+        opened.pop_all()
+        return sockets
 
 
 def _listening(text: str) -> socket.socket:
@@ -189,10 +195,11 @@ def _listening(text: str) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, int(port), type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
         )[0]
-        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+        sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, round(_LOOK_UP_S * 1e6)))
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             _without_acks(sock)
@@ -201,7 +208,7 @@ def _listening(text: str) -> socket.socket:
             sock.close()
             raise
     except OSError as error:
-        raise CannotListen(f"{text}: {error.strerror or error}") from error
+        raise AddressTaken(f"{text}: {error.strerror or error}") from error
     return sock
 
 

@@ -24,13 +24,17 @@ class CallBacks:
         self._journal = journal
         self._clock = clock
         self._freed = freed
-        self._going: dict[str, _CallBack] = {}
+        self._left = [_CallBack.left(told) for told in journal.calls_back().values()]
+        """By an earlier router."""
+        self._going = {back.call_id: back for back in self._left}
         self._in, self._out = trio.open_memory_channel[_CallBack](_AT_ONCE)
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
         """Make them until cancelled."""
         async with trio.open_nursery() as nursery:
+            for left in self._left:
+                nursery.start_soon(self._take_up, left)
             async for back in self._out:
                 nursery.start_soon(self._make, back)
 
@@ -56,17 +60,28 @@ class CallBacks:
             raise
         return back.outcome
 
-    def hang_up(self, call_id: str, employee: str) -> Outcome:
-        """End a call back that has not reached the client yet; one that has is ended by the phones."""
+    async def hang_up(self, call_id: str, employee: str) -> Outcome:
+        """End a call back, whether both talk or not."""
         back = self._going.get(call_id)
         if back is None:
             return Outcome(False, "unknown_call")
         if back.employee != employee:
             return Outcome(False, "not_yours")
-        if back.talking:
-            return Outcome(False, "wrong_state")
-        back.scope.cancel()
+        if not back.talking:
+            back.scope.cancel()
+            return Outcome(True)
+        try:
+            await self._pbx.hang_up_call_back(call_id)
+        except PbxError as error:
+            self._log.error("a call back could not be ended", call=call_id, code=error.code, reason=str(error))
+            return Outcome(False, "not_supported" if isinstance(error, PbxCannot) else "failed")
         return Outcome(True)
+
+    async def _take_up(self, back: _CallBack) -> None:
+        """One that an earlier router began: it ends when both have hung up, or has ended with that router."""
+        talked = await self._pbx.call_back_over(back.call_id) or back.talked
+        del self._going[back.call_id]
+        self._tell(back, "over", None if talked else "failed")
 
     async def _make(self, back: _CallBack) -> None:
         """The supervisor of one."""
@@ -116,6 +131,16 @@ class _CallBack:
         self.outcome = Outcome(False, "failed")
         self.settled = trio.Event()
         self.talking = False
+        self.talked = False
+        """As an earlier router told."""
+
+    @classmethod
+    def left(cls, told: CalledBack) -> _CallBack:
+        """As it was told last."""
+        back = cls(told.call, told.by, "", told.number)
+        # If they do not talk, the PBX has ended it; it may be told of that later than it was so.
+        back.talking, back.talked = True, told.state == "talking"
+        return back
 
     def settle(self, outcome: Outcome) -> None:
         if not self.settled.is_set():

@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from kommutator.errors import BadEntry
-from kommutator.routing.doings import Doing
+from kommutator.routing.doings import CalledBack, Doing
 from kommutator.routing.entries import Began, Ended, Kept, SpoolEntry, Turned, read
 from kommutator.routing.record import CallRecord
 from kommutator.routing.spool import LineFile
@@ -31,6 +31,8 @@ class Records:
     def __init__(self, on_line: Callable[[dict[str, Any]], None]) -> None:
         self._on_line = on_line
         self.live: dict[str, CallRecord] = {}
+        self.backs: dict[str, CalledBack] = {}
+        """The calls back that are not over."""
 
     def began(self, call_id: str, did: str, caller: str | None, at_ms: int) -> bool:
         """A call arrived; False when it is known already."""
@@ -52,6 +54,14 @@ class Records:
             return False
         self._on_line(record.line(at_ms, disposition, fault))
         return True
+
+    def did(self, doing: Doing) -> None:
+        """Somebody did something."""
+        if isinstance(doing, CalledBack):
+            if doing.state == "over":
+                self.backs.pop(doing.call, None)
+            else:
+                self.backs[doing.call] = doing
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The last turns of the calls that go on; None where the router died before the first."""
@@ -85,11 +95,16 @@ class MemoryJournal:
 
     def did(self, doing: Doing) -> None:
         """Somebody did something."""
+        self._records.did(doing)
         self.doings.append(doing)
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""
         return self._records.unfinished()
+
+    def calls_back(self) -> Mapping[str, CalledBack]:
+        """The calls back that are not over."""
+        return self._records.backs
 
 
 class FileJournal:
@@ -151,11 +166,20 @@ class FileJournal:
             self._compact_when_due()
 
     def did(self, doing: Doing) -> None:
-        """Somebody did something. Nothing of it is needed here: what must outlive a router is kept with the channel."""
+        """Somebody did something. Of that only calls back are needed here: what else must outlive a router is kept with
+        the channel.
+        """
+        if isinstance(doing, CalledBack):
+            self._put(doing)
+            self._records.did(doing)
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that go on, with their last turn."""
         return self._records.unfinished()
+
+    def calls_back(self) -> Mapping[str, CalledBack]:
+        """The calls back that are not over."""
+        return self._records.backs
 
     # --- inside
 
@@ -193,6 +217,8 @@ class FileJournal:
                     self._records.ended(call, at, disposition, fault)
                 case Kept(record):
                     self._records.live[record.call_id] = record
+                case CalledBack():
+                    self._records.did(entry)
         for call_id in self._in_ledger & self._records.live.keys():
             del self._records.live[call_id]
         self._in_ledger.clear()
@@ -210,7 +236,8 @@ class FileJournal:
             return
         try:
             self._ledger.sync()
-            self._spool.replace([_encoder.encode(Kept(record)) for record in self._records.live.values()])
+            kept: list[SpoolEntry] = [Kept(record) for record in self._records.live.values()]
+            self._spool.replace([_encoder.encode(entry) for entry in (*kept, *self._records.backs.values())])
         except OSError as error:
             self._log.critical("the spool cannot be compacted; calls go on", alarm="spool", reason=str(error))
         self._compact_next = max(self._compact_at, 2 * self._spool.size)

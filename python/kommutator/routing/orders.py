@@ -70,7 +70,7 @@ class OrderDesk:
         if order.kind == "answer":
             return await self._router.talks.pick_up(order.call, order.by)
         if order.kind == "hang_up" and order.call.startswith(CALL_BACK):
-            return self._router.call_backs.hang_up(order.call, order.by)
+            return await self._router.call_backs.hang_up(order.call, order.by)
         conversation = self._router.talks.of(order.call)
         if conversation is None:
             return Outcome(False, "wrong_state" if self._router.talks.knows(order.call) else "unknown_call")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from kommutator.routing.conversation import Arrangement, Standing
-from kommutator.routing.doings import Doing
+from kommutator.routing.doings import CalledBack, Doing
 from kommutator.routing.turn import EngineTurn, Event, Turn
 
 
@@ -135,6 +135,16 @@ class Pbx(Protocol):
         """
         ...
 
+    async def call_back_over(self, call_id: str) -> bool:
+        """Wait until a call back is over in which both talk, whichever router began it. False, at once, when there is
+        none.
+        """
+        ...
+
+    async def hang_up_call_back(self, call_id: str) -> None:
+        """End a call back in which both talk. Raises `PbxError`."""
+        ...
+
 
 class Clock(Protocol):
     """The time."""
@@ -177,6 +187,10 @@ class Journal(Protocol):
 
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The calls that have begun and not ended, with their last turn (None: there was none yet); read at start."""
+        ...
+
+    def calls_back(self) -> Mapping[str, CalledBack]:
+        """The calls back that are not over, as they were told last; read at start."""
         ...
 
 

@@ -74,6 +74,10 @@ class LineFile:
             self._write()
         self._dirty.set()
 
+    def write(self) -> None:
+        """Hand what waits to the operating system, for who does not `run` it. Never raises."""
+        self._write()
+
     @property
     def flushed(self) -> bool:
         """Whether every line has been handed to the operating system."""

@@ -6,12 +6,15 @@
 //! them. `BENCH_PERCENT` makes everything smaller.
 #![allow(clippy::expect_used, clippy::panic, missing_docs)] // a benchmark that cannot go on must say so and stop
 
+mod figures;
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use figures::{figure, scaled};
 use kommutator_engine::company::compile;
 use kommutator_engine::facts::{Called, Callers, Owner, Owners};
 use kommutator_engine::floor::Line;
@@ -32,8 +35,8 @@ const PARTS: [(&str, Part); 4] =
 fn main() {
     let mut criterion = Criterion::default()
         .sample_size(20)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2))
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(600))
         .configure_from_args();
     if let Ok(part) = std::env::var(PART) {
         let (_, measure) = PARTS.iter().find(|(name, _)| *name == part).expect("a part of this benchmark");
@@ -46,11 +49,6 @@ fn main() {
         let done = Command::new(this).args(std::env::args().skip(1)).env(PART, part).status();
         assert!(done.expect("it starts").success(), "{part}");
     }
-}
-
-fn scaled(count: usize) -> usize {
-    let percent = std::env::var("BENCH_PERCENT").map_or(100, |percent| percent.parse().expect("a number"));
-    count * percent / 100
 }
 
 /// Resident memory of the process, bytes: the second field of Linux's `/proc/self/statm`, in pages.
@@ -109,13 +107,10 @@ fn timed(what: &str, count: usize, mut deed: impl FnMut(usize)) {
         }
         at * 20
     };
-    println!(
-        "{what}: {:.0} a second; half within {} ns, 99.9999 % within {} ns, the longest {} µs",
-        count as f64 / begun.elapsed().as_secs_f64(),
-        percentile(0.5),
-        percentile(0.999_999),
-        longest.as_micros()
-    );
+    figure(&format!("{what}/rate"), count as f64 / begun.elapsed().as_secs_f64(), "a second");
+    figure(&format!("{what}/p50"), percentile(0.5) as f64, "ns");
+    figure(&format!("{what}/p99.9999"), percentile(0.999_999) as f64, "ns at most, 40,000 and more being one");
+    figure(&format!("{what}/longest"), longest.as_secs_f64() * 1e6, "µs");
 }
 
 fn owners(criterion: &mut Criterion) {
@@ -126,16 +121,17 @@ fn owners(criterion: &mut Criterion) {
     let mut owners = Owners::default();
     timed("owners told one by one", count, |at| owners.set(number(at), Some(&employees[at % employees.len()])));
     assert!(owners.complete());
-    let taken = (resident() - before) as f64 / count as f64;
-    println!(
-        "owners: {taken:.2} bytes an entry resident, {:.2} without the allocator's",
-        owners.bytes() as f64 / count as f64
-    );
-
+    figure("owners/resident", (resident() - before) as f64 / count as f64, "bytes each");
+    figure("owners/size", owners.bytes() as f64 / count as f64, "bytes each");
     let before = resident();
     let mut map = HashMap::<u64, u32>::new();
     timed("HashMap<u64, u32> told one by one", count, |at| _ = map.insert(number(at).as_u64(), (at % 50_000) as u32));
-    println!("HashMap<u64, u32>: {:.2} bytes an entry resident", (resident() - before) as f64 / count as f64);
+    figure("HashMap<u64, u32>/resident", (resident() - before) as f64 / count as f64, "bytes each");
+    let before = resident();
+    let mut made = Owners::with_room_for(count);
+    (0..count).for_each(|at| made.set(number(at), Some(&employees[at % employees.len()])));
+    figure("owners/made with room/resident", (resident() - before) as f64 / count as f64, "bytes each");
+    drop(made);
     let plain: Vec<u64> = (0..count as u64).collect();
 
     let mut group = criterion.benchmark_group("memory/owner");
@@ -175,11 +171,9 @@ fn callers(criterion: &mut Criterion) {
     let mut callers = Callers::default();
     timed("callers told one by one", count, |at| callers.tell(number(at), NOW - at as i64));
     callers.complete();
-    let taken = (resident() - before) as f64 / count as f64;
-    println!(
-        "callers: {taken:.2} bytes a number resident, {:.2} without the allocator's",
-        callers.bytes() as f64 / count as f64
-    );
+    figure("callers/resident", (resident() - before) as f64 / count as f64, "bytes each");
+    figure("callers/size", callers.bytes() as f64 / count as f64, "bytes each");
+    known_exactly(&mut callers, count);
     let mut group = criterion.benchmark_group("memory/caller");
     for (heat, within) in [("warm", WARM.min(count)), ("cold", count)] {
         let mut walk = Walk::new(within);
@@ -190,7 +184,29 @@ fn callers(criterion: &mut Criterion) {
             bencher.iter(|| assert_eq!(callers.of(number(count + walk.next(0)), Some(30), NOW), Called::Never));
         });
     }
+    group.bench_function("told again", |bencher| {
+        let (mut walk, mut now) = (Walk::new(count), NOW);
+        bencher.iter(|| {
+            now += 1;
+            callers.tell(number(walk.next(0)), now);
+        });
+    });
     group.finish();
+}
+
+/// Asks for a million of the numbers, and for as many that never called. To the millisecond, each had called since the
+/// moment of its last call, and not since the next; and no call is a first one that is not.
+fn known_exactly(callers: &mut Callers, count: usize) {
+    const DAY: i64 = 86_400_000;
+    let mut walk = Walk::new(count);
+    for _ in 0..count.min(1_000_000) {
+        let at = walk.next(0);
+        let last = NOW - at as i64;
+        assert_eq!(callers.of(number(at), None, NOW), Called::Before, "{at}");
+        assert_eq!(callers.of(number(at), Some(30), last + 30 * DAY), Called::Before, "{at}");
+        assert_eq!(callers.of(number(at), Some(30), last + 30 * DAY + 1), Called::Never, "{at}");
+        assert_eq!(callers.of(number(count + at), None, NOW), Called::Never, "{at}");
+    }
 }
 
 /// A company whose first scheme is a menu, and where every other is a hunt through a group of people.
@@ -248,13 +264,11 @@ fn calls_in_flight(criterion: &mut Criterion) {
         states.push(engine.arrive(&format!("call-{at}"), "+74950000000", None, NOW).expect("a call").state);
     });
     let held: usize = states.iter().map(|state| state.capacity() + size_of::<Vec<u8>>()).sum();
-    println!(
-        "calls in flight: {:.1} bytes a call resident, of which {:.1} are the state that travels with it",
-        (resident() - before) as f64 / count as f64,
-        held as f64 / count as f64
-    );
+    figure("calls in flight/resident", (resident() - before) as f64 / count as f64, "bytes each");
+    figure("calls in flight/state", held as f64 / count as f64, "bytes each");
+    group.bench_function("a step beside them", |bencher| bencher.iter(|| black_box(step(&mut engine, &first))));
     let mut walk = Walk::new(count);
-    group.bench_function(format!("a step, {count} calls"), |bencher| {
+    group.bench_function("a step, each call in turn", |bencher| {
         bencher.iter(|| engine.handle(&states[walk.next(0)], &wrong, NOW).expect("it answers the menu"));
     });
     group.finish();

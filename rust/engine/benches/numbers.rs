@@ -2,13 +2,15 @@
 //! standard library, and crates made for such sets. Each first shows that its answers are right.
 //!
 //! Every figure is the median of batches of look-ups, each batch timed by itself: what else the machine does disturbs the
-//! slow ones and not the median. `warm` asks for a thousand numbers again and again. `cold` asks for numbers whose part of
+//! slow ones and not the median. `warm` asks for a thousand numbers again and again. `anywhere` asks for a million of them in
+//! no order, so that most look-ups wait for memory, and the processor for several at once. `cold` asks for numbers whose part of
 //! the table is in no cache, nor its page in the processor's table of pages: before every 64 look-ups a buffer larger than
 //! all caches is written, and each look-up is timed alone. `memory` is one access to a table as large.
 //!
 //! What is built, how large it is, and what a swap of versions does to steps is printed before.
 #![allow(clippy::expect_used, missing_docs)] // a benchmark that cannot go on must say so and stop
 
+mod figures;
 mod scale;
 
 use std::collections::HashSet;
@@ -17,10 +19,13 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode};
-use kommutator_engine::directory::{List, ListFile, ListFiles, NumberSet, Regions};
+use kommutator_engine::company::{Document, compile};
+use kommutator_engine::directory::{List, ListFile, ListFiles, NumberSet, RegionExtent, Regions};
 use kommutator_engine::number::{Country, Prefix};
 use roaring::RoaringTreemap;
+use serde_json::{Map, json};
 
+use figures::{figure, scaled};
 use scale::{Random, mobiles, number, plan, processor_time};
 
 const LISTED: usize = 10_000_000;
@@ -47,7 +52,8 @@ fn main() {
 
 /// From the text of a CSV file to a list that can be asked, by way of the engine document.
 fn from_file() {
-    let listed = mobiles(LISTED, 1);
+    let count = scaled(LISTED);
+    let listed = mobiles(count, 1);
     let text: String = listed.iter().flat_map(|digits| ["+", &digits.to_string(), "\n"].map(str::to_owned)).collect();
     drop(listed);
     let began = processor_time();
@@ -55,25 +61,23 @@ fn from_file() {
     let read = processor_time() - began;
     let file = ListFiles::default().get(&packed).expect("packed");
     let all = processor_time() - began;
-    assert_eq!(file.numbers().len(), LISTED);
-    let (million, each) = (LISTED as f64 / 1e6, packed.len() as f64 / LISTED as f64);
-    println!(
-        "file: read and packed at {:.1} M/s of processor time, {each:.2} bytes each; a list at {:.1} M/s in all",
-        million / read.as_secs_f64(),
-        million / all.as_secs_f64()
-    );
+    assert_eq!(file.numbers().len(), count);
+    let (million, each) = (count as f64 / 1e6, packed.len() as f64 / count as f64);
+    figure("file/packed", each, "bytes each");
+    figure("file/read and packed", million / read.as_secs_f64(), "M/s of processor time");
+    figure("file/a list", million / all.as_secs_f64(), "M/s of processor time");
 }
 
 /// Asks whether numbers are in a list.
 fn membership(criterion: &mut Criterion) {
-    let listed = mobiles(LISTED, 1);
+    let listed = mobiles(scaled(LISTED), 1);
     let mut sorted = listed.clone();
     sorted.sort_unstable();
     let asked = asked(&listed);
     let right = |digits: u64| sorted.binary_search(&digits).is_ok();
 
     let began = processor_time();
-    let set = NumberSet::new(listed.iter().map(|&digits| number(digits)), LISTED);
+    let set = NumberSet::new(listed.iter().map(|&digits| number(digits)), listed.len());
     told("kommutator", set.bytes(), processor_time() - began);
     measure(criterion, "kommutator", &asked, right, |digits| set.has(number(digits)));
     drop(set);
@@ -107,7 +111,7 @@ fn membership(criterion: &mut Criterion) {
     measure(criterion, "fst", &asked, right, |digits| fst.contains(digits.to_be_bytes()));
     drop(fst);
 
-    let table = vec![1_u64; LISTED * 11 / 16];
+    let table = vec![1_u64; listed.len() * 11 / 16];
     measure(
         criterion,
         "memory",
@@ -139,14 +143,15 @@ fn measure(
 ) {
     assert!(asked.iter().take(100_000).all(|&digits| has(digits) == right(digits)), "{name}");
     let mut group = criterion.benchmark_group("list");
-    warm(&mut group, name, asked, &has);
+    warm(&mut group, &format!("warm/{name}"), &asked[..AGAIN], &has);
+    warm(&mut group, &format!("anywhere/{name}"), asked, &has);
     cold(&mut group, name, asked, &has);
     group.finish();
 }
 
 fn warm(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, asked: &[u64], has: &impl Fn(u64) -> bool) {
-    let mut batches = asked[..AGAIN].chunks_exact(BATCH).cycle();
-    group.bench_function(format!("warm/{name}"), |bencher| {
+    let mut batches = asked.chunks_exact(BATCH).cycle();
+    group.bench_function(name, |bencher| {
         bencher.iter_custom(|times| {
             median(times, BATCH, || {
                 let batch = batches.next().expect("endless");
@@ -201,8 +206,9 @@ fn middle(mut durations: Vec<Duration>) -> Duration {
 }
 
 fn told(name: &str, bytes: usize, built: Duration) {
-    let (million, each) = (LISTED as f64 / 1e6, bytes as f64 / LISTED as f64);
-    println!("list/{name}: {each:.2} bytes each, built at {:.1} M/s of processor time", million / built.as_secs_f64());
+    let count = scaled(LISTED) as f64;
+    figure(&format!("list/{name}"), bytes as f64 / count, "bytes each");
+    figure(&format!("list/{name}/built"), count / 1e6 / built.as_secs_f64(), "M/s of processor time");
 }
 
 /// Asks for the region of numbers.
@@ -212,7 +218,10 @@ fn longest_match(criterion: &mut Criterion) {
     let began = processor_time();
     let regions = Regions::compile(&extents).expect("no conflicts");
     let (built, each) = (processor_time() - began, regions.bytes() as f64 / count as f64);
-    println!("plan: {count} ranges in {each:.1} bytes each, built in {built:.0?} of processor time");
+    figure("plan/ranges", count as f64, "");
+    figure("plan/size", each, "bytes each");
+    figure("plan/built", built.as_secs_f64() * 1e3, "ms of processor time");
+    from_document(&extents);
 
     let mut sorted: Vec<(u64, u64, usize)> = Vec::with_capacity(count);
     for (region, extent) in extents.iter().enumerate() {
@@ -230,11 +239,32 @@ fn longest_match(criterion: &mut Criterion) {
     let found = |digits: u64| regions.find(number(digits)).map(|found| found.region);
     assert!(asked.iter().all(|&digits| found(digits) == searched(digits)));
     let mut group = criterion.benchmark_group("plan");
-    warm(&mut group, "kommutator", &asked, &|digits| found(digits).is_some());
-    warm(&mut group, "binary_search", &asked, &|digits| searched(digits).is_some());
+    for (heat, asked) in [("warm", &asked[..AGAIN]), ("anywhere", &asked[..])] {
+        warm(&mut group, &format!("{heat}/kommutator"), asked, &|digits| found(digits).is_some());
+        warm(&mut group, &format!("{heat}/binary_search"), asked, &|digits| searched(digits).is_some());
+    }
     cold(&mut group, "kommutator", &asked, &|digits| found(digits).is_some());
     cold(&mut group, "binary_search", &asked, &|digits| searched(digits).is_some());
     group.finish();
+}
+
+/// From the text of an engine document to a version with the plan.
+fn from_document(extents: &[RegionExtent]) {
+    let region = |(at, extent): (usize, &RegionExtent)| (format!("r{at}"), json!({"ranges": extent.ranges}));
+    let text = json!({
+        "company": {"name": "Bench", "timezone": "Europe/Moscow", "country": "RU"},
+        "regions": extents.iter().enumerate().map(region).collect::<Map<_, _>>(),
+    })
+    .to_string();
+    let began = processor_time();
+    let document: Document = serde_json::from_str(&text).expect("a document");
+    let read = processor_time() - began;
+    let compiled = compile(&document);
+    let in_all = processor_time() - began;
+    assert!(compiled.findings.is_empty());
+    figure("plan/document", text.len() as f64 / (1 << 20) as f64, "MiB");
+    figure("plan/document read", read.as_secs_f64() * 1e3, "ms of processor time");
+    figure("plan/document to version", in_all.as_secs_f64() * 1e3, "ms of processor time");
 }
 
 fn prefix(raw: &str) -> Prefix {

@@ -4,12 +4,45 @@ use std::sync::Arc;
 
 use crate::call::state::{CallId, CallState, MAX_CALL_ID, Pending};
 use crate::call::{EngineError, Event, Ground, Run, Turn};
-use crate::company::version::{Company, NodeIx, VersionId};
+use crate::company::version::{Company, NodeIx, Step, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
-use crate::floor::{Floor, Line, Presence, QueueView, RESERVE_MS, Slot};
+use crate::floor::{Floor, Line, Places, Presence, QueueView, RESERVE_MS, Roster, Slot, Unseated};
 use crate::number::Number;
 use smol_str::SmolStr;
+
+/// A version made ready to be held by an engine: what takes time for each employee is done, in which no call has to wait.
+#[derive(Debug)]
+pub struct Prepared {
+    company: Arc<Company>,
+    places: Places,
+}
+
+impl Prepared {
+    /// Makes a version ready for the engine whose roster this is. Milliseconds for fifty thousand employees.
+    #[must_use]
+    pub fn new(company: Arc<Company>, roster: &Roster) -> Self {
+        let places = Floor::places(&company, roster);
+        Self { company, places }
+    }
+}
+
+/// A version that is held no more, and what was held with it. With millions of numbers it takes milliseconds to let go:
+/// whoever has calls waiting lets it go elsewhere.
+#[derive(Debug)]
+pub struct Taken {
+    company: Arc<Company>,
+    _slots: Vec<Slot>,
+    _unseated: Unseated,
+}
+
+impl Taken {
+    /// The version.
+    #[must_use]
+    pub fn company(&self) -> &Arc<Company> {
+        &self.company
+    }
+}
 
 /// A version that calls can run on.
 #[derive(Debug)]
@@ -50,13 +83,31 @@ impl Engine {
         files
     }
 
-    /// Holds a version, so that calls that began on it go on.
+    /// Who has which place on the floor: for a version that is prepared beside the engine. Costs nothing.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        self.floor.roster()
+    }
+
+    /// Holds a version, so that calls that began on it go on. Linear in its employees: see [`Engine::hold_prepared`].
     pub fn hold(&mut self, company: Arc<Company>) -> VersionId {
-        let slots: Vec<Slot> = company.employees.iter().map(|employee| self.floor.slot(&employee.id)).collect();
-        self.floor.seat_hunts(&company, &slots);
+        let mut prepared = Prepared::new(company, &self.roster());
+        self.hold_prepared(&mut prepared)
+    }
+
+    /// Holds a version that was prepared for this engine: linear in its new employees alone, whatever else it has. One
+    /// prepared before others came, or for another engine, is prepared again, and that takes its time.
+    ///
+    /// What is left in `prepared` is to be let go where no call waits.
+    pub fn hold_prepared(&mut self, prepared: &mut Prepared) -> VersionId {
+        let company = Arc::clone(&prepared.company);
         let id = company.id;
-        self.versions.retain(|held| held.company.id != id);
-        self.versions.push(Held { company, slots });
+        // An equal one that is held already stays: to let it go here would take long.
+        let held = match self.versions.iter().position(|held| held.company.id == id) {
+            Some(at) => self.versions.remove(at),
+            None => Held { slots: self.floor.seat(&company, &mut prepared.places), company },
+        };
+        self.versions.push(held);
         id
     }
 
@@ -72,15 +123,15 @@ impl Engine {
         self.take_version(version).is_some()
     }
 
-    /// The same, but the version is handed over: letting one with millions of numbers go takes milliseconds, and whoever
-    /// has calls waiting lets it go elsewhere.
-    pub fn take_version(&mut self, version: VersionId) -> Option<Arc<Company>> {
+    /// The same, but the version is handed over, to be let go elsewhere. Linear in its big hunts.
+    pub fn take_version(&mut self, version: VersionId) -> Option<Taken> {
         if self.active.id == version {
             return None;
         }
         let at = self.versions.iter().position(|held| held.company.id == version)?;
-        self.floor.unseat_hunts(version);
-        Some(self.versions.remove(at).company)
+        let unseated = self.floor.unseat_hunts(version);
+        let Held { company, slots } = self.versions.remove(at);
+        Some(Taken { company, _slots: slots, _unseated: unseated })
     }
 
     /// The version that new calls begin on.
@@ -257,11 +308,9 @@ fn ground<'e>(versions: &'e [Held], state: &CallState) -> Result<Ground<'e>, Eng
 
 /// Refuses a state whose places do not exist in the version it names.
 fn fits(state: &CallState, company: &Company) -> Result<(), EngineError> {
-    let nowhere = state.node == NodeIx::NOWHERE;
-    let placed = if nowhere {
-        matches!(state.pending, Pending::HangUp | Pending::End(..))
-    } else {
-        state.node.at() < company.nodes.len()
+    let placed = match company.nodes.get(state.node.at()) {
+        Some(node) => is_of(&state.pending, &node.step),
+        None => state.node == NodeIx::NOWHERE && matches!(state.pending, Pending::HangUp | Pending::End(..)),
     };
     let talking = match state.pending {
         Pending::Talk { employee, .. } => employee,
@@ -270,4 +319,16 @@ fn fits(state: &CallState, company: &Company) -> Result<(), EngineError> {
     let people =
         [state.owner, state.last_rung, talking].into_iter().flatten().all(|ix| ix.at() < company.employees.len());
     if placed && people { Ok(()) } else { Err(EngineError::BadState("it does not fit its company version")) }
+}
+
+/// Whether a node's step can have this action pending. Of hunts, menus and their waiting the machine asks at each event.
+fn is_of(pending: &Pending, step: &Step) -> bool {
+    match pending {
+        Pending::Play => matches!(step, Step::Play { .. }),
+        Pending::Record => matches!(step, Step::Voicemail { .. }),
+        Pending::FindOwner => matches!(step, Step::Owner { .. }),
+        Pending::FindHistory => matches!(step, Step::History { .. }),
+        Pending::Transfer => matches!(step, Step::Transfer { .. }),
+        _ => true,
+    }
 }

@@ -4,20 +4,28 @@
 //! ring somebody and released when it stops; it has a deadline, so that a client that vanishes cannot hold anybody.
 
 mod groups;
+mod hunters;
 mod line;
+mod roster;
 mod shuffle;
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-pub use groups::{Asking, Looking, WALKED};
+pub use groups::Unseated;
+pub use groups::{Asking, Looking};
 use groups::{Groups, Seat};
+pub use hunters::WALKED;
 use line::Lines;
 pub use line::{Kin, LINE_GRACE_MS, LineId, Place, QueueView, Queuer, Stand};
+use roster::People;
+pub use roster::{Places, Roster};
 use serde::{Deserialize, Serialize};
 pub use shuffle::Shuffle;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
+
+use crate::company::version::Company;
 
 /// How long after a round's end its claims still hold: the time a PBX has to report the end. Milliseconds.
 pub const RING_GRACE_MS: i64 = 5_000;
@@ -125,7 +133,7 @@ struct Claim {
 
 #[derive(Debug)]
 struct Person {
-    id: Box<str>,
+    id: SmolStr,
     presence: Presence,
     line: Line,
     /// One, but where a phone was answered while another call rang it: that call's claim stays beside the conversation's.
@@ -138,6 +146,20 @@ struct Person {
 }
 
 impl Person {
+    /// Somebody new: present and idle.
+    fn new(id: SmolStr) -> Self {
+        Self {
+            id,
+            presence: Presence::default(),
+            line: Line::default(),
+            claims: Vec::new(),
+            talked_until_ms: i64::MIN,
+            answered: 0,
+            seats: Vec::new(),
+            ends: None,
+        }
+    }
+
     /// What other calls hold him for at `now_ms`: a conversation before all else.
     fn held_by_others(&self, call: &str, now_ms: i64) -> Option<ClaimKind> {
         let others = self.claims.iter().filter(|claim| &*claim.call != call && claim.until_ms > now_ms);
@@ -154,8 +176,10 @@ impl Person {
 /// The live picture of everybody.
 #[derive(Debug, Default)]
 pub struct Floor {
-    index: HashMap<Box<str>, Slot>,
-    people: Vec<Person>,
+    roster: Roster,
+    people: People,
+    /// Of numbers that queues ring.
+    numbers: HashMap<SmolStr, Slot, RandomState>,
     claims: HashMap<SmolStr, Slots, RandomState>,
     /// By scheme and node.
     rotation: HashMap<Box<str>, HashMap<Box<str>, u16>>,
@@ -165,30 +189,55 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// The person's place; made, present and idle, when new.
-    pub fn slot(&mut self, id: &str) -> Slot {
-        if let Some(&slot) = self.index.get(id) {
+    /// Who has which place: for places to be found beside the floor.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        self.roster.with_taken(self.people.len())
+    }
+
+    /// The place of a number that is no employee's; made, present and idle, when new.
+    pub fn number_slot(&mut self, id: &str) -> Slot {
+        if let Some(&slot) = self.numbers.get(id) {
             return slot;
         }
         let slot = Slot(self.people.len() as u32);
-        self.people.push(Person {
-            id: id.into(),
-            presence: Presence::default(),
-            line: Line::default(),
-            claims: Vec::new(),
-            talked_until_ms: i64::MIN,
-            answered: 0,
-            seats: Vec::new(),
-            ends: None,
-        });
-        self.index.insert(id.into(), slot);
+        self.people.push(Person::new(id.into()));
+        self.numbers.insert(id.into(), slot);
         slot
+    }
+
+    /// The place of such a number, if it has one.
+    #[must_use]
+    pub fn find_number(&self, id: &str) -> Option<Slot> {
+        self.numbers.get(id).copied()
+    }
+
+    /// Finds the places of a version's employees on the roster, or beside it: see [`Floor::seat`].
+    #[must_use]
+    pub fn places(company: &Company, roster: &Roster) -> Places {
+        Places::find(company, roster)
+    }
+
+    /// Seats a version: employees who are new, present and idle, and its big hunts. Answers everybody's place, by
+    /// `EmployeeIx`. Linear in the new employees, where the places were found on this floor's roster.
+    ///
+    /// What is left in `places` takes long to let go, and no call shall wait for it.
+    pub fn seat(&mut self, company: &Company, places: &mut Places) -> Vec<Slot> {
+        let roster = self.roster();
+        if !places.hold_on(&roster) {
+            *places = Places::find(company, &roster);
+        }
+        places.bring(&mut self.people, &mut self.roster);
+        self.seat_hunts(company.id, std::mem::take(&mut places.hunters));
+        // A call claims employees: to make room for that when it does would hold it up.
+        self.claims.reserve(self.people.len().saturating_sub(self.claims.len()));
+        std::mem::take(&mut places.slots)
     }
 
     /// The person's place, if known.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<Slot> {
-        self.index.get(id).copied()
+        self.roster.find(id)
     }
 
     /// Counts every moment at which somebody may have come free, or the head of a line has another lot. A router compares
@@ -221,14 +270,14 @@ impl Floor {
     /// Presence and line as last told.
     #[must_use]
     pub fn of(&self, slot: Slot) -> (Presence, Line) {
-        let person = &self.people[slot.0 as usize];
+        let person = &self.people[slot];
         (person.presence, person.line)
     }
 
     /// Whether the person can be rung for the call. A mobile rings people who are away from their desk, too.
     #[must_use]
     pub fn standing(&self, slot: Slot, call: &str, mobile: bool, now_ms: i64) -> Standing {
-        let person = &self.people[slot.0 as usize];
+        let person = &self.people[slot];
         let others = person.held_by_others(call, now_ms);
         // Our own claim stays ours past its deadline, as long as nobody has taken it over: the phone may still ring for us.
         let ours = person.claims.iter().any(|claim| &*claim.call == call);
@@ -294,7 +343,7 @@ impl Floor {
     /// Promises a person to a call for a consultation. False, and nothing changed, when another call holds him; whom the
     /// call rings or talks with already stays so.
     pub fn reserve(&mut self, slot: Slot, call: &str, until_ms: i64, now_ms: i64) -> bool {
-        let live = self.people[slot.0 as usize].claims.iter().filter(|claim| claim.until_ms > now_ms);
+        let live = self.people[slot].claims.iter().filter(|claim| claim.until_ms > now_ms);
         if live.into_iter().any(|claim| &*claim.call == call && claim.kind != ClaimKind::Reserved) {
             return true;
         }
@@ -303,7 +352,7 @@ impl Floor {
 
     /// Takes a promise back. Whom the call rings or talks with is no promise, and stays claimed.
     pub fn unreserve(&mut self, slot: Slot, call: &str) {
-        let claims = &self.people[slot.0 as usize].claims;
+        let claims = &self.people[slot].claims;
         if claims.iter().any(|claim| &*claim.call == call && claim.kind == ClaimKind::Reserved) {
             self.release(slot, call);
         }
@@ -343,7 +392,7 @@ impl Floor {
     /// When the last conversation ended, and how many calls were answered.
     #[must_use]
     pub fn record(&self, slot: Slot) -> (i64, u32) {
-        let person = &self.people[slot.0 as usize];
+        let person = &self.people[slot];
         (person.talked_until_ms, person.answered)
     }
 
@@ -362,7 +411,7 @@ impl Floor {
     }
 
     fn person(&mut self, slot: Slot) -> &mut Person {
-        &mut self.people[slot.0 as usize]
+        &mut self.people[slot]
     }
 
     fn forget(&mut self, call: &str, slot: Slot) {

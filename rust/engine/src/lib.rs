@@ -17,4 +17,4 @@ pub mod schedule;
 pub mod trace;
 
 pub use call::{Action, EngineError, Event, Turn};
-pub use engine::Engine;
+pub use engine::{Engine, Prepared, Taken};

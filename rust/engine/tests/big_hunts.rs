@@ -8,7 +8,7 @@
 mod support;
 
 use kommutator_engine::floor::{Line, Presence, WALKED};
-use kommutator_engine::{Action, Engine, Event, Turn};
+use kommutator_engine::{Action, Engine, Event, Prepared, Turn};
 use serde_json::{Value, json};
 use support::*;
 
@@ -216,4 +216,56 @@ fn versions_of_the_same_people_share_their_groups_and_dropping_one_leaves_the_ot
             both.each(|engine| engine.handle(&turn.state, &plain("caller_hung_up"), NOON).unwrap());
         }
     }
+}
+
+#[test]
+fn versions_come_and_go_and_each_finds_its_own_people() {
+    let orders: Vec<Doc> = (0..4)
+        .map(|turned| {
+            let members: Vec<String> = (0..PEOPLE).map(|ix| format!("e{}", (ix + turned * 31) % PEOPLE)).collect();
+            let new = format!("new-{turned}");
+            company()
+                .employee(&new, json!({"endpoint": format!("PJSIP/{new}")}))
+                .set(&["groups", "many"], json!({"members": members.iter().chain([&new]).collect::<Vec<_>>()}))
+        })
+        .collect();
+    let mut both = Both::new(&orders[0]);
+    let mut dice = Dice::new(6);
+    for round in 0..12 {
+        crowd(&mut both, &mut dice, [0, 50, 97][round % 3]);
+        let doc = &orders[(round + 1) % orders.len()];
+        for (engine, beside) in [(&mut both.grouped, true), (&mut both.walking, false)] {
+            let old = engine.active().id;
+            let new = if beside {
+                // Found beside the floor; every third time somebody comes meanwhile, and it is to be found again.
+                let mut prepared = Prepared::new(doc.company(), &engine.roster());
+                if round % 3 == 0 {
+                    engine.hold(Doc::crew(2).employee(&format!("guest-{round}"), json!({})).company());
+                }
+                engine.hold_prepared(&mut prepared)
+            } else {
+                engine.hold(Doc::crew(2).employee(&format!("guest-{round}"), json!({})).company());
+                engine.hold(doc.company())
+            };
+            assert!(engine.activate(new));
+            assert_eq!(engine.take_version(old).unwrap().company().id, old);
+        }
+        for scheme in 1..=2 * STRATEGIES.len() {
+            let turn = both.each(|engine| engine.arrive("c", &did(scheme), None, NOON).unwrap());
+            both.each(|engine| engine.handle(&turn.state, &plain("caller_hung_up"), NOON).unwrap());
+        }
+    }
+}
+
+#[test]
+fn an_equal_version_held_again_is_the_one_that_was_held() {
+    let doc = company();
+    let mut engine = doc.engine();
+    let first = engine.active().id;
+    let ring = engine.arrive("a", &did(1), None, NOON).unwrap();
+    let mut prepared = Prepared::new(doc.company(), &engine.roster());
+    assert_eq!(engine.hold_prepared(&mut prepared), first);
+    assert!(engine.activate(first));
+    let talk = engine.handle(&ring.state, &answered(rung(&ring)[0]), NOON).unwrap();
+    assert!(matches!(talk.action, Action::Talk { .. }));
 }

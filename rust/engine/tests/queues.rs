@@ -244,6 +244,22 @@ fn who_is_taken_over_has_his_old_place() {
 }
 
 #[test]
+fn a_state_that_is_out_of_date_leaves_nobody_in_line() {
+    let doc = one_by_one(1);
+    let mut before = doc.desk();
+    before.line(0, Line::Busy);
+    let waits = before.arrive("call");
+    before.line(0, Line::Idle);
+    let rings = before.step(&waits, &plain(FREE));
+    let talks = before.step(&rings, &answered("PJSIP/100"));
+    let mut engine = doc.engine();
+    for (state, callers) in [(&waits, 1), (&talks, 0), (&waits, 1), (&rings, 1), (&talks, 0)] {
+        engine.resume(&state.state, NOON).unwrap();
+        assert_eq!(engine.queues(NOON).iter().map(|queue| queue.callers.len()).sum::<usize>(), callers);
+    }
+}
+
+#[test]
 fn a_new_version_loses_no_places() {
     let (old, new) = (one_by_one(1), one_by_one(1).set(&["company", "name"], json!("Other")));
     let mut desk = old.desk();

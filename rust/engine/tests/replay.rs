@@ -201,8 +201,8 @@ fn same_but_time(before: &Turn, after: &Turn, passed_ms: u64) {
         Action::Ring { endpoints, ms, music, round } => {
             Action::Ring { endpoints: endpoints.clone(), ms: left(ms), music: music.clone(), round: *round }
         }
-        Action::Wait { music, announce, ms } => {
-            Action::Wait { music: music.clone(), announce: announce.clone(), ms: left(ms) }
+        Action::Wait { music, announce, ms, position } => {
+            Action::Wait { music: music.clone(), announce: announce.clone(), ms: left(ms), position: *position }
         }
         other => other.clone(),
     };

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use kommutator_engine::call::state::{MAX_CALL_ID, MAX_ENDPOINT, MAX_STATE};
+use kommutator_engine::call::state::{CallState, MAX_CALL_ID, MAX_ENDPOINT, MAX_STATE, Pending};
 use kommutator_engine::company::version::MAX_LEGS;
 use kommutator_engine::{Action, Engine, Turn};
 use serde_json::{Value, json};
@@ -186,6 +186,25 @@ fn every_flipped_bit_and_every_cut_is_a_bad_state() {
         }
         assert_eq!(before, format!("{:?}", engine.floor()), "a refused state moved the floor");
         assert!(engine.resume(&turn.state, NOON + 1_000).is_ok());
+    }
+}
+
+/// Sealed as ours, and yet not one that a call can come to.
+#[test]
+fn a_state_whose_action_is_of_another_kind_than_its_node_is_a_bad_state() {
+    let mut engine = every_action().engine();
+    let actions = [Pending::Play, Pending::Record, Pending::FindOwner, Pending::FindHistory, Pending::Transfer];
+    let answers = ["played", "failed", "called_before", "no_owner", "transferred"];
+    for turn in states(&mut engine) {
+        let genuine = CallState::decode(&turn.state).unwrap();
+        for pending in actions.iter().filter(|pending| **pending != genuine.pending) {
+            let state = CallState { pending: pending.clone(), ..genuine.clone() }.encode().unwrap();
+            assert!(refused(&mut engine, &state), "{pending:?} in place of {:?}", genuine.pending);
+            for answer in answers {
+                let refusal = engine.handle(&state, &plain(answer), NOON).unwrap_err();
+                assert_eq!(refusal.code(), "bad_state");
+            }
+        }
     }
 }
 

@@ -27,13 +27,26 @@ type Read = PyResult<(convert::State, convert::GivenEvent, i64)>;
 
 /// Decides what a call does next.
 #[pyclass(subclass, frozen, module = "kommutator._engine")]
-pub struct Engine(Mutex<core::Engine>);
+pub struct Engine {
+    core: Mutex<core::Engine>,
+    /// The active version, made ready for another engine.
+    ready: Mutex<Option<core::Prepared>>,
+}
 
 impl Engine {
     /// The engine, for one thread at a time; one that has to wait lets Python go on.
     pub fn lock(&self, py: Python<'_>) -> MutexGuard<'_, core::Engine> {
         // A panic is one call's `EngineFault`: the engine goes on after it.
-        self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+        self.core.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ready(&self, py: Python<'_>) -> MutexGuard<'_, Option<core::Prepared>> {
+        self.ready.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine, for threads without Python.
+    pub fn shared(&self) -> &Mutex<core::Engine> {
+        &self.0
     }
 
     /// Takes steps one after another without holding Python up.
@@ -44,7 +57,7 @@ impl Engine {
         mut step: impl FnMut(&mut core::Engine, &T) -> R + Send,
     ) -> Vec<R> {
         py.detach(|| {
-            let mut engine = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut engine = self.core.lock().unwrap_or_else(PoisonError::into_inner);
             steps.iter().map(|given| step(&mut engine, given)).collect()
         })
     }
@@ -97,7 +110,9 @@ impl Engine {
     #[pyo3(signature = (document, files=None))]
     fn new(py: Python<'_>, document: &[u8], files: Option<Py<ListFiles>>) -> PyResult<Self> {
         let files = files.map(|files| files.get().0.clone()).unwrap_or_default();
-        Ok(Self(Mutex::new(core::Engine::new(compile(py, document, &files)?))))
+        let company = compile(py, document, &files)?;
+        let engine = py.detach(|| core::Engine::new(company));
+        Ok(Self { core: Mutex::new(engine), ready: Mutex::default() })
     }
 
     /// The list files of the versions held.
@@ -257,15 +272,30 @@ impl Engine {
         // Compiling takes long: the engine is not held meanwhile.
         let files = self.lock(py).list_files();
         let company = compile(py, document, &files)?;
-        Ok(self.lock(py).hold(company).0)
+        let roster = self.lock(py).roster();
+        let mut ready = py.detach(|| core::Prepared::new(company, &roster));
+        Ok(self.lock(py).hold_prepared(&mut ready).0)
+    }
+
+    /// Makes the active version ready to be held by another engine. It takes milliseconds where there are many employees, in
+    /// which that engine goes on.
+    fn prepare_for(&self, py: Python<'_>, other: &Self) {
+        let company = self.lock(py).active_shared();
+        let roster = other.lock(py).roster();
+        let prepared = py.detach(|| core::Prepared::new(company, &roster));
+        *self.ready(py) = Some(prepared);
     }
 
     /// Holds the active version of another engine, which may have been compiled in another thread, and answers its
     /// identity.
     fn hold_of(&self, other: &Bound<'_, Self>) -> u64 {
-        let py = other.py();
-        let company = other.get().lock(py).active_shared();
-        self.lock(py).hold(company).0
+        let (py, other) = (other.py(), other.get());
+        let mut ready = other.ready(py);
+        let prepared = ready.get_or_insert_with(|| {
+            let company = other.lock(py).active_shared();
+            core::Prepared::new(company, &self.lock(py).roster())
+        });
+        self.lock(py).hold_prepared(prepared).0
     }
 
     /// The version that a call began on, held or not.
@@ -285,8 +315,8 @@ impl Engine {
         let taken = self.lock(py).take_version(VersionId(version));
         let there = taken.is_some();
         // Millions of numbers are let go in milliseconds; calls wait in this thread.
-        if let Some(company) = taken.and_then(Arc::into_inner) {
-            thread::spawn(move || drop(company));
+        if let Some(taken) = taken {
+            thread::spawn(move || drop(taken));
         }
         there
     }

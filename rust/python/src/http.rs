@@ -1,11 +1,15 @@
 //! The routing queries of HTTP, as Python sees them: bytes in, bytes out.
 
+use std::path::PathBuf;
+
+use kommutator_query::holders::Holding;
 use kommutator_query::http::{self, Api, Connection, Figures, Limits, Operation, Pending, Settings};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::convert;
 use crate::engine::Engine;
+use crate::sip::holding;
 
 /// A look-up: of an owner or of a history, the caller, within so many days, so many milliseconds.
 type LookUp = (bool, String, Option<u32>, u32);
@@ -17,6 +21,7 @@ pub struct HttpService {
     limits: Limits,
     figures: Figures,
     journal: Vec<u8>,
+    holding: Option<Holding>,
     /// The engine; None before there is a company version.
     #[pyo3(get, set)]
     engine: Option<Py<Engine>>,
@@ -25,7 +30,8 @@ pub struct HttpService {
 #[pymethods]
 impl HttpService {
     #[new]
-    #[pyo3(signature = (*, ids, tokens, looks_up, journals, most_items, head_limit, body_limit))]
+    #[allow(clippy::too_many_arguments)] // they are keywords
+    #[pyo3(signature = (*, ids, tokens, looks_up, journals, most_items, head_limit, body_limit, claims=None))]
     fn new(
         ids: String,
         tokens: Vec<String>,
@@ -34,14 +40,24 @@ impl HttpService {
         most_items: usize,
         head_limit: usize,
         body_limit: usize,
-    ) -> Self {
+        claims: Option<PathBuf>,
+    ) -> PyResult<Self> {
         let tokens = tokens.into_iter().map(|token| token.into_bytes().into_boxed_slice()).collect();
-        Self {
+        let holding = claims.map(|path| holding(&path)).transpose()?;
+        Ok(Self {
             settings: Settings { tokens, looks_up, journals, ids, most_items },
             limits: Limits { head: head_limit, body: body_limit },
             figures: Figures::default(),
             journal: Vec::new(),
+            holding,
             engine: None,
+        })
+    }
+
+    /// Lets go whom the engine claims no more, of those who are held against other processes.
+    fn look(&mut self, py: Python<'_>, now_ms: i64) {
+        if let (Some(holding), Some(engine)) = (&mut self.holding, &self.engine) {
+            holding.look(&engine.get().lock(py), now_ms);
         }
     }
 
@@ -85,6 +101,7 @@ impl HttpConnection {
             engine: engine.as_deref_mut(),
             figures: &mut service.figures,
             journal: &mut service.journal,
+            holding: service.holding.as_mut(),
         };
         self.out.clear();
         run(&mut self.connection, &mut api, &mut self.out);

@@ -1,25 +1,26 @@
-//! The SIP redirect server, as Python sees it: datagrams in, datagrams out, and calls for the journal.
+//! The SIP redirect server, as Python sees it: a thread that answers at a socket, and what it leaves to Python.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use kommutator_engine::call;
-use kommutator_query::sip::{Decided, Network, Outgoing, Redirect, Settings, Sources, Targets, Template};
-use pyo3::exceptions::PyValueError;
+use kommutator_query::holders::Holding;
+use kommutator_query::sip::{Network, Redirect, Settings, Sources, Targets, Template};
+use kommutator_serve::holders::LockedBytes;
+use kommutator_serve::redirect::Server;
+use kommutator_serve::spool::Spool;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict};
 
+use crate::convert;
 use crate::engine::Engine;
 use crate::turn::Turn;
-use crate::{convert, errors};
-
-/// A datagram and its address.
-type Datagram<'py> = (Bound<'py, PyBytes>, Bound<'py, PyTuple>);
-/// A decided call: its id, DID, caller, turns with the events that led to them, disposition and fault.
-type Call<'py> = (String, String, Option<String>, Vec<(Bound<'py, PyAny>, Turn)>, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 /// Answers requests of SIP by the engine.
-#[pyclass(module = "kommutator._engine")]
-pub struct SipRedirect(Redirect);
+#[pyclass(frozen, module = "kommutator._engine")]
+pub struct SipRedirect(Server);
 
 fn networks(texts: &[String]) -> PyResult<Vec<Network>> {
     texts.iter().map(|text| Network::read(text).map_err(PyValueError::new_err)).collect()
@@ -29,39 +30,22 @@ fn template(text: &str, place: &str) -> PyResult<Template> {
     Template::read(text, place).map_err(PyValueError::new_err)
 }
 
-/// Where a socket says that a datagram came from: host and port, and more with IPv6.
-fn source(address: &Bound<'_, PyTuple>) -> PyResult<SocketAddr> {
-    let (host, port) = (address.get_item(0)?, address.get_item(1)?);
-    let host = host.extract::<&str>()?;
-    let ip: IpAddr = host.split('%').next().unwrap_or(host).parse().map_err(PyValueError::new_err)?;
-    Ok(SocketAddr::new(ip, port.extract()?))
+/// The locks of the processes that name this file.
+pub fn holding(path: &Path) -> PyResult<Holding> {
+    Ok(Holding::new(Box::new(LockedBytes::open(path)?)))
 }
 
-/// The address of an answer: the one given where it goes back to where the request came from.
-fn target<'py>(to: SocketAddr, from: &Bound<'py, PyTuple>, port: u16) -> PyResult<Bound<'py, PyTuple>> {
-    if to.port() == port {
-        return Ok(from.clone());
+impl SipRedirect {
+    fn spool(&self) -> PyResult<&Spool> {
+        self.0.spool().ok_or_else(|| PyValueError::new_err("it has no journal"))
     }
-    let mut parts: Vec<Bound<'py, PyAny>> = from.iter().collect();
-    parts[1] = to.port().into_pyobject(from.py())?.into_any();
-    PyTuple::new(from.py(), parts)
-}
-
-fn decided<'py>(py: Python<'py>, call: Decided) -> PyResult<Call<'py>> {
-    let word = |error: pythonize::PythonizeError| errors::fault(py, &error.to_string());
-    let mut turns = Vec::with_capacity(call.turns.len());
-    for (event, turn) in call.turns {
-        turns.push((pythonize::pythonize(py, &event).map_err(word)?, Turn(turn)));
-    }
-    let disposition = pythonize::pythonize(py, &call.disposition).map_err(word)?;
-    let fault = pythonize::pythonize(py, &call.fault).map_err(word)?;
-    Ok((call.call_id, call.did, call.caller, turns, disposition, fault))
 }
 
 #[pymethods]
 impl SipRedirect {
     #[new]
-    #[pyo3(signature = (*, sources, identity_from, phone, number, media, calls_per_second, hold_ms, longest, key, journal))]
+    #[pyo3(signature = (*, sources, identity_from, phone, number, media, calls_per_second, hold_ms, longest, key, waker=-1,
+                        spool=None, tells=false, claims=None, known=HashSet::new()))]
     #[allow(clippy::too_many_arguments)] // they are keywords
     fn new(
         sources: Vec<String>,
@@ -73,7 +57,11 @@ impl SipRedirect {
         hold_ms: u32,
         longest: usize,
         key: [u8; 16],
-        journal: bool,
+        waker: i32,
+        spool: Option<PathBuf>,
+        tells: bool,
+        claims: Option<PathBuf>,
+        known: HashSet<String>,
     ) -> PyResult<Self> {
         let targets = Targets {
             phone: template(phone, "name")?,
@@ -81,78 +69,107 @@ impl SipRedirect {
             media: media.map(|media| template(media, "did")).transpose()?,
         };
         let sources = Sources::new(networks(&sources)?, networks(&identity_from)?, calls_per_second);
-        Ok(Self(Redirect::new(Settings { sources, targets, longest, hold_ms, key, journal })))
+        let redirect = Redirect::new(Settings { sources, targets, longest, hold_ms, key, journal: spool.is_some() })
+            .holding(claims.map(|path| holding(&path)).transpose()?);
+        Ok(Self(Server::new(redirect, spool.map(|path| Spool::new(path, tells)), known, longest, waker)))
     }
 
-    /// Takes datagrams and answers those to send, in order.
+    /// Answers what comes by a socket, until `stop`.
+    fn serve(&self, py: Python<'_>, engine: &Engine, socket: i32) -> PyResult<()> {
+        let served = py.detach(|| self.0.serve(engine.shared(), socket));
+        served.map_err(|error| PyOSError::new_err((error as i32, error.desc())))
+    }
+
+    /// The answers to a datagram, which are not sent.
     fn take<'py>(
-        &mut self,
+        &self,
         py: Python<'py>,
         engine: &Engine,
-        datagrams: Vec<Datagram<'py>>,
+        datagram: &[u8],
+        host: &str,
+        port: u16,
         now_ms: i64,
-    ) -> PyResult<Vec<Datagram<'py>>> {
-        let mut answers = Vec::with_capacity(datagrams.len());
-        let mut out: Vec<Outgoing> = Vec::with_capacity(2);
-        let mut engine = engine.lock(py);
-        for (datagram, from) in &datagrams {
-            let source = source(from)?;
-            let (redirect, engine) = (&mut self.0, &mut *engine);
-            // A defect of ours costs this datagram its answer, and no other.
-            let _counted = errors::guarded(py, || {
-                redirect.take(engine, datagram.as_bytes(), source, now_ms, &mut out);
-                Ok(())
-            });
-            for outgoing in out.drain(..) {
-                let to = if outgoing.to.ip() == source.ip().to_canonical() {
-                    target(outgoing.to, from, source.port())?
-                } else {
-                    own(py, outgoing.to)?
-                };
-                answers.push((PyBytes::new(py, &outgoing.bytes), to));
-            }
-        }
-        Ok(answers)
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let from = SocketAddr::new(host.parse().map_err(PyValueError::new_err)?, port);
+        let answers = py.detach(|| self.0.take(engine.shared(), datagram, from, now_ms));
+        Ok(answers.iter().map(|answer| PyBytes::new(py, &answer.bytes)).collect())
     }
 
-    /// Goes on with a call whose question was answered.
-    fn go_on<'py>(
-        &mut self,
+    /// The same of a call whose question was answered.
+    fn take_answer<'py>(
+        &self,
         py: Python<'py>,
         engine: &Engine,
         call_id: &str,
         event: &Bound<'py, PyAny>,
         now_ms: i64,
-    ) -> PyResult<Vec<Datagram<'py>>> {
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let event = convert::owned_event(event)?;
-        let mut out = Vec::new();
-        errors::guarded(py, || {
-            // The error has been answered, and is counted.
-            let _answered = self.0.go_on(&mut engine.lock(py), call_id, event, now_ms, &mut out);
-            Ok(())
-        })?;
-        out.iter().map(|outgoing| Ok((PyBytes::new(py, &outgoing.bytes), own(py, outgoing.to)?))).collect()
+        let answers = py.detach(|| self.0.take_answer(engine.shared(), call_id, event, now_ms));
+        Ok(answers.iter().map(|answer| PyBytes::new(py, &answer.bytes)).collect())
     }
 
-    /// Lets go those who were held for long enough; answers whether there are others.
-    fn let_go(&mut self, py: Python<'_>, engine: &Engine, now_ms: i64) -> PyResult<bool> {
-        errors::guarded(py, || Ok(self.0.let_go(&mut engine.lock(py), now_ms)))
+    /// Has `serve` return soon.
+    fn stop(&self) {
+        self.0.stop();
     }
 
-    /// Calls decided since this was asked last.
-    fn decided<'py>(&mut self, py: Python<'py>) -> PyResult<Vec<Call<'py>>> {
-        self.0.decided().into_iter().map(|call| decided(py, call)).collect()
+    /// Goes on with a call whose question was answered.
+    fn go_on(
+        &self,
+        py: Python<'_>,
+        engine: &Engine,
+        socket: i32,
+        call_id: &str,
+        event: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let event = convert::owned_event(event)?;
+        py.detach(|| self.0.go_on(engine.shared(), socket, call_id, event));
+        Ok(())
     }
 
-    /// Questions that have come up since this was asked last: call id, and the turn that asks.
-    fn questions(&mut self) -> Vec<(String, Turn)> {
-        let asked: Vec<(String, call::Turn)> = self.0.questions();
-        asked.into_iter().map(|(call_id, turn)| (call_id, Turn(turn))).collect()
+    /// Questions that have come up since this was asked last: call id, the turn that asks, and the socket.
+    fn questions(&self) -> Vec<(String, Turn, i32)> {
+        self.0.questions().into_iter().map(|(call_id, turn, socket)| (call_id, Turn(turn), socket)).collect()
+    }
+
+    /// Waits for calls, for so many milliseconds at most, and then for others that come within `gather_ms`.
+    fn await_calls(&self, py: Python<'_>, longest_ms: u64, gather_ms: u64) {
+        py.detach(|| self.0.await_calls(Duration::from_millis(longest_ms), Duration::from_millis(gather_ms)));
+    }
+
+    /// Lines of the spool, where they are told, and of the ledger since this was asked last.
+    fn collected<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let told = self.0.collected(|told| (PyBytes::new(py, &told.lines), PyBytes::new(py, &told.ledger)));
+        told.ok_or_else(|| PyValueError::new_err("it has no journal"))
+    }
+
+    /// Writes what waits for the disk; answers why it takes nothing, if it does not.
+    fn retry(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let spool = self.spool()?;
+        Ok(py.detach(|| spool.retry()))
+    }
+
+    /// Bytes of the spool's file, and bytes that wait for the disk.
+    fn spool_size(&self) -> PyResult<(u64, usize)> {
+        Ok(self.spool()?.size())
+    }
+
+    /// Makes the disk keep the spool.
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        let spool = self.spool()?;
+        Ok(py.detach(|| spool.sync())?)
+    }
+
+    /// Puts the spool's file aside, and begins anew.
+    fn put_aside(&self, py: Python<'_>, aside: PathBuf) -> PyResult<()> {
+        let spool = self.spool()?;
+        Ok(py.detach(|| spool.put_aside(&aside))?)
     }
 
     /// What has come, counted by kind since the beginning.
     fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counts = self.0.counts();
+        let (counts, unsent) = py.detach(|| self.0.counts());
         let dict = PyDict::new(py);
         dict.set_item("calls", counts.calls)?;
         dict.set_item("again", counts.again)?;
@@ -161,10 +178,7 @@ impl SipRedirect {
         dict.set_item("strangers", counts.strangers)?;
         dict.set_item("unreadable", counts.unreadable)?;
         dict.set_item("failed", counts.failed)?;
+        dict.set_item("unsent", unsent)?;
         Ok(dict)
     }
-}
-
-fn own(py: Python<'_>, to: SocketAddr) -> PyResult<Bound<'_, PyTuple>> {
-    (to.ip().to_string(), to.port()).into_pyobject(py)
 }

@@ -402,7 +402,7 @@ fn settings() -> Settings {
 
 fn asked(settings: &Settings, pieces: &[&[u8]]) -> (String, Stage) {
     let (mut figures, mut journal) = (Figures::default(), Vec::new());
-    let mut api = Api { settings, engine: None, figures: &mut figures, journal: &mut journal };
+    let mut api = Api { settings, engine: None, figures: &mut figures, journal: &mut journal, holding: None };
     told(&mut api, Limits::default(), pieces)
 }
 

@@ -62,6 +62,25 @@ fn without_anybody_who_has_a_voice_such_a_call_fails_and_is_told() {
 }
 
 #[test]
+fn a_place_in_line_cannot_be_held_by_a_redirect() {
+    let json = include_bytes!("../../../tests/scenarios/9-queue/company.json");
+    let document = serde_json::from_slice(json).expect("a document");
+    let company = std::sync::Arc::new(kommutator_engine::company::compile(&document).company);
+    let engine = || kommutator_engine::Engine::new(company.clone());
+    let mut house = House { engine: engine(), ..House::new() };
+    let answers = house.take(&invite("+74951112233", "z9hG4bK1"));
+    assert_eq!(answers[0].header("Contact"), Some("<sip:+74951112233@pbx.example>"), "who has a voice keeps the line");
+    assert!(house.engine.queues(NOW_MS).is_empty());
+
+    let given = settings();
+    let targets = Targets { media: None, ..given.targets };
+    let voiceless = kommutator_query::sip::Settings { targets, ..given };
+    let mut house = House { engine: engine(), ..House::with(voiceless) };
+    let answers = house.take(&invite("+74951112233", "z9hG4bK2"));
+    assert_eq!(answers[0].header("Contact"), Some("<sip:101@pbx.example>;q=1.0"), "whom the first attempt rings");
+}
+
+#[test]
 fn refusals_say_why() {
     for (number, caller, status, reason) in [
         ("+74951112206", CALLER, 486, "Q.850;cause=17;text=\"User busy\""),
@@ -345,4 +364,16 @@ proptest! {
         prop_assert_eq!(house.take(&request), answers);
         prop_assert_eq!(house.redirect.counts().failed, 0);
     }
+}
+
+#[test]
+fn another_source_neither_hears_of_a_call_nor_ends_it() {
+    let mut house = House::new();
+    let uri = "sip:+74951112205@x.example";
+    let cancel = message("CANCEL", uri, "z9hG4bK1", "");
+    assert_eq!(house.take(&invite("+74951112205", "z9hG4bK1")), [], "its owner is asked for first");
+    let strange = house.take_from(&cancel, "198.51.100.8:5062");
+    assert_eq!(strange.iter().map(|answer| answer.status()).collect::<Vec<_>>(), [481]);
+    let own = house.take(&cancel);
+    assert_eq!(own.iter().map(|answer| answer.status()).collect::<Vec<_>>(), [487, 200]);
 }

@@ -32,7 +32,7 @@ from kommutator.load.targets.agi_channel import looks_like
 from kommutator.load.targets.agi_people import UNSEEN, Connection, People, transfers_of
 
 _SCRIPTS: Final = ("call", "decide")
-_GOODBYE_S: Final = 30.0
+_GOODBYE_S: Final = 5.0
 _TIMES: Final = ("rings", "talks")
 
 
@@ -69,6 +69,9 @@ class AgiTarget:
         self._nursery: trio.Nursery | None = None
         self._transfers: frozenset[str] = frozenset()
         self._address: tuple[int, Any] = (socket.AF_INET, (host, port))
+        self._leaving = 0
+        """Callers who hang up, and whose router has not taken notice yet."""
+        self._left = trio.Event()
         self._files: dict[str, str] = {}
         """By prompt, the file that it was heard from."""
 
@@ -110,11 +113,29 @@ class AgiTarget:
                 if goodbye is None:
                     _cut(opened)
         if goodbye is not None and self._nursery is not None:
-            self._nursery.start_soon(_say, goodbye, opened)
+            self._leaving += 1
+            self._nursery.start_soon(self._say, goodbye, opened)
         return told
 
+    async def _say(self, goodbye: Callable[[], Awaitable[None]], opened: Sequence[Connection]) -> None:
+        """What is left of a call, after which nobody asks."""
+        try:
+            with trio.move_on_after(_GOODBYE_S):
+                await goodbye()
+        except (PbxProtocolError, trio.BrokenResourceError, OSError):
+            pass
+        finally:
+            _cut(opened)
+            self._leaving -= 1
+            if not self._leaving:
+                self._left.set()
+                self._left = trio.Event()
+
     async def close(self) -> None:
-        """Every call has its own connections."""
+        """Wait until the last callers have hung up; every call has its own connections."""
+        with trio.move_on_after(_GOODBYE_S, shield=True):
+            while self._leaving:
+                await self._left.wait()
 
     def servers(self) -> Sequence[Server]:
         """Whoever listens there."""
@@ -147,17 +168,6 @@ class AgiTarget:
 def _prompt_of(wanted: Json) -> str | None:
     """The prompt that is heard first: a menu's notice comes before it."""
     return None if wanted.get("notice") else wanted.get("prompt")
-
-
-async def _say(goodbye: Callable[[], Awaitable[None]], opened: Sequence[Connection]) -> None:
-    """What is left of a call, after which nobody asks."""
-    try:
-        with trio.move_on_after(_GOODBYE_S):
-            await goodbye()
-    except (PbxProtocolError, trio.BrokenResourceError, OSError):
-        pass
-    finally:
-        _cut(opened)
 
 
 def _cut(opened: Sequence[Connection]) -> None:

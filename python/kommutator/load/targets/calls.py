@@ -44,6 +44,7 @@ PATIENCE_S: Final = 30.0
 _START_S: Final = 20.0
 _TRIES: Final = 5
 """Ports are looked for and then taken by SIPp: somebody may have been faster."""
+_GOODBYE_S: Final = 5.0
 _CHUNK: Final = 65_536
 _CAUSE_OF: Final[Mapping[int, str]] = {number: cause for cause, number in CAUSES.items()}
 _VOICE: Final = frozenset({"play", "menu", "record", "wait"})
@@ -134,6 +135,9 @@ class CallsTarget:
         self._stream: trio.SocketStream | None = None
         self._sending = trio.Lock()
         self._orders: socket.socket | None = None
+        self._leaving: set[str] = set()
+        """Calls whose callers were told to hang up, and that are not over yet."""
+        self._left = trio.Event()
         self._address = ("", 0)
         """SIPp's own, for SIP."""
         self._drawn: frozenset[tuple[str, str]] = frozenset()
@@ -187,7 +191,10 @@ class CallsTarget:
         return told
 
     async def close(self) -> None:
-        """End SIPp."""
+        """End SIPp, when the last callers have hung up."""
+        with trio.move_on_after(_GOODBYE_S, shield=True):
+            while self._leaving:
+                await self._left.wait()
         self._opened.close()
 
     def servers(self) -> Sequence[Server]:
@@ -220,6 +227,7 @@ class CallsTarget:
 
     def _hang_up(self, call_id: str) -> None:
         order = calls_scenario.hang_up(call_id, f"{self._address[0]}:{self._address[1]}", next(self._serial))
+        self._leaving.add(call_id)
         if self._orders is not None and self._orders.fileno() >= 0:
             with suppress(OSError):  # SIPp is gone, and its calls with it
                 self._orders.sendto(order, self._address)
@@ -278,10 +286,20 @@ class CallsTarget:
                     call = self._calls.get(sign.call_id)
                     if call is not None:
                         call.take(sign)
+                    if not sign.status:
+                        self._is_over(sign.call_id)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         for call in self._calls.values():
             call.take(None)
+        self._leaving.clear()
+        self._left.set()
+
+    def _is_over(self, call_id: str) -> None:
+        self._leaving.discard(call_id)
+        if not self._leaving:
+            self._left.set()
+            self._left = trio.Event()
 
 
 def is_like(seen: Json, wanted: Json) -> bool:

@@ -48,6 +48,7 @@ _BY_THEMSELVES: Final[Mapping[str, str]] = {
 }
 """What answers an action upon which nobody does anything."""
 _LONGEST_HEARD: Final = 10_000
+_GOODBYE_S: Final = 5.0
 _CREDENTIALS: Final = Struct("3i")
 """Of `SO_PEERCRED` (unix(7)): process, user, group."""
 
@@ -111,8 +112,10 @@ class SimulatedTarget:
         return call.told
 
     async def close(self) -> None:
-        """Let the connection go."""
+        """Let the connection go, when the last callers have hung up."""
         if self._link is not None:
+            with trio.move_on_after(_GOODBYE_S, shield=True), suppress(PbxError):
+                await self._link.ask(codec.About())  # answered after everything that was told before
             self._link.close()
 
     def servers(self) -> Sequence[Server]:

@@ -241,7 +241,6 @@ class _Rules:
                 hold_ms=0,
                 longest=_LONGEST,
                 key=bytes(16),
-                journal=False,
             )
             for _ in self._engines
         ]
@@ -266,11 +265,11 @@ class _Rules:
         """What a call is answered on one of the floors: nothing, where no answer can be read."""
         redirect, engine = self._redirects[floor], self._engines[floor]
         _, invite = self._transactions.invite(ask.call_id, ask.did, ask.caller, 0.0)
-        answers = redirect.take(engine, [(invite, ("127.0.0.1", 5060))], at_ms)
+        answers = redirect.take(engine, invite, "127.0.0.1", 5060, at_ms)
         while questions := redirect.questions():
-            for call_id, _ in questions:
-                answers += redirect.go_on(engine, call_id, {"type": "failed"}, at_ms)
-        read = [self._transactions.receive(datagram, 0.0)[1] for datagram, _ in answers]
+            for call_id, _, _ in questions:
+                answers += redirect.take_answer(engine, call_id, {"type": "failed"}, at_ms)
+        read = [self._transactions.receive(datagram, 0.0)[1] for datagram in answers]
         return [action_of(response) or {"type": f"sip {response.status}"} for response in read if response is not None]
 
 

@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from kommutator.errors import PbxCannot, PbxError
-from kommutator.pbx.agi import questions
+from kommutator.pbx.agi import call_file, questions
 from kommutator.pbx.agi.call import AgiCall
 from kommutator.pbx.agi.codec import Environment
 from kommutator.pbx.agi.line import DID, OVER, House
@@ -54,6 +54,8 @@ class AgiSettings:
     """The folder into which Asterisk records messages."""
     recordings: Path
     """The folder into which they are brought."""
+    outgoing: Path | None = None
+    """Asterisk's folder of call files; None: which calls are still there is learnt from the next one."""
     trunk: str = "PJSIP/{number}@trunk"
     """How an E.164 number is dialled."""
     silence_s: int = 5
@@ -122,6 +124,7 @@ class AgiPbx:
 
                 self._begin = begin
                 nursery.start_soon(self._fetch_left)
+                nursery.start_soon(self._have_it_look)
                 await trio.serve_listeners(self._accept, listeners)
         finally:
             self.connected = False
@@ -142,6 +145,14 @@ class AgiPbx:
     async def call_back(self, call_id: str, endpoint: str, number: str, tell: Callable[[str], None]) -> str | None:
         """FastAGI has no way to begin a call. Raises `PbxCannot`."""
         raise PbxCannot("calls cannot be begun by FastAGI")
+
+    async def call_back_over(self, call_id: str) -> bool:
+        """There is none."""
+        return False
+
+    async def hang_up_call_back(self, call_id: str) -> None:
+        """There is none. Raises `PbxCannot`."""
+        raise PbxCannot("calls cannot be ended by FastAGI")
 
     # --- connections
 
@@ -199,6 +210,8 @@ class AgiPbx:
                     environment,
                     [word for word in environment.arguments if word] if script == "step" else (),
                 )
+            case "look":
+                self._log.info("the pbx was looked at", calls=len(self._found))
             case _:
                 self._log.error("a dialplan asks for what there is not", script=script)
 
@@ -273,6 +286,15 @@ class AgiPbx:
                 self._ended.popitem(last=False)
 
     # --- what is looked at
+
+    async def _have_it_look(self) -> None:
+        """Have Asterisk connect: otherwise calls that ended while no router was there go on until the next one comes."""
+        outgoing = self._settings.outgoing
+        if outgoing is not None:
+            try:
+                await trio.to_thread.run_sync(call_file.put, self._settings.shared, outgoing)
+            except OSError as error:
+                self._log.warning("calls that ended meanwhile are known by the next call", reason=str(error))
 
     async def _count(self, session: Session) -> None:
         """By the first connection: which calls are alive."""

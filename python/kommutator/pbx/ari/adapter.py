@@ -68,6 +68,7 @@ class AriPbx:
         self._backs: dict[str, CallBack] = {}
         self._pairs: dict[str, tuple[str, str]] = {}
         """The legs of each call back in which both talk: when one ends, so does the other."""
+        self._pair_over = trio.Event()
         self._devices = Devices()
         self._look_in, self._look_out = trio.open_memory_channel[str](_TIDY_AT_ONCE)
         self._found: frozenset[str] = frozenset()
@@ -155,6 +156,19 @@ class AriPbx:
         finally:
             del self._backs[call_id]
 
+    async def call_back_over(self, call_id: str) -> bool:
+        """Wait until one of both has hung up."""
+        await self._looked.wait()
+        there = call_id in self._pairs
+        while call_id in self._pairs:
+            await self._pair_over.wait()
+        return there
+
+    async def hang_up_call_back(self, call_id: str) -> None:
+        """Hang both up."""
+        for leg in self._pairs.get(call_id, ()):
+            await self._ask(requests.hang_up(leg, "normal"))
+
     # --- events
 
     def _on_event(self, event: Event) -> None:
@@ -205,13 +219,18 @@ class AriPbx:
             if device is not None:
                 self._look_later(device)
         for call_id, pair in [pair for pair in self._pairs.items() if channel.id in pair[1]]:
-            del self._pairs[call_id]
+            self._unpair(call_id)
             self._later(requests.hang_up(pair[0] if channel.id == pair[1] else pair[1], "normal"))
             self._later(requests.destroy_bridge(bridge_id(call_id)))
         for caller, leg in [pair for pair in self._given.items() if channel.id in pair]:
             del self._given[caller]
             self._later(requests.hang_up(leg if channel.id == caller else caller, "normal"))
             self._later(requests.destroy_bridge(bridge_id(caller)))
+
+    def _unpair(self, call_id: str) -> None:
+        del self._pairs[call_id]
+        self._pair_over.set()
+        self._pair_over = trio.Event()
 
     def _release(self, channel: str) -> None:
         """This leg has won, or was never there."""
@@ -326,7 +345,7 @@ class AriPbx:
                     self._pairs[call_id] = (up[0], up[1])
                     await self._ask(requests.subscribe(self._settings.application, [f"channel:{leg}" for leg in up]))
         for call_id in [call_id for call_id in self._pairs if len(legs.get(call_id, ())) < 2]:
-            del self._pairs[call_id]
+            self._unpair(call_id)
         known = (*self._calls, *self._given, *self._backs, *self._pairs)
         for call_id, orphans in legs.items():
             if call_id not in known:

@@ -7,9 +7,9 @@ from typing import Any
 
 import trio
 
+from kommutator.pbx.simulated import call_back
 from kommutator.pbx.simulated.behaviour import CallerScript
 from kommutator.pbx.simulated.call import SimulatedCall, gone
-from kommutator.pbx.simulated.call_back import call_back
 from kommutator.pbx.simulated.world import Channel, World
 from kommutator.routing.ports import Call, FloorSink
 from kommutator.routing.turn import Event, Turn
@@ -76,7 +76,15 @@ class SimulatedPbx:
 
     async def call_back(self, call_id: str, endpoint: str, number: str, tell: Callable[[str], None]) -> str | None:
         """Call a number back from a phone."""
-        return await call_back(self._world, call_id, endpoint, number, tell)
+        return await call_back.call_back(self._world, call_id, endpoint, number, tell)
+
+    async def call_back_over(self, call_id: str) -> bool:
+        """Wait for the end of a call back."""
+        return await call_back.over(self._world, call_id)
+
+    async def hang_up_call_back(self, call_id: str) -> None:
+        """End a call back."""
+        call_back.hang_up(self._world, call_id)
 
 
 class SimulatedLookups:

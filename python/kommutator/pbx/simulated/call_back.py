@@ -43,6 +43,28 @@ async def call_back(world: World, call_id: str, endpoint: str, number: str, tell
             world.cancel(channel)
 
 
+async def over(world: World, call_id: str) -> bool:
+    """The `Pbx` port's `call_back_over`."""
+    channel = world.channels.get(call_id)
+    if channel is None:
+        return False
+    inbox = channel.inbox = channel.inbox or Inbox()
+    try:
+        while len(channel.legs) == 2:
+            await inbox.get()
+    finally:
+        if channel.inbox is inbox:
+            channel.inbox = None
+    return True
+
+
+def hang_up(world: World, call_id: str) -> None:
+    """The `Pbx` port's `hang_up_call_back`."""
+    channel = world.channels.get(call_id)
+    if channel is not None:
+        world.cancel(channel)
+
+
 async def _answer_of(world: World, channel: Channel, phone: str, inbox: Inbox) -> str | None:
     """Wait until a phone is answered; why it was not."""
     until_ms = world.agenda.now_ms() + round(RINGS_S * 1000)

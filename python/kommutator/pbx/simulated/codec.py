@@ -166,6 +166,18 @@ class CallBack(Message, frozen=True, tag="call_back"):
     number: str
 
 
+class CallBackOver(Message, frozen=True, tag="call_back_over"):
+    """When is this call back over? The answer, whether there was one, comes then."""
+
+    call_id: str
+
+
+class HangUpCallBack(Message, frozen=True, tag="hang_up_call_back"):
+    """End a call back."""
+
+    call_id: str
+
+
 class Recordings(Message, frozen=True, tag="recordings"):
     """Which recordings have not been fetched? The answer is their names."""
 
@@ -290,7 +302,7 @@ class About(Message, frozen=True, tag="about"):
 
 RouterOperation = (
     TellLines | Sounds | Serve | Save | Perform | AnswerItself | StopRinging | Kept | Keep | Converse | Interrupt | CallBack | Close
-    | Epitaph | Recordings | Fetch | Fetched
+    | CallBackOver | HangUpCallBack | Epitaph | Recordings | Fetch | Fetched
 )  # fmt: skip
 ControlOperation = (
     Place | Press | Speak | HangUp | Callers | Phones | Story | Behave | PickUp | Decline | PutDown | HoldKey | Watch | Traffic

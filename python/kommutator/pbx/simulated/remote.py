@@ -124,6 +124,20 @@ class RemotePbx:
         finally:
             del self._backs[call_id]
 
+    async def call_back_over(self, call_id: str) -> bool:
+        """Wait for the end of a call back."""
+        while True:
+            link = await self._connection()
+            try:
+                there: bool = await link.ask(codec.CallBackOver(call_id))
+            except PbxUnreachable:
+                continue
+            return there
+
+    async def hang_up_call_back(self, call_id: str) -> None:
+        """End a call back."""
+        await (await self._connection()).ask(codec.HangUpCallBack(call_id))
+
     # --- the connection
 
     async def _stay_connected(self) -> None:

@@ -8,9 +8,8 @@ import structlog
 import trio
 
 from kommutator.errors import CallGone, PbxError, PbxRefused
-from kommutator.pbx.simulated import codec, sound
+from kommutator.pbx.simulated import call_back, codec, sound
 from kommutator.pbx.simulated.call import SimulatedCall, gone
-from kommutator.pbx.simulated.call_back import call_back
 from kommutator.pbx.simulated.peer import Peer
 from kommutator.pbx.simulated.world import Channel
 from kommutator.routing.turn import End, Talk, Turn
@@ -110,6 +109,8 @@ class RouterSession:
                 await self._call(call_id).keep(arrangement)
             case codec.Interrupt(call_id=call_id):
                 self._call(call_id).interrupt()
+            case codec.HangUpCallBack(call_id=call_id):
+                call_back.hang_up(host.world, call_id)
             case codec.Close(call_id=call_id, turn=turn):
                 await self._close(call_id, turn)
             case codec.Epitaph(call_id=call_id, turn=turn):
@@ -133,7 +134,10 @@ class RouterSession:
         return scope
 
     async def _last(
-        self, number: int, what: codec.Perform | codec.Converse | codec.CallBack, scope: trio.CancelScope
+        self,
+        number: int,
+        what: codec.Perform | codec.Converse | codec.CallBack | codec.CallBackOver,
+        scope: trio.CancelScope,
     ) -> None:
         """Do what lasts: of one call one after the other, since what was dropped may still be at its end."""
         log = self._log.bind(call=what.call_id)
@@ -153,7 +157,7 @@ class RouterSession:
             if what.call_id not in self._host.calls:
                 self._one_by_one.pop(what.call_id, None)
 
-    async def _do_lasting(self, what: codec.Perform | codec.Converse | codec.CallBack) -> Any:
+    async def _do_lasting(self, what: codec.Perform | codec.Converse | codec.CallBack | codec.CallBackOver) -> Any:
         match what:
             case codec.Perform(call_id=call_id, turn=turn):
                 call = self._call(call_id)
@@ -166,7 +170,9 @@ class RouterSession:
                 def tell(state: str) -> None:
                     self._peer.post(codec.CallBackIs(call_id, state))
 
-                return await call_back(self._host.world, call_id, endpoint, number, tell)
+                return await call_back.call_back(self._host.world, call_id, endpoint, number, tell)
+            case codec.CallBackOver(call_id=call_id):
+                return await call_back.over(self._host.world, call_id)
 
     async def _close(self, call_id: str, turn: Turn | None) -> None:
         host = self._host

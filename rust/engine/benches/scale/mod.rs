@@ -2,6 +2,8 @@
 
 pub mod swaps;
 
+use super::figures;
+
 use std::time::Duration;
 
 use kommutator_engine::directory::RegionExtent;

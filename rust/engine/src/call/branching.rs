@@ -59,9 +59,10 @@ impl Run<'_> {
     /// The exit of a history node, where it is known whether the caller has called before; none: it must be asked.
     pub(super) fn history(&mut self, days: Option<u32>) -> Option<(usize, Reason)> {
         let Some(caller) = self.state.caller else { return Some((exit::FIRST, Reason::Withheld {})) };
+        let generation = self.facts.generation();
         match self.facts.history(caller, days, self.now_ms) {
-            Called::Before => Some((exit::REPEAT, Reason::CalledBefore { cached: true })),
-            Called::Never => Some((exit::FIRST, Reason::FirstCall { cached: true })),
+            Called::Before => Some((exit::REPEAT, Reason::CalledBefore { cached: true, generation })),
+            Called::Never => Some((exit::FIRST, Reason::FirstCall { cached: true, generation })),
             Called::Unknown => None,
         }
     }
@@ -71,10 +72,11 @@ impl Run<'_> {
         if let (Some(caller), Step::History { days, .. }) = (self.state.caller, &self.node().step) {
             self.facts.set_history(caller, *days, before, self.now_ms);
         }
+        let generation = self.facts.generation();
         if before {
-            self.leave(exit::REPEAT, Reason::CalledBefore { cached: false })
+            self.leave(exit::REPEAT, Reason::CalledBefore { cached: false, generation })
         } else {
-            self.leave(exit::FIRST, Reason::FirstCall { cached: false })
+            self.leave(exit::FIRST, Reason::FirstCall { cached: false, generation })
         }
     }
 
@@ -82,8 +84,9 @@ impl Run<'_> {
     pub(super) fn owner(&mut self) -> Option<(usize, Reason)> {
         self.state.owner = None;
         let Some(caller) = self.state.caller else { return Some((exit::UNKNOWN, Reason::Withheld {})) };
+        let generation = self.facts.generation();
         match self.facts.owner(caller)? {
-            Owner::Nobody => Some((exit::UNKNOWN, Reason::OwnerUnknown { cached: true })),
+            Owner::Nobody => Some((exit::UNKNOWN, Reason::OwnerUnknown { cached: true, generation })),
             Owner::Employee(id) => {
                 let id = SmolStr::new(id);
                 Some(self.owned_by(&id, true))
@@ -101,12 +104,13 @@ impl Run<'_> {
     }
 
     fn owned_by(&mut self, employee: &str, cached: bool) -> (usize, Reason) {
+        let generation = self.facts.generation();
         match self.company.employee_index.get(employee) {
             Some(&ix) => {
                 self.state.owner = Some(ix);
-                (exit::FOUND, Reason::OwnerFound { employee: employee.into(), cached })
+                (exit::FOUND, Reason::OwnerFound { employee: employee.into(), cached, generation })
             }
-            None => (exit::UNKNOWN, Reason::OwnerNotHere { employee: employee.into() }),
+            None => (exit::UNKNOWN, Reason::OwnerNotHere { employee: employee.into(), generation }),
         }
     }
 
@@ -115,7 +119,8 @@ impl Run<'_> {
         if let Some(caller) = self.state.caller {
             self.facts.set_owner(caller, None);
         }
-        self.leave(exit::UNKNOWN, Reason::OwnerUnknown { cached: false })
+        let generation = self.facts.generation();
+        self.leave(exit::UNKNOWN, Reason::OwnerUnknown { cached: false, generation })
     }
 
     /// The exit of a split node.

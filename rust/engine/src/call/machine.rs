@@ -139,6 +139,9 @@ impl<'e> Run<'e> {
     pub fn resume(mut self) -> Result<Turn, EngineError> {
         if self.is_queued() {
             self.back_in_line()?;
+        } else {
+            // A state before this one may have been resumed first.
+            self.floor.leave_line(&self.state.call_id);
         }
         let action = match self.state.pending.clone() {
             Pending::Play => match &self.node().step {

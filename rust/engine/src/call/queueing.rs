@@ -304,13 +304,15 @@ impl<'e> Run<'e> {
     fn claimed_for(&mut self, hunt: &Hunt, leg: &Candidate) -> Option<Slot> {
         match leg.employee {
             Some(ix) => Some(self.slots[ix.at()]),
-            None => matches!(hunt.legs[leg.leg], Leg::Phone(_)).then(|| self.floor.slot(&nobodys(&leg.endpoint))),
+            None => {
+                matches!(hunt.legs[leg.leg], Leg::Phone(_)).then(|| self.floor.number_slot(&nobodys(&leg.endpoint)))
+            }
         }
     }
 
     /// What other calls of queues do with a number that is no employee's.
     pub(super) fn phone_standing(&self, endpoint: &str) -> Standing {
-        let slot = self.floor.find(&nobodys(endpoint));
+        let slot = self.floor.find_number(&nobodys(endpoint));
         slot.map_or(Standing::Free, |slot| self.floor.standing(slot, &self.state.call_id, true, self.now_ms))
     }
 

@@ -86,13 +86,10 @@ impl NumberSet {
         let hash = hash(number);
         if let Some(line) = self.lines.get(place::<KEY_BITS>(hash, self.lines.len() as u64)) {
             let remainder = hash as u32;
-            if remainder != EMPTY {
-                if line.has(remainder) {
-                    return true;
-                }
-                if line.has_room() {
-                    return false;
-                }
+            let found = line.has(remainder);
+            // One branch, which nearly always goes the same way: whether it was found is nothing to be guessed.
+            if (found | line.has_room()) & (remainder != EMPTY) {
+                return found;
             }
         }
         self.rest.has::<KEY_BITS>(hash)

@@ -74,8 +74,7 @@ struct Answer {
     at_ms: i64,
 }
 
-/// The last calls that were told, ten bytes a number and the room of its bucket, in all about twelve; and the
-/// answers.
+/// The last calls that were told, ten bytes a number and the room of its line, in all 12.2; and the answers.
 #[derive(Debug)]
 pub struct Callers {
     last: Packed<Wide>,

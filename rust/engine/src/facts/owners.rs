@@ -7,13 +7,16 @@
 use indexmap::IndexSet;
 
 use super::BadLine;
-use super::packed::Packed;
+use super::packed::{Narrow, Packed, Slot};
 use crate::number::Number;
 
 /// The most numbers whose owners are kept; at the bound one of those that came first leaves for each that comes.
 pub const MOST_OWNERS: usize = 1 << 25;
 /// The most employees that owners can be, of all versions that were ever told; others are asked for at each call.
-pub const MOST_NAMES: usize = 1 << 20;
+pub const MOST_NAMES: usize = (Narrow::MOST - EMPLOYEES + 1) as usize;
+
+/// Employees for whom a table that is made with room has room.
+const NAMES: usize = 1 << 16;
 
 /// Codes of what is known besides employees; theirs follow.
 const NOBODY: u64 = 0;
@@ -29,10 +32,10 @@ pub enum Owner<'t> {
     Nobody,
 }
 
-/// Owners of numbers. Eight bytes a number and the room of its bucket, in all about ten.
+/// Owners of numbers: seven bytes a number and the room of its line, in all 8.2.
 #[derive(Debug)]
 pub struct Owners {
-    table: Packed<u64>,
+    table: Packed<Narrow>,
     names: IndexSet<Box<str>>,
     complete: bool,
     most: usize,
@@ -50,7 +53,8 @@ impl Owners {
     pub fn with_room_for(numbers: usize) -> Self {
         Self {
             table: Packed::with_room_for(numbers.min(MOST_OWNERS)),
-            names: IndexSet::new(),
+            // A table of many has many employees: to double their room would hold up a call later.
+            names: IndexSet::with_capacity(if numbers > 0 { NAMES } else { 0 }),
             complete: false,
             most: MOST_OWNERS,
         }
@@ -135,7 +139,7 @@ impl Owners {
         }
         self.complete = false;
         self.table.make_room_for(number);
-        // Where the bucket of the number has nobody who could leave, it is not remembered.
+        // Where the line of the number has nobody who could leave, it is not remembered.
         if self.table.len() < self.most {
             _ = self.table.insert(number, code);
         }

@@ -1,67 +1,24 @@
 //! The people of big hunts, kept in order: who may be rung next is found without asking everybody.
 //!
-//! Each hunt that rings more than [`WALKED`] phones one by one has a *group*: which of its legs may be free, which will be
+//! Each hunt that rings more than [`WALKED`](super::WALKED) phones one by one has a *group*: which of its legs may be free, which will be
 //! soon, which talk, and all of them by the record that its strategy goes by. Whatever changes about a person moves him
 //! within his groups, in time logarithmic in their size. Hunts of the same phones and the same order share a group, in
-//! whichever node and version they stand.
+//! whichever node and version they stand; it is made when the first call asks for it, so that to hold a version, or to let
+//! one go, takes no time for each of its legs.
 //!
 //! A group answers with candidates. What holds for one call and not for another (its own claims), or ends by itself (a
 //! claim's deadline), is for [`Floor::standing`] to say of each of them: a leg that could be rung is always a candidate,
 //! a candidate cannot always be rung.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
+use super::hunters::{Hunter, Hunters, Record, Shape};
 use super::shuffle::Shuffle;
 use super::{ClaimKind, Floor, Line, Person, Presence, Slot, Standing};
-use crate::company::document::Strategy;
-use crate::company::version::{Company, Hunt, Leg, NodeIx, Queue, Step, VersionId};
-
-/// Hunts with more legs have a group; the legs of others are walked, each time.
-pub const WALKED: usize = 32;
-
-/// By what the legs of a hunt are ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Record {
-    /// Their places in the document.
-    Place,
-    /// The end of the last conversation.
-    Idle,
-    /// Calls answered.
-    Calls,
-}
-
-/// The phones of a hunt, and their order: equal ones share a group.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Shape {
-    record: Record,
-    /// Whose phone each leg is, and whether it is the mobile; nobody's where it is a number alone.
-    legs: Vec<Option<(Slot, bool)>>,
-}
-
-impl Shape {
-    /// None where the legs are few, are rung together, or depend on the call.
-    fn of(hunt: &Hunt, slots: &[Slot]) -> Option<Self> {
-        if hunt.legs.len() <= WALKED {
-            return None;
-        }
-        let record = match hunt.strategy {
-            Strategy::All | Strategy::Expanding => return None,
-            Strategy::Linear | Strategy::RoundRobin | Strategy::Random => Record::Place,
-            Strategy::LongestIdle => Record::Idle,
-            Strategy::FewestCalls => Record::Calls,
-        };
-        let mut legs = Vec::with_capacity(hunt.legs.len());
-        for leg in &hunt.legs {
-            legs.push(match leg {
-                Leg::Desk(ix) => Some((slots[ix.at()], false)),
-                Leg::Mobile(ix) => Some((slots[ix.at()], true)),
-                Leg::Phone(_) => None,
-                Leg::Owner => return None,
-            });
-        }
-        Some(Self { record, legs })
-    }
-}
+use crate::company::version::{NodeIx, VersionId};
 
 /// What of a leg no call and no clock changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,10 +45,12 @@ impl Class {
     }
 }
 
-/// A leg's place in a group.
+/// A leg's place in a group. The group may be gone, and another in its place: this seat is nobody's then, and is taken away
+/// when its person moves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seat {
     group: u32,
+    made: u64,
     leg: u16,
     mobile: bool,
 }
@@ -105,7 +64,9 @@ struct Sitting {
 
 #[derive(Debug)]
 struct Group {
-    shape: Shape,
+    /// Counts groups: no other was the same.
+    made: u64,
+    shape: Arc<Shape>,
     /// How many hunts of the versions held are of this shape.
     hunts: usize,
     sitting: Vec<Sitting>,
@@ -118,43 +79,29 @@ struct Group {
 }
 
 impl Group {
-    fn new(shape: Shape) -> Self {
-        let words = shape.legs.len().div_ceil(64);
-        let sitting = |who: &Option<(Slot, bool)>| Sitting { who: *who, class: Class::Gone, record: i64::MIN };
-        let mut group = Self {
-            hunts: 0,
-            sitting: shape.legs.iter().map(sitting).collect(),
-            may_be_free: vec![0; words],
-            soon: vec![0; words],
-            talking: vec![0; words],
-            by_record: BTreeSet::new(),
-            free_by_record: BTreeSet::new(),
-            shape,
+    /// A group in which these sit, by leg.
+    fn new(made: u64, shape: Arc<Shape>, sitting: Vec<Sitting>) -> Self {
+        let among = |class: Class| {
+            let mut words = vec![0; sitting.len().div_ceil(64)];
+            let legs = sitting.iter().enumerate().filter(|(_, sits)| sits.class == class);
+            legs.for_each(|(leg, _)| words[leg / 64] |= 1 << (leg % 64));
+            words
         };
-        for leg in 0..group.sitting.len() {
-            if group.ordered() {
-                group.by_record.insert((i64::MIN, leg as u16));
-            }
-            if group.sitting[leg].who.is_none() {
-                // A number alone is always free, and has no record.
-                group.seat(leg, Class::MayBeFree, group.record_of(i64::MIN, 0));
-            }
-        }
-        group
+        let (may_be_free, soon, talking) = (among(Class::MayBeFree), among(Class::Soon), among(Class::Talking));
+        // A set that is made of all at once sorts them and is done.
+        let ordered = |of: &dyn Fn(&Sitting) -> bool| -> BTreeSet<(i64, u16)> {
+            let legs = (0..).zip(&sitting).filter(|(_, sits)| shape.record != Record::Place && of(sits));
+            legs.map(|(leg, sits)| (sits.record, leg)).collect()
+        };
+        let (by_record, free_by_record) = (ordered(&|_| true), ordered(&|sits| sits.class == Class::MayBeFree));
+        Self { made, hunts: 0, may_be_free, soon, talking, by_record, free_by_record, sitting, shape }
     }
 
     fn ordered(&self) -> bool {
         self.shape.record != Record::Place
     }
 
-    fn record_of(&self, talked_until_ms: i64, answered: u32) -> i64 {
-        match self.shape.record {
-            Record::Place => i64::MIN,
-            Record::Idle => talked_until_ms,
-            Record::Calls => i64::from(answered),
-        }
-    }
-
+    /// Moves a leg.
     fn seat(&mut self, leg: usize, class: Class, record: i64) {
         let before = self.sitting[leg];
         (self.sitting[leg].class, self.sitting[leg].record) = (class, record);
@@ -188,12 +135,21 @@ impl Group {
     }
 }
 
+/// What a version that is held no more leaves of its groups, to be let go where no call waits.
+#[derive(Debug, Default)]
+pub struct Unseated {
+    _hunters: Hunters,
+    _groups: Vec<Group>,
+}
+
 /// All groups, and which hunts they are of.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     all: Vec<Option<Group>>,
-    by_shape: HashMap<Shape, u32>,
-    by_hunt: HashMap<VersionId, HashMap<NodeIx, u32>>,
+    vacant: Vec<u32>,
+    made: u64,
+    by_shape: FxHashMap<Arc<Shape>, u32>,
+    by_hunt: FxHashMap<VersionId, Hunters>,
     /// When the next claim of each person who sits in a group ends.
     ends: BTreeSet<(i64, Slot)>,
     /// The latest moment that was asked about: claims that had ended by then count no more.
@@ -225,71 +181,76 @@ pub struct Asking<'a> {
 }
 
 impl Floor {
-    /// Seats the people of a version's big hunts. Linear in their legs, and logarithmic in them for each whose phones and
-    /// order no version has that is held already.
-    pub fn seat_hunts(&mut self, company: &Company, slots: &[Slot]) {
-        self.unseat_hunts(company.id);
-        let mut hunts = HashMap::new();
-        for (ix, node) in company.nodes.iter().enumerate() {
-            let (Step::Ring(hunt) | Step::Queue(Queue { hunt, .. })) = &node.step else { continue };
-            let Some(shape) = Shape::of(hunt, slots) else { continue };
-            let group = match self.groups.by_shape.get(&shape) {
-                Some(&group) => group,
-                None => self.seat_group(shape),
-            };
-            if let Some(group) = &mut self.groups.all[group as usize] {
-                group.hunts += 1;
-            }
-            hunts.insert(NodeIx(ix as u16), group);
+    /// Takes a version's big hunts over. Whom they ring is seated when the first call asks for them.
+    pub(super) fn seat_hunts(&mut self, version: VersionId, hunters: Hunters) {
+        self.unseat_hunts(version);
+        if !hunters.0.is_empty() {
+            self.groups.by_hunt.insert(version, hunters);
         }
-        if !hunts.is_empty() {
-            self.groups.by_hunt.insert(company.id, hunts);
-        }
-        // A call claims employees: to make room for that when it does would hold it up.
-        self.claims.reserve(self.people.len().saturating_sub(self.claims.len()));
     }
 
-    /// Lets the groups of a version go, where no other version has hunts of the same phones.
-    pub fn unseat_hunts(&mut self, version: VersionId) {
-        for (_, at) in self.groups.by_hunt.remove(&version).unwrap_or_default() {
+    /// Takes the groups of a version out, where no other version has hunts of the same phones. Linear in its hunts.
+    pub fn unseat_hunts(&mut self, version: VersionId) -> Unseated {
+        let Some(hunters) = self.groups.by_hunt.remove(&version) else { return Unseated::default() };
+        let mut groups = Vec::new();
+        for hunter in hunters.0.values() {
+            let Hunter::Seated(at) = *hunter else { continue };
             let place = &mut self.groups.all[at as usize];
             let Some(group) = place else { continue };
             group.hunts -= 1;
-            if group.hunts > 0 {
-                continue;
-            }
-            self.groups.by_shape.remove(&group.shape);
-            let legs = place.take().map(|group| group.shape.legs).unwrap_or_default();
-            for (slot, _) in legs.into_iter().flatten() {
-                self.person(slot).seats.retain(|seat| seat.group != at);
+            if group.hunts == 0 {
+                self.groups.by_shape.remove(&group.shape);
+                self.groups.vacant.push(at);
+                groups.extend(place.take());
             }
         }
+        Unseated { _hunters: hunters, _groups: groups }
     }
 
-    fn seat_group(&mut self, shape: Shape) -> u32 {
-        let vacant = self.groups.all.iter().position(Option::is_none).unwrap_or(self.groups.all.len());
-        let at = vacant as u32;
-        let group = Some(Group::new(shape.clone()));
-        if vacant == self.groups.all.len() {
-            self.groups.all.push(group);
-        } else {
-            self.groups.all[vacant] = group;
+    /// The group of a shape, for one hunt more. Logarithmic in its legs for each of them, where there was none.
+    fn seated(&mut self, shape: Arc<Shape>) -> u32 {
+        let at = match self.groups.by_shape.get(&shape) {
+            Some(&at) => at,
+            None => self.seat_group(shape),
+        };
+        if let Some(group) = &mut self.groups.all[at as usize] {
+            group.hunts += 1;
         }
-        for (leg, who) in shape.legs.iter().enumerate() {
-            let Some((slot, mobile)) = *who else { continue };
-            self.person(slot).seats.push(Seat { group: at, leg: leg as u16, mobile });
-            self.moved(slot);
+        at
+    }
+
+    fn seat_group(&mut self, shape: Arc<Shape>) -> u32 {
+        self.groups.made += 1;
+        let made = self.groups.made;
+        let at = self.groups.vacant.pop().unwrap_or_else(|| {
+            self.groups.all.push(None);
+            (self.groups.all.len() - 1) as u32
+        });
+        let mut sitting = Vec::with_capacity(shape.legs.len());
+        for (leg, who) in (0..).zip(&shape.legs) {
+            let (class, record) = match *who {
+                // A number alone is always free, and has no record.
+                None => (Class::MayBeFree, shape.record.of(i64::MIN, 0)),
+                Some((slot, mobile)) => {
+                    let as_of_ms = self.groups.as_of_ms;
+                    let person = self.person(slot);
+                    person.seats.push(Seat { group: at, made, leg, mobile });
+                    let record = shape.record.of(person.talked_until_ms, person.answered);
+                    let class = Class::of(person, mobile, as_of_ms);
+                    self.ends(slot);
+                    (class, record)
+                }
+            };
+            sitting.push(Sitting { who: *who, class, record });
         }
+        self.groups.all[at as usize] = Some(Group::new(made, Arc::clone(&shape), sitting));
         self.groups.by_shape.insert(shape, at);
         at
     }
 
-    /// Something about the person has changed: he moves within his groups.
-    pub(super) fn moved(&mut self, slot: Slot) {
-        let person = &mut self.people[slot.0 as usize];
-        if person.seats.is_empty() {
-            return;
-        }
+    /// Keeps when the next claim of somebody who sits in a group ends.
+    fn ends(&mut self, slot: Slot) {
+        let person = &mut self.people[slot];
         let as_of_ms = self.groups.as_of_ms;
         let ends = person.claims.iter().map(|claim| claim.until_ms).filter(|&until_ms| until_ms > as_of_ms).min();
         if ends != person.ends {
@@ -300,21 +261,47 @@ impl Floor {
                 self.groups.ends.insert((ends, slot));
             }
         }
+    }
+
+    /// Something about the person has changed: he moves within his groups.
+    pub(super) fn moved(&mut self, slot: Slot) {
+        if self.people[slot].seats.is_empty() {
+            return;
+        }
+        self.ends(slot);
+        let as_of_ms = self.groups.as_of_ms;
+        let person = &mut self.people[slot];
+        let mut gone = false;
         for seat in &person.seats {
-            if let Some(group) = &mut self.groups.all[seat.group as usize] {
-                let record = group.record_of(person.talked_until_ms, person.answered);
-                group.seat(usize::from(seat.leg), Class::of(person, seat.mobile, as_of_ms), record);
+            match &mut self.groups.all[seat.group as usize] {
+                Some(group) if group.made == seat.made => {
+                    let record = group.shape.record.of(person.talked_until_ms, person.answered);
+                    group.seat(usize::from(seat.leg), Class::of(person, seat.mobile, as_of_ms), record);
+                }
+                _ => gone = true,
             }
+        }
+        if gone {
+            let all = &self.groups.all;
+            person.seats.retain(|seat| matches!(&all[seat.group as usize], Some(group) if group.made == seat.made));
         }
     }
 
     /// The group of a node's hunt; none where its legs are to be walked. Groups know no time before the latest they were
     /// asked about: for a moment before it, legs are walked too.
     pub fn group(&mut self, version: VersionId, node: NodeIx, now_ms: i64) -> Option<u32> {
-        let group = *self.groups.by_hunt.get(&version)?.get(&node)?;
+        let hunter = self.groups.by_hunt.get(&version)?.0.get(&node)?;
         if now_ms < self.groups.as_of_ms {
             return None;
         }
+        let group = match hunter {
+            Hunter::Seated(group) => *group,
+            Hunter::Waiting(shape) => {
+                let group = self.seated(Arc::clone(shape));
+                self.groups.by_hunt.get_mut(&version)?.0.insert(node, Hunter::Seated(group));
+                group
+            }
+        };
         self.groups.as_of_ms = now_ms;
         while let Some(&(ends, slot)) = self.groups.ends.first().filter(|(ends, _)| *ends <= now_ms) {
             self.groups.ends.remove(&(ends, slot));
@@ -416,8 +403,12 @@ impl Floor {
     /// The legs of the group whose people the call itself holds.
     fn seats_of(&self, asking: Asking<'_>) -> Vec<usize> {
         let held = self.claims.get(asking.call).map_or(&[][..], |slots| &slots[..]).iter();
-        let seats = held.flat_map(|slot| &self.people[slot.0 as usize].seats);
-        seats.filter(|seat| seat.group == asking.group).map(|seat| usize::from(seat.leg)).collect()
+        let seats = held.flat_map(|slot| &self.people[*slot].seats);
+        let made = self.groups.all[asking.group as usize].as_ref().map(|group| group.made);
+        seats
+            .filter(|seat| seat.group == asking.group && Some(seat.made) == made)
+            .map(|seat| usize::from(seat.leg))
+            .collect()
     }
 }
 

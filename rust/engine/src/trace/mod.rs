@@ -72,21 +72,26 @@ pub enum Reason {
     Withheld {},
     FirstCall {
         cached: bool,
+        generation: u64,
     },
     CalledBefore {
         cached: bool,
+        generation: u64,
     },
     HistoryUnknown {},
     OwnerFound {
         employee: SmolStr,
         cached: bool,
+        generation: u64,
     },
     OwnerUnknown {
         cached: bool,
+        generation: u64,
     },
     /// The owner is nobody of this company version.
     OwnerNotHere {
         employee: SmolStr,
+        generation: u64,
     },
     OwnerSilent {},
     Pressed {

@@ -11,6 +11,8 @@ use super::connection::{Answer, Service};
 use super::forms::{self, Arrival, Kind, Step, Told};
 use super::head::{Head, Method};
 use super::reply::{Refusal, Reply};
+use crate::holders::Holding;
+use crate::journal::write_turn;
 
 /// What holds for all connections of a server.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ pub struct Api<'a> {
     pub figures: &'a mut Figures,
     /// Gets a line for each turn, where turns are told.
     pub journal: &'a mut Vec<u8>,
+    /// Where other engines ring the same employees.
+    pub holding: Option<&'a mut Holding>,
 }
 
 /// What a request wants.
@@ -219,7 +223,21 @@ impl Api<'_> {
             let told = Told { call: call_id, did: &arrival.did.0, caller, at: now_ms, event: None };
             told.write(&turn, self.journal);
         }
-        Ok(turn)
+        self.held(turn, now_ms)
+    }
+
+    /// What comes of a turn when everybody whom it rings is held against other engines.
+    fn held(&mut self, turn: Turn, now_ms: i64) -> Result<Turn, Refusal> {
+        let (Some(holding), Some(engine)) = (self.holding.as_deref_mut(), self.engine.as_deref_mut()) else {
+            return Ok(turn);
+        };
+        let followed = guarded(|| holding.settle(engine, &turn, now_ms))?;
+        let mut last = turn;
+        for (event, next) in followed {
+            self.tell(&next, &event, now_ms);
+            last = joined(&mut last, next);
+        }
+        Ok(last)
     }
 
     fn step(&mut self, step: &Step<'_>, now_ms: i64) -> Result<Turn, Refusal> {
@@ -231,23 +249,31 @@ impl Api<'_> {
         let engine = self.engine.as_deref_mut().ok_or_else(no_version)?;
         let turn = guarded(|| engine.handle(state, event, now_ms))?;
         self.figures.steps += 1;
+        self.tell(&turn, event, now_ms);
+        self.held(turn, now_ms)
+    }
+
+    /// Tells the journal of a step, and the engine of a caller whose call has ended.
+    fn tell(&mut self, turn: &Turn, event: &Event, now_ms: i64) {
         let ends = matches!(turn.action, Action::End { .. });
         if (ends || self.settings.journals)
             && let Ok(call) = CallState::decode(&turn.state)
         {
             let did = call.did.map(|did| did.to_string()).unwrap_or_default();
             let caller = call.caller.map(|caller| caller.to_string());
-            if ends && let Some(caller) = &caller {
+            if ends
+                && let Some(caller) = &caller
+                && let Some(engine) = self.engine.as_deref_mut()
+            {
                 // From now on this number has called before.
                 let _ = guarded(|| engine.called(caller, now_ms));
             }
             if self.settings.journals {
                 let told =
                     Told { call: &call.call_id, did: &did, caller: caller.as_deref(), at: now_ms, event: Some(event) };
-                told.write(&turn, self.journal);
+                told.write(turn, self.journal);
             }
         }
-        Ok(turn)
     }
 
     fn batch(&mut self, body: &[u8], now_ms: i64) -> Result<Vec<Result<Turn, Refusal>>, Refusal> {
@@ -280,7 +306,7 @@ impl Api<'_> {
                 Answer::Waiting(Pending { batch: false, made, places: vec![Ok(turn)], answers: Vec::new() })
             }
             Ok(turn) => {
-                forms::write_turn(&turn, to);
+                write_turn(&turn, to);
                 Answer::Done(Reply { status: 200, allow: None, call_id: made })
             }
             Err(refusal) => self.refuse(&refusal, to),
@@ -302,7 +328,7 @@ impl Api<'_> {
                 to.push(b',');
             }
             match place {
-                Ok(turn) => forms::write_turn(turn, to),
+                Ok(turn) => write_turn(turn, to),
                 Err(refusal) => {
                     self.figures.refused += 1;
                     refusal.write(to);

@@ -11,6 +11,7 @@ use serde::{Deserialize as Derive, Serialize};
 use serde_json::error::Category;
 
 use super::reply::Refusal;
+use crate::journal::with_turn;
 
 /// The last moment that is taken for one: the end of the year 9998.
 const LAST_MS: i64 = 253_370_764_799_999;
@@ -133,22 +134,6 @@ pub(super) fn state_of(text: &str) -> Result<Vec<u8>, Refusal> {
         .map_err(|_| Refusal::new(422, "bad_state", "the state cannot be used: not base64url").at("state"))
 }
 
-/// Writes a turn: the same bytes as `Turn.to_dict()` of Python gives as JSON.
-pub(super) fn write_turn(turn: &Turn, to: &mut Vec<u8>) {
-    to.extend_from_slice(b"{\"state\":\"");
-    let text = to.len();
-    to.resize(text + turn.state.len().div_ceil(3) * 4, 0);
-    let written = URL_SAFE_NO_PAD.encode_slice(&turn.state, &mut to[text..]).unwrap_or(0);
-    to.truncate(text + written);
-    to.extend_from_slice(b"\",");
-    let opened = to.len();
-    // Writing to memory cannot fail. The turn's own object goes on with ours: its brace goes.
-    let _ = serde_json::to_writer(&mut *to, turn);
-    if opened < to.len() {
-        to.remove(opened);
-    }
-}
-
 /// A turn as the router's journal takes it: one line.
 #[derive(Serialize)]
 pub(super) struct Told<'a> {
@@ -162,9 +147,7 @@ pub(super) struct Told<'a> {
 impl Told<'_> {
     pub fn write(&self, turn: &Turn, to: &mut Vec<u8>) {
         let _ = serde_json::to_writer(&mut *to, self);
-        to.pop();
-        to.extend_from_slice(b",\"turn\":");
-        write_turn(turn, to);
-        to.extend_from_slice(b"}\n");
+        with_turn(turn, to);
+        to.push(b'\n');
     }
 }

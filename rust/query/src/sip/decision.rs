@@ -12,6 +12,8 @@ use kommutator_engine::Engine;
 use kommutator_engine::call::{Action, Disposition, EngineError, Event, Fault, Turn, Whose};
 use kommutator_engine::company::document::Cause;
 
+use crate::holders::Holding;
+
 use super::Flaw;
 use super::contact::{MOST_CONTACTS, MOST_RANKS, Targets};
 
@@ -113,6 +115,22 @@ impl Begun {
                 Ok(self.refused(status, lines, disposition, fault))
             }
         }
+    }
+
+    /// Goes on to the first turn whose employees can be had, where other engines ring them, too.
+    pub fn settle(
+        &mut self,
+        engine: &mut Engine,
+        holding: Option<&mut Holding>,
+        now_ms: i64,
+    ) -> Result<(), EngineError> {
+        if let Some(holding) = holding
+            && let Some((_, turn)) = self.turns.last()
+        {
+            let followed = holding.settle(engine, turn, now_ms)?;
+            self.turns.extend(followed.into_iter().map(|(event, turn)| (Some(event), turn)));
+        }
+        Ok(())
     }
 
     /// The caller has gone while a question was asked.

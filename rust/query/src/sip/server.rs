@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hasher;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use kommutator_engine::Engine;
 use kommutator_engine::call::{EngineError, Event, Turn};
 use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::holders::Holding;
 
 use super::Flaw;
 use super::answer::{self, Content, write_tag};
@@ -98,6 +100,7 @@ pub struct Redirect {
     /// When to let go whom calls hold, with their states; in order.
     held: VecDeque<(i64, Vec<u8>)>,
     counts: Counts,
+    holding: Option<Holding>,
 }
 
 /// A request on its way to its answer.
@@ -129,7 +132,14 @@ impl Redirect {
             decided: Vec::new(),
             held: VecDeque::new(),
             counts: Counts::default(),
+            holding: None,
         }
+    }
+
+    /// Where other engines ring the same employees.
+    #[must_use]
+    pub fn holding(self, holding: Option<Holding>) -> Self {
+        Self { holding, ..self }
     }
 
     /// Takes a datagram, and answers it where it is to be answered: at most once, but for a CANCEL, which answers its
@@ -156,7 +166,7 @@ impl Redirect {
         let Some(first) = request.vias.first() else { return self.counts.unreadable += 1 };
         let line = first.unfolded();
         let Some(via) = Via::read(&line) else { return self.counts.unreadable += 1 };
-        let transaction = transaction(&self.settings.key, &request, &via);
+        let transaction = transaction(&self.settings.key, &request, &via, source.ip());
         let asked = Asked { request: &request, via: &via, source, transaction };
         if request.method == Method::Ack {
             return self.memory.acknowledge(transaction);
@@ -197,6 +207,7 @@ impl Redirect {
         let asked = Asked { request: &request, via: &via, source: asking.source, transaction: asking.transaction };
         let outcome = decided.and_then(|turn| {
             asking.begun.turns.push((Some(event), turn));
+            asking.begun.settle(engine, self.holding.as_mut(), now_ms)?;
             asking.begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
         });
         self.conclude(&asked, &datagram, outcome, now_ms, out)
@@ -204,6 +215,14 @@ impl Redirect {
 
     /// Lets go those who were held for long enough; answers whether there are others.
     pub fn let_go(&mut self, engine: &mut Engine, now_ms: i64) -> bool {
+        let others = self.let_go_calls(engine, now_ms);
+        if let Some(holding) = &mut self.holding {
+            holding.look(engine, now_ms);
+        }
+        others
+    }
+
+    fn let_go_calls(&mut self, engine: &mut Engine, now_ms: i64) -> bool {
         while let Some((until_ms, state)) = self.held.front() {
             if *until_ms > now_ms && self.held.len() <= MOST_HELD {
                 return true;
@@ -264,12 +283,9 @@ impl Redirect {
         let outcome = engine.arrive(&call_id, &did, caller.as_deref(), now_ms).and_then(|turn| {
             let mut turns = Vec::with_capacity(2);
             turns.push((None, turn));
-            Begun { call_id, did, caller, turns }.decide(
-                engine,
-                &self.settings.targets,
-                self.settings.hold_ms > 0,
-                now_ms,
-            )
+            let mut begun = Begun { call_id, did, caller, turns };
+            begun.settle(engine, self.holding.as_mut(), now_ms)?;
+            begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
         });
         // What failed is counted, and was answered 500: the caller of this has nobody to tell.
         let _counted = self.conclude(asked, datagram, outcome, now_ms, out);
@@ -421,8 +437,9 @@ fn caller(request: &Request<'_>, trusted: bool) -> Option<String> {
 }
 
 /// A transaction's identity (RFC 3261, 17.2.3), that of its ACK and its CANCEL included. All that a retransmission has in
-/// common is in it, so that clients without unique branches (RFC 2543) are told apart, too.
-fn transaction(key: &[u8; 16], request: &Request<'_>, via: &Via<'_>) -> u128 {
+/// common is in it, so that clients without unique branches (RFC 2543) are told apart, too; and who asks, so that nobody
+/// hears of another's call, nor ends it.
+fn transaction(key: &[u8; 16], request: &Request<'_>, via: &Via<'_>, source: IpAddr) -> u128 {
     let mut hasher = SipHasher13::new_with_key(key);
     let from = request.from.map(message::Value::unfolded).unwrap_or_default();
     let tag = uri::address(&from).and_then(|from| from.tag).unwrap_or_default();
@@ -430,6 +447,10 @@ fn transaction(key: &[u8; 16], request: &Request<'_>, via: &Via<'_>) -> u128 {
     for part in parts {
         hasher.write_usize(part.len());
         hasher.write(part);
+    }
+    match source {
+        IpAddr::V4(source) => hasher.write(&source.octets()),
+        IpAddr::V6(source) => hasher.write(&source.octets()),
     }
     hasher.write_u32(request.number);
     let other = !matches!(request.method, Method::Invite | Method::Ack | Method::Cancel);

@@ -508,7 +508,7 @@ describe("a call back", () => {
       back("calling", { state: "dialling" }),
       back("talking", { state: "talking" }),
     ).wizard;
-    expect(commands(talks)).toMatchObject({ hang_up: false, hold: false, consult: false, accept: true });
+    expect(commands(talks)).toMatchObject({ hang_up: true, hold: false, consult: false, accept: true });
     const over = after(talks, back("over", { state: "over" })).wizard;
     expect(over).toMatchObject({ phase: "over", asking: false, closed: null, notice: null });
     expect(commands(over)).toMatchObject({ accept: true, discard: true });

@@ -181,7 +181,7 @@ export function commands(wizard: Wizard) {
   const live = onTheLine(wizard);
   return {
     answer: free && phase === "offered",
-    hang_up: free && live && !(back && phase === "talking"),
+    hang_up: free && live,
     completes: phase === "consulting" && asked?.state === "agreed",
     hold: free && mine && !back && phase === "talking",
     consult: free && mine && !back && phase === "talking",

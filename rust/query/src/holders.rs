@@ -1,0 +1,74 @@
+//! Who holds whom, where several engines ring the same employees: processes of one router, each with a floor of its own.
+//!
+//! An engine's claim keeps others of its own calls away. Before a turn that rings is told to anybody, whoever it rings is
+//! held against the other engines, too; who cannot be is `taken`, as the contract calls it, and the engine thinks again.
+
+use std::fmt::Debug;
+
+use kommutator_engine::Engine;
+use kommutator_engine::call::{Action, EngineError, Event, Turn, Whose};
+
+/// So often a call is told that somebody is taken before it is ended.
+const MOST_TAKEN: usize = 256;
+/// So often it is looked who is held for nothing, milliseconds.
+const LOOK_EVERY_MS: i64 = 50;
+
+/// Holds employees against other engines.
+pub trait Holders: Debug + Send + Sync {
+    /// Holds somebody, who may be held here already; false when another engine holds him.
+    fn hold(&mut self, employee: &str) -> bool;
+    /// Whether anybody is held.
+    fn any(&self) -> bool;
+    /// Lets go everybody but these.
+    fn keep_only(&mut self, employees: &mut dyn Iterator<Item = &str>);
+}
+
+/// The holders of one engine.
+#[derive(Debug)]
+pub struct Holding {
+    holders: Box<dyn Holders>,
+    looked_ms: i64,
+}
+
+impl Holding {
+    /// Of an engine that claims nobody yet.
+    #[must_use]
+    pub fn new(holders: Box<dyn Holders>) -> Self {
+        Self { holders, looked_ms: 0 }
+    }
+
+    /// The events that follow a turn until everybody whom it rings is held, each with its turn; none where that is so.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn settle(&mut self, engine: &mut Engine, turn: &Turn, now_ms: i64) -> Result<Vec<(Event, Turn)>, EngineError> {
+        let mut followed: Vec<(Event, Turn)> = Vec::new();
+        loop {
+            let turn = followed.last().map_or(turn, |(_, turn)| turn);
+            let Action::Ring { endpoints, .. } = &turn.action else { return Ok(followed) };
+            let rung = endpoints.iter().filter_map(|endpoint| endpoint.employee.as_deref());
+            let employees: Vec<String> =
+                rung.filter(|employee| !self.holders.hold(employee)).map(str::to_owned).collect();
+            if employees.is_empty() {
+                return Ok(followed);
+            }
+            let event = if followed.len() < MOST_TAKEN {
+                Event::Taken { employees }
+            } else {
+                Event::Fault { whose: Whose::Ours }
+            };
+            let next = engine.handle(&turn.state, &event, now_ms)?;
+            followed.push((event, next));
+        }
+    }
+
+    /// Lets go now and then whom the engine claims no more; they are free to others some milliseconds later.
+    pub fn look(&mut self, engine: &Engine, now_ms: i64) {
+        if (now_ms - self.looked_ms).abs() >= LOOK_EVERY_MS {
+            self.looked_ms = now_ms;
+            if self.holders.any() {
+                self.holders.keep_only(&mut engine.floor().claimed(now_ms).map(|(employee, _, _)| employee));
+            }
+        }
+    }
+}

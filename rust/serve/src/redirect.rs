@@ -1,0 +1,260 @@
+//! The SIP redirect server as a thread: it waits at a socket, and answers what has come.
+//!
+//! While it answers one batch, the next gathers in the kernel: the more comes, the fewer wake-ups a call costs, and nobody waits
+//! for a batch to fill.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kommutator_engine::Engine;
+use kommutator_engine::call::{Event, Turn};
+use kommutator_query::journal;
+use kommutator_query::sip::{Counts, Outgoing, Redirect};
+use nix::errno::Errno;
+
+use crate::datagrams::{self, Room};
+use crate::spool::{Collected, Spool};
+
+const LET_GO_EVERY_MS: i64 = 50;
+/// So long what has come waits in the kernel when nothing more can be taken to the journal.
+const FULL: Duration = Duration::from_millis(20);
+
+/// No socket.
+const NOWHERE: RawFd = -1;
+
+/// A call's id, the turn that asks, and the socket at which the call came.
+pub type Question = (String, Turn, RawFd);
+
+/// A redirect server with its journal.
+pub struct Server {
+    redirect: Mutex<Redirect>,
+    questions: Mutex<Vec<Question>>,
+    spool: Option<Spool>,
+    known: HashSet<String>,
+    longest: usize,
+    waker: RawFd,
+    asked: AtomicBool,
+    calls: AtomicBool,
+    told: Mutex<bool>,
+    to_tell: Condvar,
+    stopping: AtomicBool,
+    unsent: AtomicU64,
+}
+
+/// One of the locks here: whoever panicked holding it lost a call, not the server.
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Server {
+    /// Around the codec; `longest` is a request's bytes; calls of the ids `known` are in the journal already. The other end of the socket `waker` becomes readable when there are
+    /// questions.
+    #[must_use]
+    pub fn new(redirect: Redirect, spool: Option<Spool>, known: HashSet<String>, longest: usize, waker: RawFd) -> Self {
+        Self {
+            redirect: Mutex::new(redirect),
+            questions: Mutex::default(),
+            spool,
+            known,
+            longest,
+            waker,
+            asked: AtomicBool::new(false),
+            calls: AtomicBool::new(false),
+            told: Mutex::new(false),
+            to_tell: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            unsent: AtomicU64::new(0),
+        }
+    }
+
+    /// Answers what comes by a socket until `stop`, in this thread. The socket blocks, for some tenths of a second at most.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn serve(&self, engine: &Mutex<Engine>, socket: RawFd) -> Result<(), Errno> {
+        let mut room = Room::new(self.longest + 1);
+        let mut let_go_ms = 0;
+        let mut batch = Batch::default();
+        while !self.stopping.load(Ordering::Relaxed) {
+            if self.spool.as_ref().is_some_and(Spool::full) {
+                thread::sleep(FULL);
+                continue;
+            }
+            room.receive(socket)?;
+            let now_ms = now_ms();
+            let mut came = room.came().peekable();
+            let is_due = (now_ms - let_go_ms).abs() >= LET_GO_EVERY_MS;
+            if came.peek().is_none() && !is_due {
+                continue;
+            }
+            self.run(engine, socket, &mut batch, |redirect, engine, batch| {
+                for (datagram, from) in came {
+                    take(redirect, engine, datagram, from, now_ms, batch);
+                }
+                if is_due {
+                    let_go_ms = now_ms;
+                    redirect.let_go(engine, now_ms);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Goes on with a call whose question was answered.
+    pub fn go_on(&self, engine: &Mutex<Engine>, socket: RawFd, call_id: &str, event: Event) {
+        self.run(engine, socket, &mut Batch::default(), |redirect, engine, batch| {
+            let out = &mut batch.out;
+            // What failed was answered, and is counted.
+            let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms(), out)));
+        });
+    }
+
+    /// The answers to a datagram at a given moment, which are not sent: for who has no socket here, and no journal.
+    pub fn take(&self, engine: &Mutex<Engine>, datagram: &[u8], from: SocketAddr, now_ms: i64) -> Vec<Outgoing> {
+        let mut batch = Batch::default();
+        let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
+        take(&mut redirect, &mut engine, datagram, from, now_ms, &mut batch);
+        let questions = redirect.questions();
+        lock(&self.questions).extend(questions.into_iter().map(|(call_id, turn)| (call_id, turn, NOWHERE)));
+        batch.out
+    }
+
+    /// The same of a call whose question was answered.
+    pub fn take_answer(&self, engine: &Mutex<Engine>, call_id: &str, event: Event, now_ms: i64) -> Vec<Outgoing> {
+        let mut out = Vec::new();
+        let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
+        let (redirect, engine) = (&mut *redirect, &mut *engine);
+        let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms, &mut out)));
+        let questions = redirect.questions();
+        lock(&self.questions).extend(questions.into_iter().map(|(call_id, turn)| (call_id, turn, NOWHERE)));
+        out
+    }
+
+    /// Has `serve` return.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Questions since this was asked last. From now on the next wakes again.
+    pub fn questions(&self) -> Vec<Question> {
+        self.asked.store(false, Ordering::Release);
+        std::mem::take(&mut *lock(&self.questions))
+    }
+
+    /// Waits for calls, for so long at most, and then for others that come within `gather`. Blocks.
+    pub fn await_calls(&self, longest: Duration, gather: Duration) {
+        let told = lock(&self.told);
+        let waited = self.to_tell.wait_timeout_while(told, longest, |told| !*told);
+        let is_told = std::mem::take(&mut *waited.map_or_else(|poisoned| poisoned.into_inner().0, |(told, _)| told));
+        if is_told {
+            thread::sleep(gather);
+        }
+    }
+
+    /// What the journal has collected since this was asked last.
+    pub fn collected<T>(&self, read: impl FnOnce(&Collected) -> T) -> Option<T> {
+        self.calls.store(false, Ordering::Release);
+        self.spool.as_ref().map(|spool| spool.collected(read))
+    }
+
+    /// The journal.
+    pub fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
+    }
+
+    /// What has come, and how many answers the network did not take.
+    pub fn counts(&self) -> (Counts, u64) {
+        (lock(&self.redirect).counts(), self.unsent.load(Ordering::Relaxed))
+    }
+
+    /// Decides, puts on disk what was decided, and only then sends.
+    fn run(
+        &self,
+        engine: &Mutex<Engine>,
+        socket: RawFd,
+        batch: &mut Batch,
+        decide: impl FnOnce(&mut Redirect, &mut Engine, &mut Batch),
+    ) {
+        let (decided, questions) = {
+            let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
+            decide(&mut redirect, &mut engine, batch);
+            let mut decided = redirect.decided();
+            // Whoever asks again what another process answered, which has died since, is one call all the same.
+            decided.retain(|call| !self.known.contains(&call.call_id));
+            for caller in decided.iter().filter_map(|call| call.caller.as_deref()) {
+                // From now on this number has called before; what is no number has not.
+                let _unless = engine.called(caller, now_ms());
+            }
+            (decided, redirect.questions())
+        };
+        if let Some(spool) = &self.spool
+            && !decided.is_empty()
+        {
+            let at_ms = now_ms();
+            let moment = journal::moment(at_ms);
+            let Batch { lines, ledger, .. } = batch;
+            for call in &decided {
+                journal::entries(call, at_ms, lines);
+                journal::line(call, &moment, ledger);
+            }
+            spool.append(lines, ledger);
+            lines.clear();
+            ledger.clear();
+        }
+        let unsent = datagrams::send_all(socket, batch.out.iter().map(|one| (&*one.bytes, one.to)));
+        batch.out.clear();
+        if unsent > 0 {
+            self.unsent.fetch_add(unsent as u64, Ordering::Relaxed);
+        }
+        if !questions.is_empty() {
+            lock(&self.questions).extend(questions.into_iter().map(|(call_id, turn)| (call_id, turn, socket)));
+            if !self.asked.swap(true, Ordering::AcqRel) {
+                datagrams::wake(self.waker);
+            }
+        }
+        if self.spool.is_some() && !decided.is_empty() && !self.calls.swap(true, Ordering::AcqRel) {
+            *lock(&self.told) = true;
+            self.to_tell.notify_one();
+        }
+    }
+}
+
+/// What comes of datagrams that are taken together.
+#[derive(Default)]
+struct Batch {
+    out: Vec<Outgoing>,
+    lines: Vec<u8>,
+    ledger: Vec<u8>,
+}
+
+/// Takes a datagram. A defect of ours costs it its answer, and no other.
+fn take(
+    redirect: &mut Redirect,
+    engine: &mut Engine,
+    datagram: &[u8],
+    from: SocketAddr,
+    now_ms: i64,
+    batch: &mut Batch,
+) {
+    let (before, out) = (batch.out.len(), &mut batch.out);
+    let _counted = catch_unwind(AssertUnwindSafe(|| redirect.take(engine, datagram, from, now_ms, out)));
+    for outgoing in &mut batch.out[before..] {
+        if outgoing.to.ip() == from.ip().to_canonical() {
+            // The address as it came has the interface of a local network of IPv6, too.
+            let port = outgoing.to.port();
+            outgoing.to = from;
+            outgoing.to.set_port(port);
+        }
+    }
+}
