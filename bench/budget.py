@@ -32,7 +32,7 @@ from tests.apt import PackagesMissing
 BUDGET: Final = ROOT / "bench/instructions.json"
 TIMES: Final = 200
 """How many times each decision is made while instructions are counted; the mean is kept."""
-WHAT: Final = {"arrival": "arrivals", "answered_call": "answered_calls"}
+WHAT: Final = {"arrival": "arrivals", "decision": "decisions", "answered_call": "answered_calls"}
 """What is counted: a function of `bench/decide`, and the one that calls it so many times."""
 MOST: Final = 1.05
 MOST_ELSEWHERE: Final = 1.3
@@ -117,7 +117,7 @@ def over(counts: Counts, budget: Counts, most: float) -> list[str]:
 
 
 def count() -> Counts:
-    """Instructions of each scheme's arrival and answered call, the reply's end included. Raises `PackagesMissing`.
+    """Instructions of each scheme's arrival, decision and answered call, the reply's end included. Raises `PackagesMissing`.
 
     All are counted in one run of one small program, which takes a few seconds.
     """
@@ -137,7 +137,7 @@ def counted(tool: Valgrind, program: str) -> list[int]:
         out = Path(folder) / "counts"
         options = ["--tool=callgrind", f"--callgrind-out-file={out}", "--combine-dumps=yes"]
         for one, many in WHAT.items():
-            options += [f"--toggle-collect=*::{one}", f"--dump-after=*::{many}"]
+            options += [f"--toggle-collect=kommutator_decide::{one}", f"--dump-after=kommutator_decide::{many}"]
         done = subprocess.run(
             [tool.program, *options, program, str(TIMES)],
             env={**os.environ, **tool.environment},

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -29,11 +29,20 @@ PEERS: Final = [
     ("scheme 1, whole call, answered", "Rust", "wavekat-flow", "office/answered"),
     ("scheme 1, whole call, voicemail", "Rust", "wavekat-flow", "office/voicemail"),
     ("scheme 2, whole call, by menu", "Rust", "wavekat-flow", "menu/answered"),
+    ("scheme 1: the decision alone", "Rust", "wavekat-flow", "office/decision"),
+    ("scheme 2: the decision alone", "Rust", "wavekat-flow", "menu/decision"),
     ("scheme 2: list, hours → team", "Python", "zen-engine", "test_decision/2-list-and-menu"),
     ("scheme 4: region, hours → team", "Python", "zen-engine", "test_decision/4-regions"),
+    ("scheme 2: the decision alone, by columns", "Python", "zen-engine", "test_pure_decision/2-list-and-menu"),
+    ("scheme 4: the decision alone, by columns", "Python", "zen-engine", "test_pure_decision/4-regions"),
     ("region of a number, as dialled", "Python", "phonenumbers", "test_region"),
 ]
 """What is compared, called from where, with whom, and the names of both figures without the last part."""
+
+GOALS: Final = {"zen-engine": 100, "wavekat-flow": 20, "phonenumbers": 100}
+"""How many times faster than a peer Kommutator means to be."""
+LOADED_NS: Final = 500
+"""The most that an arrival means to take, in the middle, with a country's data loaded."""
 
 TESTS: Final = ["bench/test_decisions.py", "bench/test_regions.py"]
 
@@ -65,17 +74,20 @@ def main(short: bool) -> None:
 def rust(short: bool) -> dict[str, float]:
     """Medians of the Rust benchmarks in nanoseconds: the engine's own, and those with peers."""
     quick = ["--warm-up-time", "0.1", "--measurement-time", "0.3"] if short else []
+    less = {"BENCH_PERCENT": "1"} if short else {}
     with tempfile.TemporaryDirectory() as home:
         for place in (
             ["-p", "kommutator-engine", "--bench", "decisions"],
+            ["-p", "kommutator-engine", "--bench", "loaded"],
             ["--manifest-path", "bench/peers/Cargo.toml"],
         ):
-            run("cargo", "bench", "--locked", *place, "--", "--noplot", *quick, environment={"CRITERION_HOME": home})
+            environment = {"CRITERION_HOME": home, **less}
+            run("cargo", "bench", "--locked", *place, "--", "--noplot", *quick, environment=environment)
         return scale.medians(Path(home))
 
 
 def python(short: bool) -> dict[str, float]:
-    """Medians of the Python benchmarks in nanoseconds."""
+    """Medians of the Python benchmarks in nanoseconds; of those of many calls, a call's."""
     with tempfile.TemporaryDirectory() as home:
         kept = Path(home) / "benchmarks.json"
         seconds = "0.1" if short else "2"
@@ -87,7 +99,9 @@ def python(short: bool) -> dict[str, float]:
         still = ["--benchmark-warmup=on", "--benchmark-disable-gc"]
         run(sys.executable, "-m", "pytest", "-q", *TESTS, *options, *still)
         found = orjson.loads(kept.read_bytes())["benchmarks"]
-    return {python_name(benchmark): benchmark["stats"]["median"] * 1e9 for benchmark in found}
+    calls = {python_name(benchmark): benchmark["extra_info"].get("calls", 1) for benchmark in found}
+    medians = {python_name(benchmark): benchmark["stats"]["median"] * 1e9 for benchmark in found}
+    return {name: median / calls[name] for name, median in medians.items()}
 
 
 def python_name(benchmark: Mapping[str, Any]) -> str:
@@ -127,23 +141,22 @@ def show(figures: Mapping[str, Any]) -> None:
     CONSOLE.print(f"\n{told['cpu']}, {told['cores']} cores, {told['memory_gib']} GiB; {figures['commit']}; {names}\n")
     medians = figures["medians_ns"]
 
-    table = Table("what", "from", "peer", "ours µs", "peer µs", "peer ÷ ours", title="Peers, with the same answers")
-    for ratio in figures["ratios"]:
-        ours, theirs = microseconds(ratio["kommutator_ns"]), microseconds(ratio["peer_ns"])
-        table.add_row(ratio["what"], ratio["from"], ratio["peer"], ours, theirs, f"{ratio['ratio']:.2f}")
-    CONSOLE.print(table)
+    CONSOLE.print(peers(figures["ratios"]), highlight=False, soft_wrap=True)
+    CONSOLE.print(loaded(medians), highlight=False, soft_wrap=True)
 
     table = Table(
-        "scheme", "Rust µs", "Python µs", "instructions", title="Medians: the arrival · the whole answered call"
+        "scheme", "Rust µs", "Python µs", "instructions", title="Medians: the arrival · the decision · the whole call"
     )
     counted = figures["instructions"] or {}
     before = orjson.loads(budget.BUDGET.read_bytes())["instructions"]
     for scheme in (name.removeprefix("arrival/") for name in medians if name.startswith("arrival/")):
-        both = ("arrival", "answered_call")
-        rust_row = " · ".join(microseconds(medians[f"{what}/{scheme}"]) for what in both)
-        python_row = " · ".join(microseconds(medians[f"test_{what}/{scheme}"]) for what in both)
+        rust_row = " · ".join(microseconds(medians[f"{what}/{scheme}"]) for what in budget.WHAT)
+        told = ("test_arrival", "test_decide", "test_answered_call")
+        python_row = " · ".join(microseconds(medians[f"{what}/{scheme}"]) for what in told)
         instructions_row = (
-            " · ".join(budget.changed(counted[scheme][what], before[scheme][what]) for what in both) if counted else "–"
+            " · ".join(budget.changed(counts[what], before[scheme].get(what)) for what in budget.WHAT)
+            if (counts := counted.get(scheme))
+            else "–"
         )
         table.add_row(scheme, rust_row, python_row, instructions_row)
     CONSOLE.print(table)
@@ -160,9 +173,30 @@ def show(figures: Mapping[str, Any]) -> None:
     CONSOLE.print(table)
 
 
+def peers(compared: Sequence[Mapping[str, Any]]) -> str:
+    """The README's table of peers, in Markdown."""
+    rows = ["| what | from | peer | ours, µs | peer, µs | peer ÷ ours | goal |", "|---|---|---|---|---|---|---|"]
+    for ratio in compared:
+        ours, theirs = microseconds(ratio["kommutator_ns"]), microseconds(ratio["peer_ns"])
+        times = f"{ratio['ratio']:.2g}" if ratio["ratio"] < 10 else f"{ratio['ratio']:.0f}"
+        cells = (ratio["what"], ratio["from"], ratio["peer"], ours, theirs, times, GOALS[ratio["peer"]])
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join([*rows, ""])
+
+
+def loaded(medians: Mapping[str, float]) -> str:
+    """The README's table of arrivals with a country's data loaded, in Markdown; nanoseconds."""
+    kinds = ("warm", "cold", "decided, warm", "decided, cold")
+    rows = [f"| loaded, ns | {' | '.join(kinds)} | goal |", "|---|---|---|---|---|---|"]
+    for scheme in dict.fromkeys(name.split("/")[1] for name in medians if name.startswith("loaded/")):
+        cells = [f"{medians[f'loaded/{scheme}/{kind}']:.0f}" for kind in kinds]
+        rows.append(f"| {scheme} | {' | '.join(cells)} | {LOADED_NS} |")
+    return "\n".join([*rows, ""])
+
+
 def microseconds(nanoseconds: float) -> str:
     """Microseconds, with as many digits as mean something."""
-    return f"{nanoseconds / 1000:,.2f}"
+    return f"{nanoseconds / 1000:,.3f}" if nanoseconds < 1000 else f"{nanoseconds / 1000:,.2f}"
 
 
 if __name__ == "__main__":

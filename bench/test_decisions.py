@@ -6,6 +6,7 @@ benchmarks. A call always has the same id, so an arrival also releases whom the 
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,12 +18,14 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.zen_tables import table
 from kommutator import Engine
-from kommutator._engine import Event, Turn
+from kommutator._engine import Decision, Event, Turn
 
 ROOT: Final = Path(__file__).parents[1]
 CALLS: Final[dict[str, dict[str, Any]]] = orjson.loads((ROOT / "bench/calls.json").read_bytes())
 PLAYED: Final = Event({"type": "played"})
 BATCH: Final = 1000
+COLUMN: Final = 100_000
+"""How many calls a column of pure decisions has."""
 
 DIALLED: Final = {
     "8 (916) 123-00-50": "+79161230050",
@@ -190,8 +193,13 @@ class ListAndMenu:
     def __init__(self) -> None:
         self.engine = engine_of("2-list-and-menu")
 
+    did: Final = "+74951112233"
+
+    def decided(self, decision: Decision) -> str:
+        return {"ring": "delivery", "menu": "menu"}.get(decision.action["type"], "closed")
+
     def destination(self, caller: str, at_ms: int) -> str:
-        turn = self.engine.arrive("bench", "+74951112233", caller, at_ms)
+        turn = self.engine.arrive("bench", self.did, caller, at_ms)
         if turn.action.type == "ring":
             return "delivery"
         turn = self.engine.handle(turn.state, PLAYED, at_ms)
@@ -206,8 +214,14 @@ class Regions:
     def __init__(self) -> None:
         self.engine = engine_of("4-regions")
 
+    did: Final = "+78005553535"
+
+    def decided(self, decision: Decision) -> str:
+        endpoints = decision.action.get("endpoints")
+        return self.TEAMS[endpoints[0]["endpoint"]] if endpoints else "mailbox"
+
     def destination(self, caller: str, at_ms: int) -> str:
-        turn = self.engine.arrive("bench", "+78005553535", caller, at_ms)
+        turn = self.engine.arrive("bench", self.did, caller, at_ms)
         turn = self.engine.handle(turn.state, PLAYED, at_ms)
         endpoints = turn.action.endpoints
         return self.TEAMS[endpoints[0]["endpoint"] or ""] if endpoints else "mailbox"
@@ -230,6 +244,7 @@ def agreed(request: pytest.FixtureRequest) -> str:
             for dialled, caller in DIALLED.items():
                 answer = ours.destination(dialled, milliseconds(at))
                 assert answer == theirs.destination(theirs.question(caller, at)), (dialled, at)
+                assert answer == ours.decided(ours.engine.decide(ours.did, dialled, milliseconds(at))), (dialled, at)
                 destinations.add(answer)
     # The table of inputs reaches every destination that the scheme has.
     assert len(destinations) == {"2-list-and-menu": 3, "4-regions": 5}[scheme]
@@ -247,3 +262,33 @@ def test_decision(benchmark: BenchmarkFixture, agreed: str, by: str) -> None:
         theirs = table(agreed)
         answer = benchmark(theirs.destination, theirs.question(DIALLED[dialled], at))
     assert answer == expected
+
+
+@pytest.mark.parametrize("by", ["kommutator", "zen-engine"])
+def test_pure_decision(benchmark: BenchmarkFixture, agreed: str, by: str) -> None:
+    """Where calls go, and nothing else: no state, no claim, no reason. Ours by columns, of callers and moments in no order;
+    the peer one by one, which is faster than its own batch."""
+    chance = random.Random(1)
+    midnight = datetime.fromisoformat("2026-11-01T00:00:00+03:00")
+    calls = COLUMN if by == "kommutator" else BATCH
+    dialled = chance.choices(list(DIALLED), k=calls)
+    moments = [midnight + timedelta(minutes=15 * chance.randrange(15 * 96)) for _ in range(calls)]
+    ours, theirs = DECISIONS[agreed](), table(agreed)
+    questions = [theirs.question(DIALLED[caller], at) for caller, at in zip(dialled[:BATCH], moments, strict=False)]
+    expected = [theirs.destination(question) for question in questions]
+    if by == "kommutator":
+        columns = ([ours.did] * calls, dialled, [milliseconds(at) for at in moments])
+        decisions, places = benchmark(ours.engine.decide_many, *columns)
+        answer = [ours.decided(decisions[place]) for place in places[:BATCH]]
+    else:
+        answer = benchmark(lambda: [theirs.destination(question) for question in questions])
+    benchmark.extra_info["calls"] = calls
+    assert answer == expected
+
+
+@pytest.mark.parametrize("scheme", CALLS)
+def test_decide(benchmark: BenchmarkFixture, scheme: str) -> None:
+    """One pure decision, one crossing of the boundary."""
+    call = measured(scheme)
+    decision = benchmark(call.engine.decide, call.did, call.caller, call.at_ms)
+    assert decision.action["type"] == next(told for told in call.answer if not told.startswith("play ")).split()[0]

@@ -141,6 +141,27 @@ class Action:
         """The JSON form."""
 
 @final
+class Decision:
+    """Where a call would go: the way, and what stands at its end."""
+
+    @property
+    def path(self) -> list[tuple[str, str, str]]:
+        """The nodes passed: scheme, node, and exit; a jump to another scheme has an empty one."""
+    @property
+    def scheme(self) -> str:
+        """The scheme in which it stops; empty for a number that serves none."""
+    @property
+    def node(self) -> str:
+        """The node at which it stops."""
+    @property
+    def owner(self) -> str | None:
+        """Whom an `owner` node has found."""
+    @property
+    def action(self) -> dict[str, Any]:
+        """What the PBX would do then, in the contract's JSON form. What only a call has is empty: a recording's name, the
+        number of a look-up."""
+
+@final
 class Turn:
     """The answer to an arrival or an event: a new state, exactly one action, effects, and the trace."""
 
@@ -239,6 +260,24 @@ class Engine:
     def arrive_many(self, arrivals: Sequence[tuple[str, str, str | None, int]]) -> list[Turn]:
         """`arrive` for each `(call_id, did, caller, now_ms)`, in order, in one crossing of the boundary; other threads'
         Python goes on meanwhile. Raises `BadCallId` before anything has changed."""
+    def decide(self, did: str, caller: str | None, now_ms: int, call_id: str = "") -> Decision:
+        """Where a call would go that arrives now, on the floor as it is; nothing changes.
+
+        It is followed over announcements, as if they took no time, to the first action whose answer decides. `call_id`
+        seeds what chance decides: with the id of a call, `split` and `random` choose as they did for it."""
+    def decide_many(
+        self,
+        dids: list[str],
+        callers: list[str | None],
+        moments_ms: list[int],
+        call_ids: list[str] | None = None,
+    ) -> tuple[list[Decision], memoryview]:
+        """`decide` for calls given by columns: the different decisions, in the order in which they first came, and of each
+        call its decision's place among them.
+
+        Some 0.1 µs a call. Other threads' Python, and calls, go on meanwhile; all is decided on the version that was active
+        at first. Raises `ValueError` for columns of different lengths, `TypeError`, and `BadState` where the version has been
+        dropped meanwhile."""
     def handle(self, state: bytes | str, event: Event | Mapping[str, Any], now_ms: int) -> Turn:
         """An event of a call, whose state comes as bytes or as text.
 

@@ -4,14 +4,16 @@
 //! Before anything is timed, both answer a call at every quarter of an hour of 2026, for every outcome that the flow has,
 //! and must say the same to the caller from the greeting to the end.
 //!
-//! What is timed is not the same work. Kommutator answers turn by turn with a state that survives the process, claims whom
-//! it rings, and gives its reasons; the peer runs once through, its position kept in a future. Both are spared all I/O.
+//! A whole call is not the same work. Kommutator answers turn by turn with a state that survives the process, claims whom
+//! it rings, and gives its reasons; the peer runs once through, its position kept in a future. A decision is the same work: from the greeting to the
+//! first thing that somebody must answer, where the peer's future is left, and nothing is kept. Both are spared all I/O.
 #![allow(clippy::expect_used, clippy::panic, missing_docs)] // a benchmark that cannot go on must say so and stop
 
 #[path = "../../../rust/engine/benches/calls/mod.rs"]
 #[allow(dead_code)] // the companies are wanted here, the calls are not
 mod calls;
 
+use std::future::pending;
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -20,6 +22,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use criterion::Criterion;
 use jiff::Timestamp;
+use kommutator_engine::call::Ask;
+use kommutator_engine::number::{Country, Number};
 use kommutator_engine::{Action, Engine, Event};
 use time::OffsetDateTime;
 use wavekat_flow::engine::{BookOutcome, Digit, FlowEffects, RingOutcome, Slot, SlotOffer, SlotQuery, run};
@@ -53,11 +57,13 @@ fn main() {
     office.time(&mut criterion, "office/answered", World { now_ms: noon, digit: None, answers: true });
     office.time(&mut criterion, "office/voicemail", World { now_ms: night, digit: None, answers: true });
     office.time_hours(&mut criterion, noon);
+    office.time_decision(&mut criterion, "office/decision", noon);
 
     let menu = Pair::new("2-list-and-menu", MENU);
     let pressed = [Digit::D1, Digit::D2, Digit::D3, Digit::D9].map(Some);
     menu.agree(&pressed.map(|digit| World { now_ms: 0, digit, answers: true }));
     menu.time(&mut criterion, "menu/answered", World { now_ms: noon, digit: Some(Digit::D1), answers: true });
+    menu.time_decision(&mut criterion, "menu/decision", noon);
     criterion.final_summary();
 }
 
@@ -103,6 +109,30 @@ impl Pair {
         let mut group = criterion.benchmark_group(name);
         group.bench_function("kommutator", |bencher| bencher.iter(|| ours_call(&mut engine, world, &mut |_| {})));
         group.bench_function("wavekat-flow", |bencher| bencher.iter(|| their_call(&self.flow, world, &mut |_| {})));
+        group.finish();
+    }
+
+    /// Times the way to the first thing that somebody must answer, after it was the same at every quarter of an hour of 2026.
+    fn time_decision(&self, criterion: &mut Criterion, name: &str, now_ms: i64) {
+        let mut engine = self.engine();
+        let mut table = engine.decisions();
+        let number = |text| Number::parse(text, Country::Ru);
+        let ask = Ask { did: number("+74951112233"), caller: number("89161230099"), call_id: "", at_ms: now_ms };
+        let (from, until) = (instant("2026-01-01T00:00:00+03:00"), instant("2027-01-01T00:00:00+03:00"));
+        for at_ms in (from..until).step_by(15 * MINUTE_MS as usize) {
+            let place = engine.decide_in(&mut table, &Ask { at_ms, ..ask }).expect("a decision");
+            let ours = format!("{:?}", stop(&table.get(place).expect("a decision").action));
+            let mut theirs = String::new();
+            their_decision(&self.flow, at_ms, &mut |words| theirs = format!("{words:?}"));
+            assert_eq!(ours, theirs, "{}: {at_ms}", self.scheme);
+        }
+        let mut group = criterion.benchmark_group(name);
+        group.bench_function("kommutator", |bencher| {
+            bencher.iter(|| engine.decide_in(&mut table, black_box(&ask)).expect("a decision"));
+        });
+        group.bench_function("wavekat-flow", |bencher| {
+            bencher.iter(|| their_decision(&self.flow, black_box(now_ms), &mut |_| {}));
+        });
         group.finish();
     }
 
@@ -165,7 +195,7 @@ fn ours_call(engine: &mut Engine, world: World, tell: &mut dyn FnMut(Words<'_>))
 /// A call through the peer, told in words as it goes.
 fn their_call(flow: &Flow, world: World, tell: &mut (dyn FnMut(Words<'_>) + Send)) {
     let mut trace = Trace::new(&flow.id, 1);
-    let mut effects = Effects { world, tell };
+    let mut effects = Effects { world, tell, answered: true };
     let poll = pin!(run(flow, &mut effects, &mut trace)).poll(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(poll, Poll::Ready(())), "no effect here ever waits");
     tell(Words::Ended(match trace.outcome {
@@ -176,18 +206,38 @@ fn their_call(flow: &Flow, world: World, tell: &mut (dyn FnMut(Words<'_>) + Send
     }));
 }
 
+/// A call through the peer, to the first thing that somebody must answer.
+fn their_decision(flow: &Flow, now_ms: i64, tell: &mut (dyn FnMut(Words<'_>) + Send)) {
+    let mut trace = Trace::new(&flow.id, 1);
+    let mut effects = Effects { world: World { now_ms, digit: None, answers: false }, tell, answered: false };
+    let poll = pin!(run(flow, &mut effects, &mut trace)).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(poll, Poll::Pending), "it waits for somebody");
+}
+
+/// What a call waits for, in words common to both.
+fn stop(action: &Action) -> Words<'_> {
+    match action {
+        Action::Menu { .. } => Words::Asked,
+        Action::Ring { ms, .. } => Words::Rang { seconds: ms / 1000 },
+        Action::Record { ms, .. } => Words::Recorded { seconds: ms / 1000 },
+        other => panic!("{other:?} is not of these flows"),
+    }
+}
+
 /// What happens to the caller, in words common to both.
 #[derive(Debug)]
 enum Words<'a> {
     Heard(&'a str),
+    Asked,
     Rang { seconds: u64 },
     Recorded { seconds: u64 },
     Ended(&'static str),
 }
 
-/// The peer's effects, each at once.
+/// The peer's effects, each at once; or, of those that somebody must answer, never.
 struct Effects<'a> {
     world: World,
+    answered: bool,
     tell: &'a mut (dyn FnMut(Words<'_>) + Send),
 }
 
@@ -200,16 +250,26 @@ impl FlowEffects for Effects<'_> {
     }
 
     async fn collect_digit(&mut self, _timeout: Duration) -> anyhow::Result<Option<Digit>> {
+        if !self.answered {
+            (self.tell)(Words::Asked);
+            pending::<()>().await;
+        }
         Ok(self.world.digit)
     }
 
     async fn ring_human(&mut self, timeout: Duration) -> anyhow::Result<RingOutcome> {
         (self.tell)(Words::Rang { seconds: timeout.as_secs() });
+        if !self.answered {
+            pending::<()>().await;
+        }
         Ok(if self.world.answers { RingOutcome::Answered } else { RingOutcome::NoAnswer })
     }
 
     async fn record_message(&mut self, _tone: MessageTone, max: Duration) -> anyhow::Result<u32> {
         (self.tell)(Words::Recorded { seconds: max.as_secs() });
+        if !self.answered {
+            pending::<()>().await;
+        }
         Ok(RECORDED_S)
     }
 

@@ -12,6 +12,7 @@ COMMANDS: Final[dict[str, str]] = {
     "config": "kommutator.cli.config",
     "check": "kommutator.cli.check",
     "trace": "kommutator.cli.trace",
+    "what-if": "kommutator.cli.what_if",
     "call": "kommutator.cli.call",
     "demo": "kommutator.cli.demo",
     "compile": "kommutator.cli.compile",

@@ -13,6 +13,7 @@ fn main() {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     arrivals(&mut criterion);
+    decisions(&mut criterion);
     answered_calls(&mut criterion);
     criterion.final_summary();
 }
@@ -24,6 +25,21 @@ fn arrivals(criterion: &mut Criterion) {
         let mut engine = call.proven_engine(scheme);
         group.bench_function(scheme, |bencher| bencher.iter(|| call.arrive(&mut engine)));
         assert_eq!(calls::words(&call.arrive(&mut engine)), call.first_answer(), "{scheme}");
+    }
+    group.finish();
+}
+
+/// Where the call goes, and nothing else.
+fn decisions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decision");
+    for (scheme, call) in &calls::all() {
+        let mut engine = call.proven_engine(scheme);
+        let mut table = engine.decisions();
+        let place = call.decide(&mut engine, &mut table);
+        let decision = table.get(place).expect("a decision");
+        assert_eq!(calls::told(&decision.action), call.decided_answer(), "{scheme}");
+        group.bench_function(scheme, |bencher| bencher.iter(|| call.decide(&mut engine, &mut table)));
+        assert_eq!((call.decide(&mut engine, &mut table), table.len()), (place, 1), "{scheme}");
     }
     group.finish();
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::call::state::{CallId, CallState, MAX_CALL_ID, Pending};
-use crate::call::{EngineError, Event, Ground, Run, Turn};
+use crate::call::{Ask, Decision, Decisions, EngineError, Event, Ground, Run, Turn};
 use crate::company::version::{Company, NodeIx, Step, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
@@ -176,6 +176,36 @@ impl Engine {
         let state = CallState::decode(state)?;
         let ground = ground(&self.versions, &state)?;
         Run::new(ground, &mut self.floor, &mut self.facts, state, now_ms).resume()
+    }
+
+    /// Where a call would go that arrives now, on the floor as it is: see [`Decisions`]. Nothing changes.
+    pub fn decide(
+        &mut self,
+        did: &str,
+        caller: Option<&str>,
+        at_ms: i64,
+        call_id: &str,
+    ) -> Result<Decision, EngineError> {
+        let mut table = self.decisions();
+        let country = self.active.country;
+        let (did, caller) = (Number::parse(did, country), caller.and_then(|caller| Number::parse(caller, country)));
+        let number = self.decide_in(&mut table, &Ask { did, caller, call_id, at_ms })?;
+        table.get(number).ok_or(EngineError::TooManyDecisions)
+    }
+
+    /// An empty table of decisions on the active version.
+    #[must_use]
+    pub fn decisions(&self) -> Decisions {
+        Decisions::new(Arc::clone(&self.active))
+    }
+
+    /// Where a call would go on the table's version: a number in the table. Nothing else changes, and equal decisions have
+    /// equal numbers. A version no longer held is `bad_state`.
+    pub fn decide_in(&mut self, table: &mut Decisions, ask: &Ask<'_>) -> Result<u32, EngineError> {
+        let held =
+            held(&self.versions, table.version()).ok_or(EngineError::BadState("its company version is not held"))?;
+        let ground = Ground { company: &held.company, slots: &held.slots };
+        table.ask(ground, &mut self.floor, &mut self.facts, ask)
     }
 
     /// Sets an employee's presence.

@@ -75,6 +75,12 @@ impl Facts {
         self.callers.of(number, days, now_ms)
     }
 
+    /// The same, without counting as a use of what is known.
+    #[must_use]
+    pub fn peek_history(&self, number: Number, days: Option<u32>, now_ms: i64) -> Called {
+        self.callers.peek(number, days, now_ms)
+    }
+
     /// Takes another table of callers, and gives the one before, as [`Facts::swap_owners`] does.
     pub fn swap_callers(&mut self, callers: Callers) -> Callers {
         self.generation += 1;
@@ -103,7 +109,13 @@ impl Facts {
     /// The change of a number's membership in a list, if there was one.
     #[must_use]
     pub fn listed(&self, list: &str, number: Number) -> Option<bool> {
-        if self.lists.is_empty() { None } else { self.lists.get(list, number) }
+        if self.lists_unchanged() { None } else { self.lists.get(list, number) }
+    }
+
+    /// Whether every list is as its version says.
+    #[must_use]
+    pub fn lists_unchanged(&self) -> bool {
+        self.lists.is_empty()
     }
 }
 

@@ -26,6 +26,20 @@ fn an_arrival_allocates_its_reply_and_nothing_else() {
     }
 }
 
+#[test]
+fn a_decision_that_was_made_before_allocates_nothing() {
+    for (scheme, call) in &calls::all() {
+        let mut engine = call.proven_engine(scheme);
+        let mut table = engine.decisions();
+        let place = call.decide(&mut engine, &mut table);
+        let mut again = None;
+        let made = measure(|| again = Some(call.decide(&mut engine, &mut table)));
+        assert_eq!((again, made.count_total), (Some(place), 0), "{scheme}");
+        let decision = table.get(place).expect("a decision");
+        assert_eq!(calls::told(&decision.action), call.decided_answer(), "{scheme}");
+    }
+}
+
 /// How many allocations were left at the end; fewer than none where more were given back than taken.
 fn held(info: &AllocationInfo) -> i64 {
     info.count_current

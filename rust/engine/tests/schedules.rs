@@ -150,6 +150,7 @@ fn walk(model: &Model, zone_name: &str, from_ms: i64, to_ms: i64, step_ms: i64) 
         let first = schedule.at(at_ms);
         compare(&schedule, first, (open, code), date, minute, at_ms);
         assert_eq!(schedule.at(at_ms + step_ms - 1).open, open, "{zone_name} at the end of the step from {at_ms}");
+        assert_eq!(schedule.is_open(at_ms), open, "{zone_name} at {at_ms}");
         if before.is_some_and(|before| before != open) {
             flips.push(at_ms);
         }

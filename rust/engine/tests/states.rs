@@ -274,3 +274,30 @@ fn a_state_of_a_version_never_held_is_a_bad_state() {
     assert!(refused(&mut engine, &turn.state));
     assert!(engine.floor().claimed(NOON).next().is_none());
 }
+
+/// A state as a release before the second format wrote it: another number, another check over the same fields.
+fn of_the_first_format(state: &[u8]) -> Vec<u8> {
+    let mut old = state[..state.len() - 8].to_vec();
+    old[0] = 1;
+    let keys = [*b"kommutat", *b"or state"].map(u64::from_le_bytes);
+    let check = siphasher::sip::SipHasher24::new_with_keys(keys[0], keys[1]).hash(&old);
+    old.extend(check.to_le_bytes());
+    old
+}
+
+#[test]
+fn a_call_that_began_before_the_upgrade_goes_on() {
+    let doc = Doc::crew(2).hunt(json!({"ring": desks(0..2), "seconds": 20.0}));
+    let (mut desk, mut upgraded) = (doc.desk(), doc.desk());
+    let turn = desk.arrive("call");
+    upgraded.arrive("call");
+    let event = answered(&support::desk(1));
+    let after = desk.engine.handle(&turn.state, &event, NOON).unwrap();
+    let old = of_the_first_format(&turn.state);
+    assert_eq!(bytes(&upgraded.engine.handle(&old, &event, NOON).unwrap()), bytes(&after));
+    for at in 0..old.len() {
+        let mut damaged = old.clone();
+        damaged[at] ^= 0x10;
+        assert_eq!(upgraded.engine.handle(&damaged, &event, NOON).unwrap_err().code(), "bad_state", "byte {at}");
+    }
+}

@@ -82,7 +82,13 @@ fn ask(pieces: &[&[u8]]) -> (Vec<u8>, Stage) {
     let mut engine = machine::engines().nth(6).expect("the scheme that asks for owners");
     let settings = Settings { tokens: Vec::new(), looks_up: true, journals: true, ids: "q-".into(), most_items: 4 };
     let (mut figures, mut journal) = (Figures::default(), Vec::new());
-    let mut api = Api { settings: &settings, engine: Some(&mut engine), figures: &mut figures, journal: &mut journal };
+    let mut api = Api {
+        settings: &settings,
+        engine: Some(&mut engine),
+        figures: &mut figures,
+        journal: &mut journal,
+        holding: None,
+    };
     exchange(&mut api, Limits { head: 1024, body: 1024 }, pieces, |pending| {
         let owner = Event::Owner { employee: "anna".into() };
         pending.answer(pending.look_ups().iter().map(|_| owner.clone()).collect());

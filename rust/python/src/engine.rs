@@ -13,7 +13,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::sync::MutexExt;
+use pyo3::types::PyList;
 
+use crate::decisions::{self, Decision};
 use crate::lists::ListFiles;
 use crate::tables::{CallerTable, OwnerTable};
 use crate::turn::{Turn, to_python};
@@ -46,7 +48,7 @@ impl Engine {
 
     /// The engine, for threads without Python.
     pub fn shared(&self) -> &Mutex<core::Engine> {
-        &self.0
+        &self.core
     }
 
     /// Takes steps one after another without holding Python up.
@@ -125,6 +127,33 @@ impl Engine {
     fn arrive(&self, py: Python<'_>, call_id: &str, did: &str, caller: Option<&str>, now_ms: i64) -> PyResult<Turn> {
         let mut engine = self.lock(py);
         errors::guarded(py, || engine.arrive(call_id, did, caller, now_ms)).map(Turn)
+    }
+
+    #[pyo3(signature = (did, caller, now_ms, call_id=""))]
+    fn decide(
+        &self,
+        py: Python<'_>,
+        did: &str,
+        caller: Option<&str>,
+        now_ms: i64,
+        call_id: &str,
+    ) -> PyResult<Decision> {
+        let mut engine = self.lock(py);
+        errors::guarded(py, || engine.decide(did, caller, now_ms, call_id)).map(Decision)
+    }
+
+    #[pyo3(signature = (dids, callers, moments_ms, call_ids=None))]
+    fn decide_many<'py>(
+        &self,
+        py: Python<'py>,
+        dids: &Bound<'py, PyList>,
+        callers: &Bound<'py, PyList>,
+        moments_ms: &Bound<'py, PyList>,
+        call_ids: Option<&Bound<'py, PyList>>,
+    ) -> PyResult<(Vec<Decision>, Bound<'py, PyAny>)> {
+        let table = self.lock(py).decisions();
+        let columns = decisions::Columns { dids, callers, moments_ms, call_ids };
+        decisions::many(py, &self.core, table, &columns)
     }
 
     fn handle(&self, state: &Bound<'_, PyAny>, event: &Bound<'_, PyAny>, now_ms: i64) -> PyResult<Turn> {

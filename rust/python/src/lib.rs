@@ -1,6 +1,7 @@
 //! The thin binding: convert, call, convert; one error map; nothing else.
 
 mod convert;
+mod decisions;
 mod engine;
 mod errors;
 mod http;
@@ -59,6 +60,8 @@ fn normalize(py: Python<'_>, raw: &str, country: &str) -> PyResult<Option<String
 
 #[pymodule]
 mod _engine {
+    #[pymodule_export]
+    use super::decisions::Decision;
     #[pymodule_export]
     use super::engine::Engine;
     #[pymodule_export]

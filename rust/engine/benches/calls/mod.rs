@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use kommutator_engine::call::{Ask, Decisions};
 use kommutator_engine::company::{Company, Document, compile};
+use kommutator_engine::number::Number;
 use kommutator_engine::{Action, Engine, Event, Turn};
 use serde::Deserialize;
 
@@ -63,10 +65,14 @@ pub fn all() -> IndexMap<String, BenchCall> {
     serde_json::from_str(CALLS).expect("bench/calls.json has the form of this module")
 }
 
+/// The engine document of a scheme's company.
+pub fn document(scheme: &str) -> &'static str {
+    COMPANIES.iter().find(|(name, _)| *name == scheme).expect("every call has a company").1
+}
+
 /// The company of a scheme, compiled without a fault.
 pub fn company(scheme: &str) -> Arc<Company> {
-    let (_, json) = COMPANIES.iter().find(|(name, _)| *name == scheme).expect("every call has a company");
-    let document: Document = serde_json::from_str(json).expect("an engine document");
+    let document: Document = serde_json::from_str(document(scheme)).expect("an engine document");
     let compiled = compile(&document);
     assert!(compiled.findings.is_empty(), "{:?}", compiled.findings);
     Arc::new(compiled.company)
@@ -80,18 +86,45 @@ impl BenchCall {
         if let Some(called) = &self.called {
             engine.called(&self.caller, called.0).expect("a number");
         }
-        if let Some(owner) = &self.owner {
-            engine.owner_is(&self.caller, Some(owner)).expect("a number");
-        }
+        self.tell_owner(&mut engine);
         for _ in 0..2 {
             assert_eq!(self.told(&mut engine), self.answer, "{scheme}");
         }
         engine
     }
 
+    /// Tells who owns the caller, where somebody does.
+    pub fn tell_owner(&self, engine: &mut Engine) {
+        if let Some(owner) = &self.owner {
+            engine.owner_is(&self.caller, Some(owner)).expect("a number");
+        }
+    }
+
     /// The arrival.
     pub fn arrive(&self, engine: &mut Engine) -> Turn {
-        engine.arrive("bench", &self.did, Some(&self.caller), self.at.0).expect("a call")
+        self.arrive_from(engine, &self.caller)
+    }
+
+    /// The same of another caller.
+    pub fn arrive_from(&self, engine: &mut Engine, caller: &str) -> Turn {
+        engine.arrive("bench", &self.did, Some(caller), self.at.0).expect("a call")
+    }
+
+    /// Where the call would go, by its place in a table.
+    pub fn decide(&self, engine: &mut Engine, table: &mut Decisions) -> u32 {
+        self.decide_from(engine, table, &self.caller)
+    }
+
+    /// The same of another caller.
+    pub fn decide_from(&self, engine: &mut Engine, table: &mut Decisions, caller: &str) -> u32 {
+        let country = table.company().country;
+        let (did, caller) = (Number::parse(&self.did, country), Number::parse(caller, country));
+        engine.decide_in(table, &Ask { did, caller, call_id: "bench", at_ms: self.at.0 }).expect("a decision")
+    }
+
+    /// What a decision of the call must say: its first action that is no announcement.
+    pub fn decided_answer(&self) -> &str {
+        self.answer.iter().find(|answer| !answer.starts_with("play ")).expect("it comes to something")
     }
 
     /// The whole call; its last turn.
@@ -130,7 +163,12 @@ impl BenchCall {
 
 /// A turn's action in short: its type, and what it is about.
 pub fn words(turn: &Turn) -> String {
-    match &turn.action {
+    told(&turn.action)
+}
+
+/// An action in short.
+pub fn told(action: &Action) -> String {
+    match action {
         Action::Play { prompt } => format!("play {prompt}"),
         Action::Menu { prompt, .. } => format!("menu {prompt}"),
         Action::Ring { endpoints, .. } => {
@@ -139,7 +177,7 @@ pub fn words(turn: &Turn) -> String {
         }
         Action::Talk { endpoint } => format!("talk {endpoint}"),
         Action::End { .. } => {
-            let json = serde_json::to_value(&turn.action).expect("an action has a JSON form");
+            let json = serde_json::to_value(action).expect("an action has a JSON form");
             format!("end {}", json["disposition"].as_str().expect("a disposition"))
         }
         other => format!("{other:?}"),

@@ -43,7 +43,7 @@ impl Bits {
 
     /// Writes it: the places one by one (how many, then each), or as bytes (0xffff, how many, then each), whichever is
     /// shorter.
-    pub fn write(&self, to: &mut Writer) {
+    pub fn write<const ROOM: usize>(&self, to: &mut Writer<ROOM>) {
         let places: usize = self.0.iter().map(|word| word.count_ones() as usize).sum();
         let bytes = self.last().map_or(0, |last| last / 8 + 1);
         if places * 2 <= bytes + 2 {

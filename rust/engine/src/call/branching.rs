@@ -125,12 +125,17 @@ impl Run<'_> {
 
     /// The exit of a split node.
     pub(super) fn split(&self, upto: &[u64]) -> (usize, Reason) {
-        let of = upto.last().copied().unwrap_or(1).max(1);
-        // The choice depends on the call id alone, so two splits with the same weights choose alike.
-        let weight = ((u128::from(seed(&self.state.call_id, 0)) * u128::from(of)) >> 64) as u64;
-        let place = upto.partition_point(|&bound| bound <= weight).min(upto.len().saturating_sub(1));
+        let (place, weight, of) = side(&self.state.call_id, upto);
         (place, Reason::Chance { weight, of })
     }
+}
+
+/// The exit by which a call leaves a split; what was drawn, and of how much. It depends on the call id alone, so two splits
+/// with the same weights choose alike.
+pub(super) fn side(call_id: &str, upto: &[u64]) -> (usize, u64, u64) {
+    let of = upto.last().copied().unwrap_or(1).max(1);
+    let weight = ((u128::from(seed(call_id, 0)) * u128::from(of)) >> 64) as u64;
+    (upto.partition_point(|&bound| bound <= weight).min(upto.len().saturating_sub(1)), weight, of)
 }
 
 /// The ends of a range of numbers.

@@ -42,6 +42,17 @@ impl<'e> Run<'e> {
         self.next_round()
     }
 
+    /// Begins a hunt on trial: the exit by which it is over at once, or none where it rings or waits.
+    pub(super) fn try_hunt(&mut self, node: &'e Node, hunt: &'e Hunt) -> Result<Option<usize>, EngineError> {
+        self.begin_hunt(node, hunt)?;
+        Ok(match self.state.outcome {
+            Outcome::None => None,
+            Outcome::NoAnswer => Some(exit::NO_ANSWER),
+            Outcome::Busy => Some(exit::BUSY),
+            Outcome::Unavailable => Some(exit::UNAVAILABLE),
+        })
+    }
+
     /// Forms rounds until one rings or waits, or the hunt is over.
     fn next_round(&mut self) -> Result<Next, EngineError> {
         loop {
@@ -87,23 +98,25 @@ impl<'e> Run<'e> {
         let (node, hunt) = self.hunt()?;
         let until_ms = self.hunt_state()?.until_ms;
         if formed.rung.is_empty() {
-            self.floor.release_all(&self.state.call_id);
+            self.release_all();
             self.hunt_state()?.ringing.clear();
             self.state.pending = Pending::Wait;
             return self.wait_action().map(Next::Action);
         }
         let keep: Few<Slot> = formed.rung.iter().filter_map(|leg| leg.employee).map(|ix| self.slots[ix.at()]).collect();
-        self.floor.release_except(&self.state.call_id, &keep);
-        for &slot in &keep {
-            let until = until_ms.saturating_add(RING_GRACE_MS);
-            self.floor.claim(slot, &self.state.call_id, ClaimKind::Ringing, until, self.now_ms);
+        if !self.trial {
+            self.floor.release_except(&self.state.call_id, &keep);
+            for &slot in &keep {
+                let until = until_ms.saturating_add(RING_GRACE_MS);
+                self.floor.claim(slot, &self.state.call_id, ClaimKind::Ringing, until, self.now_ms);
+            }
         }
         if let Some(last) = formed.rung.iter().rev().find_map(|leg| leg.employee) {
             self.state.last_rung = Some(last);
         }
         let legs = hunt.legs.len() as u16;
         self.ring_only(&formed.rung)?;
-        let first = !self.hunt_state()?.begun && hunt.strategy == Strategy::RoundRobin;
+        let first = !self.trial && !self.hunt_state()?.begun && hunt.strategy == Strategy::RoundRobin;
         if first && let Some(leg) = formed.rung.first() {
             let scheme = self.company.schemes[node.scheme.at()].id.clone();
             self.floor.rotate(&scheme, &node.id, (leg.leg as u16 + 1) % legs);
@@ -232,7 +245,7 @@ impl<'e> Run<'e> {
     }
 
     fn hunt_over(&mut self) -> Result<Next, EngineError> {
-        self.floor.release_all(&self.state.call_id);
+        self.release_all();
         let state = self.state.hunt.take().unwrap_or_default();
         let rounds = u32::from(state.round);
         let (outcome, place, why) = if state.rang_out {
@@ -244,6 +257,12 @@ impl<'e> Run<'e> {
         };
         self.state.outcome = outcome;
         Ok(self.leave(place, why))
+    }
+
+    fn release_all(&mut self) {
+        if !self.trial {
+            self.floor.release_all(&self.state.call_id);
+        }
     }
 
     /// The phones that ring.
@@ -313,6 +332,9 @@ impl<'e> Run<'e> {
 
     /// Tells of a round, and of whom it leaves out.
     pub(super) fn note(&mut self, node: &Node, formed: &mut Formed, passed_over: bool) -> Result<(), EngineError> {
+        if self.trial {
+            return Ok(());
+        }
         let round = self.round_number()?;
         let scheme = self.company.schemes[node.scheme.at()].id.clone();
         let (left_out, more) = (std::mem::take(&mut formed.left_out), formed.more);

@@ -57,6 +57,8 @@ pub struct Run<'e> {
     pub(super) effects: Vec<Effect>,
     pub(super) trace: Vec<Passed>,
     pub(super) rounds: Vec<RoundNote>,
+    /// Nobody is claimed, released or turned to, and nothing is told: where the call would go is asked.
+    pub(super) trial: bool,
 }
 
 /// Where the machine goes after a step: to the next node, or to an action.
@@ -78,6 +80,7 @@ impl<'e> Run<'e> {
             effects: Vec::new(),
             trace: Vec::new(),
             rounds: Vec::new(),
+            trial: false,
         }
     }
 

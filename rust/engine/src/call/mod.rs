@@ -2,6 +2,7 @@
 
 pub mod bits;
 mod branching;
+mod decision;
 mod ending;
 mod event;
 mod hunting;
@@ -13,6 +14,7 @@ pub mod state;
 mod turn;
 pub mod wire;
 
+pub use decision::{Ask, Decision, Decisions, MOST_DECISIONS, Taken};
 pub use event::{EndCause, Ended, Event, Whose};
 pub(crate) use machine::MAX_NODES_A_TURN;
 pub use machine::{Ground, Run};
@@ -66,6 +68,9 @@ pub enum EngineError {
     /// The scheme went round without ever asking for an action: the company was not checked.
     #[error("the scheme never comes to an action at node `{0}`")]
     Runaway(String),
+    /// A table of decisions is full.
+    #[error("more than {MOST_DECISIONS} different decisions")]
+    TooManyDecisions,
     /// Too many changes of lists are kept already.
     #[error("too many changes of lists; make a new version of the company")]
     TooManyListChanges,
@@ -84,6 +89,7 @@ impl EngineError {
             Self::BadEvent { .. } => "bad_event",
             Self::StateTooLarge { .. } => "state_too_large",
             Self::Runaway(_) => "runaway",
+            Self::TooManyDecisions => "too_many_decisions",
             Self::TooManyListChanges => "too_many_list_changes",
         }
     }

@@ -49,6 +49,14 @@ impl<'e> Run<'e> {
         self.look()
     }
 
+    /// The exit that a queue has at once for a call that comes to it, on trial: nobody is at work, or the line is full.
+    pub(super) fn turned_away(&mut self, node: &Node, queue: &'e Queue) -> Option<usize> {
+        if !self.anybody_there(&queue.hunt) {
+            return Some(exit::NOBODY);
+        }
+        (self.floor.line_length(&self.line_id(node)) >= queue.max_length as usize).then_some(exit::FULL)
+    }
+
     /// True while the pending action belongs to a queue.
     pub(super) fn is_queued(&self) -> bool {
         self.state.hunt.as_ref().is_some_and(|hunt| hunt.line.is_some())

@@ -142,7 +142,8 @@ impl<'e> Run<'e> {
 
     /// Where the floor keeps the hunt's people in order, if it does.
     pub(super) fn group(&mut self, hunt: &Hunt) -> Option<u32> {
-        if hunt.legs.len() <= WALKED {
+        // Groups know no time before the latest they were asked about: a trial at another moment leaves them alone.
+        if hunt.legs.len() <= WALKED || self.trial {
             return None;
         }
         self.floor.group(self.company.id, self.state.node, self.now_ms)

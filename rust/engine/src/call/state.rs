@@ -1,12 +1,14 @@
 //! The state of one call: everything the next step needs, in at most 512 bytes that travel with the call.
 //!
-//! Layout, format 1: the format's number; the fields in the order of [`CallState::encode`], little-endian; eight bytes of
-//! SipHash-2-4 over all before them. The hash finds damage and states that are not ours; it is no secret.
+//! Layout, format 2: the format's number; the fields in the order of [`CallState::encode`], little-endian; eight bytes of
+//! XXH3 over all before them. The hash finds damage and states that are not ours; it is no secret. Format 1 has SipHash-2-4
+//! instead: it is read, for calls that began before an upgrade.
 
 use arrayvec::ArrayString;
 use siphasher::sip::SipHasher24;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::company::version::{CounterIx, EmployeeIx, NodeIx, VersionId};
 use crate::floor::Place;
@@ -28,10 +30,10 @@ pub const MAX_MEMORY: usize = 112;
 /// A call's id, in the state itself.
 pub type CallId = ArrayString<MAX_CALL_ID>;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+const FORMAT_WITH_SIPHASH: u8 = 1;
 const CHECK: usize = 8;
-/// Room for the fields that every state has, and a hunt of few legs.
-const FIXED: usize = 120;
+const CHECK_SEED: u64 = u64::from_le_bytes(*b"kommutat");
 
 /// The action that waits for its event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +188,7 @@ impl CallState {
 
     /// Its bytes. `state_too_large` cannot happen for a checked company; it is an error all the same, not a promise.
     pub fn encode(&self) -> Result<Vec<u8>, EngineError> {
-        let mut to = Writer(Vec::with_capacity(self.size()));
+        let mut to = Writer::<MAX_STATE>::default();
         to.u8(FORMAT);
         to.u64(self.version.0);
         to.text(&self.call_id);
@@ -233,21 +235,13 @@ impl CallState {
                 to.u16(line.attempts);
             }
         }
-        let check = check(&to.0);
+        let large = |bytes| EngineError::StateTooLarge { bytes };
+        let check = xxh3_64_with_seed(to.written().map_err(|bytes| large(bytes + CHECK))?, CHECK_SEED);
         to.u64(check);
-        if to.0.len() <= MAX_STATE { Ok(to.0) } else { Err(EngineError::StateTooLarge { bytes: to.0.len() }) }
+        to.written().map(<[u8]>::to_vec).map_err(large)
     }
 
-    /// At most so many bytes, for states without a long hunt.
-    fn size(&self) -> usize {
-        let endpoint = match &self.pending {
-            Pending::Talk { endpoint, .. } => endpoint.len(),
-            _ => 0,
-        };
-        FIXED + self.call_id.len() + endpoint + self.passes.len() * 4 + self.tags.len() * 2
-    }
-
-    fn encode_pending(&self, to: &mut Writer) {
+    fn encode_pending(&self, to: &mut Writer<MAX_STATE>) {
         match &self.pending {
             Pending::Play => to.u8(0),
             Pending::Menu { failed, silent } => {
@@ -281,22 +275,28 @@ impl CallState {
             .split_last_chunk::<CHECK>()
             .filter(|_| bytes.len() <= MAX_STATE)
             .ok_or(EngineError::BadState("not the length of a state"))?;
-        if check(body) != u64::from_le_bytes(*hash) {
+        let check = match body.first() {
+            Some(&FORMAT) => xxh3_64_with_seed(body, CHECK_SEED),
+            Some(&FORMAT_WITH_SIPHASH) => siphash(body),
+            _ => return Err(EngineError::BadState("of a format this release does not read")),
+        };
+        if check != u64::from_le_bytes(*hash) {
             return Err(EngineError::BadState("damaged, or not a state of ours"));
         }
-        let mut from = Reader(body);
-        if from.u8() != Some(FORMAT) {
-            return Err(EngineError::BadState("of a format this release does not read"));
+        let mut state = Self::new(VersionId(0), CallId::new_const(), None, None);
+        let mut from = Reader(&body[1..]);
+        match state.read(&mut from) {
+            Some(()) if from.0.is_empty() => Ok(state),
+            _ => Err(EngineError::BadState("its fields make no sense")),
         }
-        Self::read(&mut from).filter(|_| from.0.is_empty()).ok_or(EngineError::BadState("its fields make no sense"))
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        let version = VersionId(from.u64()?);
-        let call_id = CallId::from(from.text()?).ok()?;
-        let did = read_number(from)?;
-        let caller = read_number(from)?;
-        let mut state = Self::new(version, call_id, did, caller);
+    fn read(&mut self, from: &mut Reader<'_>) -> Option<()> {
+        let state = self;
+        state.version = VersionId(from.u64()?);
+        state.call_id = CallId::from(from.text()?).ok()?;
+        state.did = read_number(from)?;
+        state.caller = read_number(from)?;
         state.sequence = from.u32()?;
         state.effects = from.u16()?;
         state.node = NodeIx(from.u16()?);
@@ -328,7 +328,7 @@ impl CallState {
             let line = if flags & 8 == 0 { None } else { Some(read_line(from)?) };
             state.hunt = Some(HuntState { round, start, out, ringing, until_ms, rang_out, busy, begun, line });
         }
-        Some(state)
+        Some(())
     }
 
     /// How often the call has passed a `repeat`.
@@ -375,6 +375,6 @@ fn read_pending(from: &mut Reader<'_>) -> Option<Pending> {
     })
 }
 
-fn check(body: &[u8]) -> u64 {
+fn siphash(body: &[u8]) -> u64 {
     SipHasher24::new_with_keys(u64::from_le_bytes(*b"kommutat"), u64::from_le_bytes(*b"or state")).hash(body)
 }

@@ -1,15 +1,38 @@
 //! Plain bytes: little-endian numbers and counted strings.
 
-/// Appends values.
-#[derive(Default)]
-pub struct Writer(pub Vec<u8>);
+/// Appends values to at most so many bytes; those beyond are counted, and lost.
+pub struct Writer<const ROOM: usize> {
+    bytes: [u8; ROOM],
+    length: usize,
+}
+
+impl<const ROOM: usize> Default for Writer<ROOM> {
+    fn default() -> Self {
+        Self { bytes: [0; ROOM], length: 0 }
+    }
+}
+
+impl<const ROOM: usize> Writer<ROOM> {
+    /// What was written; how much it would have been, where that has no room.
+    pub fn written(&self) -> Result<&[u8], usize> {
+        self.bytes.get(..self.length).ok_or(self.length)
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(bytes);
+        }
+        self.length = end;
+    }
+}
 
 macro_rules! number {
     ($($name:ident: $int:ty),*) => {
-        impl Writer {$(
+        impl<const ROOM: usize> Writer<ROOM> {$(
             /// Appends a number.
             pub fn $name(&mut self, value: $int) {
-                self.0.extend_from_slice(&value.to_le_bytes());
+                self.put(&value.to_le_bytes());
             }
         )*}
 
@@ -26,11 +49,11 @@ macro_rules! number {
 
 number!(u8: u8, u16: u16, u32: u32, u64: u64, i64: i64);
 
-impl Writer {
+impl<const ROOM: usize> Writer<ROOM> {
     /// Appends a string of at most 255 bytes.
     pub fn text(&mut self, text: &str) {
         self.u8(text.len() as u8);
-        self.0.extend_from_slice(text.as_bytes());
+        self.put(text.as_bytes());
     }
 
     /// Appends a value that may be absent, the largest number standing for absence.

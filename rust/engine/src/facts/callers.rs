@@ -137,8 +137,19 @@ impl Callers {
 
     /// Whether the number called within so many days before `now_ms`; at any time, without `days`.
     pub fn of(&mut self, number: Number, days: Option<u32>, now_ms: i64) -> Called {
-        let told = self.last.get(number).map(from_moment);
         let answer = self.answer(number);
+        self.said(number, answer, days, now_ms)
+    }
+
+    /// The same, without counting as a use of the answer that is kept.
+    #[must_use]
+    pub fn peek(&self, number: Number, days: Option<u32>, now_ms: i64) -> Called {
+        let answer = self.answers.as_ref().and_then(|answers| answers.peek(&number).copied());
+        self.said(number, answer, days, now_ms)
+    }
+
+    fn said(&self, number: Number, answer: Option<Answer>, days: Option<u32>, now_ms: i64) -> Called {
+        let told = self.last.get(number).map(from_moment);
         let missed = Span { lo: i64::MIN, hi: self.missed_until };
         let span = match (told, answer) {
             (None, None) if self.complete => missed,

@@ -253,9 +253,24 @@ fn eleven(raw: &[u8], country: Country) -> Option<Number> {
         [b'8', rest @ ..] if here && rest.len() == NATIONAL && !rest.starts_with(b"10") => {}
         _ => return None,
     }
-    let digit =
-        |value: Option<u64>, digit: &u8| Some(value? * 10 + u64::from(digit.is_ascii_digit().then(|| digit - b'0')?));
-    national.iter().fold(Some(7), digit).map(Number)
+    let (eight, last) = national.split_first_chunk::<8>()?;
+    let [tens, units] = *last else { return None };
+    let last = (tens.is_ascii_digit() && units.is_ascii_digit()).then(|| (tens - b'0') * 10 + (units - b'0'))?;
+    Some(Number((700_000_000 + eight_digits(*eight)?) * 100 + u64::from(last)))
+}
+
+/// The integer that eight ASCII digits spell, by pairs, fours and all at once; none where one is no digit.
+fn eight_digits(digits: [u8; 8]) -> Option<u64> {
+    let digits = u64::from_le_bytes(digits);
+    // The high half of a digit is 3, and still is with 6 added to the low one.
+    let threes = |bytes: u64| bytes & 0xf0f0_f0f0_f0f0_f0f0 == 0x3030_3030_3030_3030;
+    if !(threes(digits) && threes(digits.wrapping_add(0x0606_0606_0606_0606))) {
+        return None;
+    }
+    let ones = digits & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = (ones.wrapping_mul(10) + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff)
 }
 
 /// `+` and these digits.
@@ -458,7 +473,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_read_at_once_is_read_as_by_the_whole_rule(
-            raw in r"(\+|)(7|8|810|1|37|00|)[0-9a ]{0,12}",
+            raw in r"(\+|)(7|8|810|1|37|00|)[0-9a /:?éж]{0,12}",
             country in proptest::sample::select(&Country::ALL[..]),
         ) {
             if let Some(number) = eleven(raw.as_bytes(), country) {

@@ -33,10 +33,17 @@ impl Clock {
 
     /// What the clock shows.
     pub(super) fn at(&self, second: Timestamp) -> DateTime {
-        let at = second.as_second();
-        let laid_out = LAID_OUT.contains(&at).then(|| self.changes.partition_point(|&(from, _)| from <= at));
-        let offset = laid_out.and_then(|next| self.changes.get(next.checked_sub(1)?));
-        offset.map_or_else(|| self.zone.to_offset(second), |&(_, offset)| offset).to_datetime(second)
+        self.offset(second.as_second()).unwrap_or_else(|| self.zone.to_offset(second)).to_datetime(second)
+    }
+
+    /// What the clock shows, as seconds from 1970-01-01 00:00 of its own; none beyond the years laid out.
+    pub(super) fn local_second(&self, second: i64) -> Option<i64> {
+        self.offset(second).map(|offset| second + i64::from(offset.seconds()))
+    }
+
+    fn offset(&self, second: i64) -> Option<Offset> {
+        let next = LAID_OUT.contains(&second).then(|| self.changes.partition_point(|&(from, _)| from <= second))?;
+        self.changes.get(next.checked_sub(1)?).map(|&(_, offset)| offset)
     }
 }
 

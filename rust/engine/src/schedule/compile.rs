@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
 use super::clock::Clock;
-use super::{DAY_MINUTES, DayRule, Interval, Schedule, SpecialDate, time_zone};
+use super::{DAY_MINUTES, DAY_SECONDS, DayRule, Interval, Schedule, SpecialDate, crossing, time_zone};
 use crate::company::document::{Holidays, Hours, Ids};
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -114,12 +114,19 @@ pub(super) fn compile(hours: &Hours, company_zone: &str) -> Result<Schedule, Vec
     match zone {
         Some(zone) if faults.0.is_empty() => Ok(Schedule {
             clock: Clock::new(zone),
+            nights: week.iter().chain(dates.values().map(|(_, own)| own)).any(|own| crossing(own).is_some()),
             week,
+            days: dates.keys().map(|&date| days_since_epoch(date)).collect(),
             dates: dates.into_iter().map(|(date, (rule, intervals))| SpecialDate { date, rule, intervals }).collect(),
             holiday_names: holiday_names.into(),
         }),
         _ => Err(faults.0.into_iter().collect()),
     }
+}
+
+/// From 1970-01-01; every civil date has so few.
+fn days_since_epoch(date: Date) -> i32 {
+    (date.duration_since(Date::constant(1970, 1, 1)).as_secs() / DAY_SECONDS) as i32
 }
 
 /// In the order found; a fault that a range of days meets on each of them is told once.

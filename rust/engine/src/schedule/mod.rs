@@ -39,6 +39,7 @@ pub const HORIZON_MS: i64 = 400 * DAY_MINUTES as i64 * MINUTE_MS;
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MINUTES: u16 = 24 * 60;
+const DAY_SECONDS: i64 = DAY_MINUTES as i64 * 60;
 
 /// The zone of that IANA name in the bundled database, which is the only one the engine reads.
 ///
@@ -55,6 +56,10 @@ pub struct Schedule {
     week: [Box<[Interval]>; 7],
     /// Dates that do not follow the week, in order.
     dates: Box<[SpecialDate]>,
+    /// The same dates as days since the epoch.
+    days: Box<[i32]>,
+    /// Some interval crosses midnight.
+    nights: bool,
     /// In the order of the document.
     holiday_names: Box<[SmolStr]>,
 }
@@ -82,6 +87,8 @@ impl Schedule {
             clock: Clock::new(TimeZone::UTC),
             week: Default::default(),
             dates: Box::default(),
+            days: Box::default(),
+            nights: false,
             holiday_names: Box::default(),
         }
     }
@@ -107,6 +114,24 @@ impl Schedule {
             return Answer { open: true, why: HoursReason::Within { civil, rule, interval, since_yesterday: true } };
         }
         Answer { open: false, why: HoursReason::Outside { civil, rule } }
+    }
+
+    /// Whether it is open at an instant: [`Schedule::at`] without the reason, in days and minutes counted instead of dates.
+    #[must_use]
+    pub fn is_open(&self, now_ms: i64) -> bool {
+        let Some(local) = self.clock.local_second(now_ms.div_euclid(1000)) else { return self.at(now_ms).open };
+        let (day, minute) = (local.div_euclid(DAY_SECONDS), (local.rem_euclid(DAY_SECONDS) / 60) as u16);
+        let own = self.on_day(day).iter().any(|interval| interval.from <= minute && minute < interval.to);
+        let left = |before: &[Interval]| crossing(before).is_some_and(|interval| minute < interval.to - DAY_MINUTES);
+        own || self.nights && left(self.on_day(day - 1))
+    }
+
+    /// What begins on a day, counted from the epoch's, which was a Thursday.
+    fn on_day(&self, day: i64) -> &[Interval] {
+        match self.days.binary_search(&(day as i32)) {
+            Ok(index) => &self.dates[index].intervals,
+            Err(_) => &self.week[(day + 3).rem_euclid(7) as usize],
+        }
     }
 
     /// The next instant after `now_ms` at which open becomes closed or the reverse, in milliseconds of UTC.
