@@ -202,7 +202,10 @@ fn a_decision_is_where_the_call_goes() {
                         assert_eq!(decision.action, expected.action, "{told}");
                     }
                     assert_eq!(decision.owner.is_some(), decision.path.iter().rev().any(|node| node.exit == "found"));
-                    assert_eq!(engine.decide(&did, caller, now, &call).unwrap().path, decision.path, "{told}");
+                    // In a line, the call itself is one of those who stand there by now.
+                    if decision.node != "line" {
+                        assert_eq!(engine.decide(&did, caller, now, &call).unwrap().path, decision.path, "{told}");
+                    }
                     actions.insert(json!(turn.action)["type"].as_str().unwrap().to_owned());
                     if dice.percent(30) && matches!(turn.action, Action::Ring { .. }) {
                         live = Some(turn);
