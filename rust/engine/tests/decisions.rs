@@ -72,9 +72,9 @@ fn invented() -> Arc<Company> {
             "menu": {"kind": "menu", "prompt": "hello", "options": {"1": "hunt", "0": "away"},
                 "exits": {"hunt": "hunt", "away": "away", "no_input": "hunt", "invalid": "bye"}},
             "away": {"kind": "transfer", "to": "+79161112233", "exits": {"failed": "hunt"}},
-            "hunt": ring(desks(0..PEOPLE), ["mail", "sorry", "mobiles"]),
+            "hunt": ring(desks(0..PEOPLE), ["mail", "line", "mobiles"]),
             "mobiles": ring(json!([{"mobile": "e0"}, {"mobile": "e1"}]), ["many", "away", "away"]),
-            "many": ring(json!([{"group": "many"}]), ["mail", "sorry", "line"]),
+            "many": ring(json!([{"group": "many"}]), ["mail", "sorry", "away"]),
             "line": {"kind": "queue", "ring": desks(4..7), "seconds": 10.0, "max_wait": 100.0, "max_length": 2,
                 "exits": {"timeout": "mail", "full": "sorry", "nobody": "away"}},
             "sorry": {"kind": "play", "prompt": "sorry", "exits": {"done": "twice"}},
@@ -202,7 +202,10 @@ fn a_decision_is_where_the_call_goes() {
                         assert_eq!(decision.action, expected.action, "{told}");
                     }
                     assert_eq!(decision.owner.is_some(), decision.path.iter().rev().any(|node| node.exit == "found"));
-                    assert_eq!(engine.decide(&did, caller, now, &call).unwrap().path, decision.path, "{told}");
+                    // In a line, the call itself is one of those who stand there by now.
+                    if decision.node != "line" {
+                        assert_eq!(engine.decide(&did, caller, now, &call).unwrap().path, decision.path, "{told}");
+                    }
                     actions.insert(json!(turn.action)["type"].as_str().unwrap().to_owned());
                     if dice.percent(30) && matches!(turn.action, Action::Ring { .. }) {
                         live = Some(turn);
@@ -216,7 +219,7 @@ fn a_decision_is_where_the_call_goes() {
         }
     }
     let all = ["find_history", "find_owner", "hang_up", "menu", "record", "ring", "transfer", "wait"];
-    assert!(queued > 50, "{queued}");
+    assert!(queued > 20, "{queued}");
     assert_eq!(actions.iter().map(String::as_str).collect::<Vec<_>>(), all, "after {asked} questions");
 }
 

@@ -54,7 +54,8 @@ impl<'e> Run<'e> {
         if !self.anybody_there(&queue.hunt) {
             return Some(exit::NOBODY);
         }
-        (self.floor.line_length(&self.line_id(node)) >= queue.max_length as usize).then_some(exit::FULL)
+        let callers = self.floor.line_length_at(&self.line_id(node), self.now_ms);
+        (callers >= queue.max_length as usize).then_some(exit::FULL)
     }
 
     /// True while the pending action belongs to a queue.

@@ -109,6 +109,14 @@ impl Floor {
         self.lines.lines.get(line).map_or(0, |line| line.spots.len)
     }
 
+    /// How many callers a line will have at a moment, if none comes and none leaves but those whose time is over.
+    #[must_use]
+    pub fn line_length_at(&self, line: &LineId, now_ms: i64) -> usize {
+        let over = self.lines.deadlines.iter().take_while(|(until_ms, _)| *until_ms <= now_ms);
+        let gone = over.filter(|(_, call)| self.lines.calls.get(call).is_some_and(|stand| stand.line == *line));
+        self.line_length(line).saturating_sub(gone.count())
+    }
+
     /// Puts a call into its line, or tells of its new stand there.
     pub fn stand_in_line(&mut self, call: &SmolStr, stand: Stand) {
         if let Some(before) = self.lines.calls.get(call) {
