@@ -138,6 +138,14 @@ class DeskSide:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._main())
 
+    async def renew(self) -> None:
+        """Have new tables made, from trio."""
+
+        async def doing() -> None:
+            self.snapshots.renew()
+
+        await self.do(doing)
+
     async def _main(self) -> None:
         async with Database.opened(DatabaseSettings(self._dsn, connections=4)) as self.database:
             topics = Topics(self.database)

@@ -80,7 +80,7 @@ async def test_after_any_edits_the_engine_says_what_the_database_says_and_nobody
         for round_ in range(3):
             await edits(desk, chance, 12)
             if round_ == 1:
-                desk.snapshots.renew()  # while changes are on their way
+                await desk.renew()  # while changes are on their way
             await until(lambda: agrees(desk, router, NUMBERS))
         assert desk.answered == 0
 
@@ -241,6 +241,8 @@ async def test_beyond_its_bound_a_router_asks(desk: DeskSide, route: Route) -> N
 
     chance = random.Random(12)
     await edits(desk, chance, 25)
+    await desk.renew()
+    await until(lambda: desk.snapshots.made is not None and desk.snapshots.made.owners > 1)
     router, without = route("r1", bounds=Bounds(1, 10**6)), route("r2", bounds=Bounds(0, 0))
     async with router.running(), without.running():
         await router.current()
