@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use kommutator_query::holders::Holding;
 use kommutator_query::http::{self, Api, Connection, Figures, Limits, Operation, Pending, Settings};
+use kommutator_serve::holders::LockedBytes;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{IntoPyDict, PyBytes, PyDict};
 
 use crate::convert;
 use crate::engine::Engine;
-use crate::sip::holding;
 
 /// A look-up: of an owner or of a history, the caller, within so many days, so many milliseconds.
 type LookUp = (bool, String, Option<u32>, u32);
@@ -43,13 +43,12 @@ impl HttpService {
         claims: Option<PathBuf>,
     ) -> PyResult<Self> {
         let tokens = tokens.into_iter().map(|token| token.into_bytes().into_boxed_slice()).collect();
-        let holding = claims.map(|path| holding(&path)).transpose()?;
         Ok(Self {
             settings: Settings { tokens, looks_up, journals, ids, most_items },
             limits: Limits { head: head_limit, body: body_limit },
             figures: Figures::default(),
             journal: Vec::new(),
-            holding,
+            holding: claims.map(|path| LockedBytes::holding(&path)).transpose()?,
             engine: None,
         })
     }
@@ -70,12 +69,8 @@ impl HttpService {
 
     /// What was counted.
     fn figures<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let told = PyDict::new(py);
-        told.set_item("requests", self.figures.requests)?;
-        told.set_item("arrivals", self.figures.arrivals)?;
-        told.set_item("steps", self.figures.steps)?;
-        told.set_item("refused", self.figures.refused)?;
-        Ok(told)
+        let Figures { requests, arrivals, steps, refused, .. } = self.figures;
+        [("requests", requests), ("arrivals", arrivals), ("steps", steps), ("refused", refused)].into_py_dict(py)
     }
 }
 

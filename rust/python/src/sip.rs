@@ -2,17 +2,16 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use kommutator_query::holders::Holding;
-use kommutator_query::sip::{Network, Redirect, Settings, Sources, Targets, Template};
+use kommutator_query::sip::{Counts, Network, Outgoing, Redirect, Settings, Sources, Targets, Template};
 use kommutator_serve::holders::LockedBytes;
 use kommutator_serve::redirect::Server;
 use kommutator_serve::spool::Spool;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{IntoPyDict, PyBytes, PyDict};
 
 use crate::convert;
 use crate::engine::Engine;
@@ -30,9 +29,8 @@ fn template(text: &str, place: &str) -> PyResult<Template> {
     Template::read(text, place).map_err(PyValueError::new_err)
 }
 
-/// The locks of the processes that name this file.
-pub fn holding(path: &Path) -> PyResult<Holding> {
-    Ok(Holding::new(Box::new(LockedBytes::open(path)?)))
+fn bytes<'py>(py: Python<'py>, answers: &[Outgoing]) -> Vec<Bound<'py, PyBytes>> {
+    answers.iter().map(|answer| PyBytes::new(py, &answer.bytes)).collect()
 }
 
 impl SipRedirect {
@@ -70,14 +68,14 @@ impl SipRedirect {
         };
         let sources = Sources::new(networks(&sources)?, networks(&identity_from)?, calls_per_second);
         let redirect = Redirect::new(Settings { sources, targets, longest, hold_ms, key, journal: spool.is_some() })
-            .holding(claims.map(|path| holding(&path)).transpose()?);
+            .holding(claims.map(|path| LockedBytes::holding(&path)).transpose()?);
         Ok(Self(Server::new(redirect, spool.map(|path| Spool::new(path, tells)), known, longest, waker)))
     }
 
     /// Answers what comes by a socket, until `stop`.
     fn serve(&self, py: Python<'_>, engine: &Engine, socket: i32) -> PyResult<()> {
-        let served = py.detach(|| self.0.serve(engine.shared(), socket));
-        served.map_err(|error| PyOSError::new_err((error as i32, error.desc())))
+        py.detach(|| self.0.serve(engine.shared(), socket))
+            .map_err(|error| PyOSError::new_err((error as i32, error.desc())))
     }
 
     /// The answers to a datagram, which are not sent.
@@ -91,8 +89,7 @@ impl SipRedirect {
         now_ms: i64,
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let from = SocketAddr::new(host.parse().map_err(PyValueError::new_err)?, port);
-        let answers = py.detach(|| self.0.take(engine.shared(), datagram, from, now_ms));
-        Ok(answers.iter().map(|answer| PyBytes::new(py, &answer.bytes)).collect())
+        Ok(bytes(py, &py.detach(|| self.0.take(engine.shared(), datagram, from, now_ms))))
     }
 
     /// The same of a call whose question was answered.
@@ -105,8 +102,7 @@ impl SipRedirect {
         now_ms: i64,
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let event = convert::owned_event(event)?;
-        let answers = py.detach(|| self.0.take_answer(engine.shared(), call_id, event, now_ms));
-        Ok(answers.iter().map(|answer| PyBytes::new(py, &answer.bytes)).collect())
+        Ok(bytes(py, &py.detach(|| self.0.take_answer(engine.shared(), call_id, event, now_ms))))
     }
 
     /// Has `serve` return soon.
@@ -146,8 +142,7 @@ impl SipRedirect {
 
     /// Writes what waits for the disk; answers why it takes nothing, if it does not.
     fn retry(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        let spool = self.spool()?;
-        Ok(py.detach(|| spool.retry()))
+        self.spool().map(|spool| py.detach(|| spool.retry()))
     }
 
     /// Bytes of the spool's file, and bytes that wait for the disk.
@@ -157,28 +152,22 @@ impl SipRedirect {
 
     /// Makes the disk keep the spool.
     fn sync(&self, py: Python<'_>) -> PyResult<()> {
-        let spool = self.spool()?;
-        Ok(py.detach(|| spool.sync())?)
+        Ok(self.spool().map(|spool| py.detach(|| spool.sync()))??)
     }
 
     /// Puts the spool's file aside, and begins anew.
     fn put_aside(&self, py: Python<'_>, aside: PathBuf) -> PyResult<()> {
-        let spool = self.spool()?;
-        Ok(py.detach(|| spool.put_aside(&aside))?)
+        Ok(self.spool().map(|spool| py.detach(|| spool.put_aside(&aside)))??)
     }
 
     /// What has come, counted by kind since the beginning.
     fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (counts, unsent) = py.detach(|| self.0.counts());
-        let dict = PyDict::new(py);
-        dict.set_item("calls", counts.calls)?;
-        dict.set_item("again", counts.again)?;
-        dict.set_item("refused", counts.refused)?;
-        dict.set_item("too_many", counts.too_many)?;
-        dict.set_item("strangers", counts.strangers)?;
-        dict.set_item("unreadable", counts.unreadable)?;
-        dict.set_item("failed", counts.failed)?;
-        dict.set_item("unsent", unsent)?;
-        Ok(dict)
+        let Counts { calls, again, refused, too_many, strangers, unreadable, failed } = counts;
+        let counted = [calls, again, refused, too_many, strangers, unreadable, failed, unsent];
+        ["calls", "again", "refused", "too_many", "strangers", "unreadable", "failed", "unsent"]
+            .into_iter()
+            .zip(counted)
+            .into_py_dict(py)
     }
 }

@@ -10,7 +10,7 @@ use std::hash::Hasher;
 use std::io;
 use std::path::Path;
 
-use kommutator_query::holders::Holders;
+use kommutator_query::holders::{Holders, Holding};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{F_UNLCK, F_WRLCK, SEEK_SET, c_int, flock};
 use siphasher::sip::SipHasher13;
@@ -30,6 +30,14 @@ impl LockedBytes {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Self { file, held: HashMap::new() })
+    }
+
+    /// The same, for an engine.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn holding(path: &Path) -> io::Result<Holding> {
+        Ok(Holding::new(Box::new(Self::open(path)?)))
     }
 
     fn set(&self, kind: c_int, byte: i64) -> nix::Result<c_int> {
