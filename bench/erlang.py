@@ -14,13 +14,11 @@ in fifty waits or leaves are left out: what is so seldom comes in swarms, and no
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -30,7 +28,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import commit, keep, machine
+from bench.machine import conditions, keep
 from kommutator.engine import Engine
 from kommutator.forecast import erlang
 from kommutator.forecast.assumptions import Assumptions
@@ -156,9 +154,7 @@ def compare(row: Row, folder: Path, replications: int, calls: int, seed: int, wa
 @click.option("--short", is_flag=True, help="A few calls: to see that everything runs. Keeps no figures.")
 def main(short: bool) -> None:
     """Measures, keeps and prints."""
-    figures: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"), **commit(), "machine": machine(),
-        "load_before": round(os.getloadavg()[0], 2),
+    figures: dict[str, Any] = { **conditions(),
     }  # fmt: skip
     table = Table("row", "figure", "theory", "measured", "99.9 % from", "to", title="the engine and Erlang's formulas")
     measured: list[Measured] = []

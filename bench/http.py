@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +27,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import ROOT, commit, keep, machine
+from bench.machine import ROOT, conditions, keep
 from bench.wrk import Load, Wrk, wrk
 from kommutator import Engine
 
@@ -63,10 +62,7 @@ def main(short: bool) -> None:
     """Measures, keeps and prints."""
     client = wrk()
     figures: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
-        "machine": machine(),
-        "load_before": round(os.getloadavg()[0], 2),
+        **conditions(),
         "versions": {name: version(name) for name in ("kommutator", "trio", "quart", "hypercorn", "granian")},
         "connections": CONNECTIONS,
         "seconds": 1 if short else 8,

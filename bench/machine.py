@@ -8,6 +8,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,16 @@ from typing import Any, Final
 import orjson
 
 ROOT: Final = Path(__file__).parents[1]
+
+
+def conditions() -> dict[str, Any]:
+    """The head of a benchmark's figures: when, of which commit, on which machine, and how busy it was before."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **commit(),
+        "machine": machine(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
 
 
 def machine() -> dict[str, Any]:

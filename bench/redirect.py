@@ -24,11 +24,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench.machine import commit, keep, machine
+from bench.machine import conditions, keep
 from tests.query import kamailio as edge
 from tests.query.kamailio import Program, sipp
 from tests.query.sip_words import Answer, request
@@ -338,9 +337,7 @@ def main() -> None:
                 figures[server.name] = measured
                 print(f"{server.name:30} {measured}", flush=True)
     kept = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
-        "machine": machine(),
+        **conditions(),
         "redirect": figures,
     }
     print(keep(kept, "redirect"))

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +18,7 @@ from rich.table import Table
 
 from bench import budget, scale
 from bench.budget import Counts
-from bench.machine import commit, keep, machine, versions
+from bench.machine import conditions, keep, versions
 from bench.processes import run
 from tests.apt import PackagesMissing
 
@@ -54,10 +52,7 @@ CONSOLE: Final = Console()
 def main(short: bool) -> None:
     """Measures, keeps and prints."""
     figures: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
-        "machine": machine(),
-        "load_before": round(os.getloadavg()[0], 2),
+        **conditions(),
         "versions": versions(),
     }
     medians = rust(short) | python(short)

@@ -7,12 +7,10 @@ against a goal here is the median of times, and the worst of what is said never 
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,7 +19,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import commit, keep, machine, output, versions
+from bench.machine import conditions, keep, output, versions
 from bench.processes import run
 
 
@@ -102,10 +100,7 @@ CONSOLE: Final = Console()
 def main(small: bool) -> None:
     """Measures, keeps and prints."""
     figures = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
-        "machine": machine(),
-        "load_before": round(os.getloadavg()[0], 2),
+        **conditions(),
         "versions": versions(),
         "figures": measure(small),
     }

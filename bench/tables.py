@@ -31,7 +31,7 @@ from rich.console import Console
 
 from bench.client_data import Population, company
 from bench.clients import imported, prepare
-from bench.machine import ROOT, commit, keep, machine
+from bench.machine import ROOT, conditions, keep
 from kommutator._engine import CallerTable, OwnerTable, normalize
 from kommutator.crm import clients, embedded
 from kommutator.crm.client_csv import FIELDS
@@ -58,10 +58,7 @@ def main(short: bool) -> None:
     """Measures, keeps and prints."""
     population = Population(20_000 if short else 1_000_000)
     figures: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
-        "machine": machine(),
-        "load_before": round(os.getloadavg()[0], 2),
+        **conditions(),
         "clients": population.many,
         "numbers": 2 * population.many,
     }

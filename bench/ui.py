@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import commit, keep, machine
+from bench.machine import conditions, keep
 from kommutator.desk.pages import BUILT
 from tests.browser.packages import browser
 from tests.ui.demo import Demo, ask, demo, signed_in, without_traffic
@@ -75,10 +75,7 @@ _SCRIPTS: Final = """() => performance.getEntriesByType("resource")
 def main(short: bool) -> None:
     """Measures, keeps and prints."""
     figures: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **commit(),
-        "machine": machine(),
-        "load_before": round(os.getloadavg()[0], 2),
+        **conditions(),
     }
     folder = Path(tempfile.mkdtemp(prefix="kt-bench-"))
     found = browser()
