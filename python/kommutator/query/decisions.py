@@ -187,15 +187,9 @@ class Decisions:
             except BadEntry as error:
                 self._log.error("a line of the spool cannot be read", reason=str(error))
                 continue
-            match entry:
-                case Began(call, did, caller, at):
-                    records.began(call, did, caller, at)
-                    if at >= since_ms:
-                        self.recent.add(call)
-                case Turned(call, _, event, turn):
-                    records.turned(call, event, turn)
-                case Ended(call, at, disposition, fault):
-                    records.ended(call, at, disposition, fault)
+            records.take(entry)
+            if isinstance(entry, Began) and entry.at >= since_ms:
+                self.recent.add(entry.call)
             if self.listener is not None:
                 self.listener.tell([raw])
 

@@ -63,6 +63,20 @@ class Records:
             else:
                 self.backs[doing.call] = doing
 
+    def take(self, entry: SpoolEntry) -> None:
+        """What an entry of the spool says happened."""
+        match entry:
+            case Began(call, did, caller, at):
+                self.began(call, did, caller, at)
+            case Turned(call, _, event, turn):
+                self.turned(call, event, turn)
+            case Ended(call, at, disposition, fault):
+                self.ended(call, at, disposition, fault)
+            case Kept(record):
+                self.live[record.call_id] = record
+            case CalledBack():
+                self.did(entry)
+
     def unfinished(self) -> Mapping[str, Turn | None]:
         """The last turns of the calls that go on; None where the router died before the first."""
         return {call_id: record.turn for call_id, record in self.live.items()}
@@ -208,17 +222,7 @@ class FileJournal:
             except BadEntry as error:
                 self._log.error("a line of the spool cannot be read", reason=str(error))
                 continue
-            match entry:
-                case Began(call, did, caller, at):
-                    self._records.began(call, did, caller, at)
-                case Turned(call, _, event, turn):
-                    self._records.turned(call, event, turn)
-                case Ended(call, at, disposition, fault):
-                    self._records.ended(call, at, disposition, fault)
-                case Kept(record):
-                    self._records.live[record.call_id] = record
-                case CalledBack():
-                    self._records.did(entry)
+            self._records.take(entry)
         for call_id in self._in_ledger & self._records.live.keys():
             del self._records.live[call_id]
         self._in_ledger.clear()
