@@ -224,7 +224,8 @@ fn stop(action: &Action) -> Words<'_> {
     }
 }
 
-/// What happens to the caller, in words common to both.
+/// What happens to the caller, in words common to both; compared as they are printed.
+#[allow(dead_code)]
 #[derive(Debug)]
 enum Words<'a> {
     Heard(&'a str),
