@@ -130,6 +130,11 @@ class Party:
         ]
         command += ["-nostdin", "-aa", "-trace_msg", "-message_file", "messages.log", "-trace_err"]
         command += ["-error_file", "errors.log", *arguments]
+        self._run(command)
+        if listening:
+            self._wait_listening(command)
+
+    def _run(self, command: Sequence[str]) -> None:
         with (self.folder / "screen.log").open("wb") as screen:
             self._process = subprocess.Popen(
                 command,
@@ -140,14 +145,16 @@ class Party:
                 env={**os.environ, "TZ": "UTC", "TERM": "dumb"},
                 start_new_session=True,
             )
-        if listening:
-            self._wait_listening()
 
-    def _wait_listening(self) -> None:
+    def _wait_listening(self, command: Sequence[str]) -> None:
+        """A process that another thread begins at this moment may still hold, for an instant, the port that we let go."""
         deadline = time.monotonic() + _READY_S
         wanted = f"{socket.inet_aton(self.address)[::-1].hex().upper()}:{self.port:04X}"
         while wanted not in Path("/proc/net/udp").read_text():
-            if not self.running or time.monotonic() > deadline:
+            late = time.monotonic() > deadline
+            if not self.running and not late and "Address already in use" in self._complaints():
+                self._run(command)
+            elif late or not self.running:
                 raise PartyFailed(f"SIPp for {self.name} does not listen: {self._complaints()}")
             time.sleep(_POLL_S)
 
