@@ -83,7 +83,17 @@ fn company(scheme: &str, packed: &str) -> Arc<Company> {
         list["packed"] = json!(packed);
     }
     let regions = document["regions"].as_object_mut().expect("regions");
-    for (nth, extent) in plan(3).into_iter().enumerate() {
+    // The narrowest wins: what the scheme calls a region of its own stays one.
+    let prefixes =
+        regions.values().filter_map(|region| region["prefixes"].as_array()).flatten().filter_map(Value::as_str);
+    let own: Vec<String> = prefixes
+        .map(|prefix| {
+            let digits: String = prefix.chars().filter(char::is_ascii_digit).collect();
+            if prefix.starts_with('8') { digits.replacen('8', "7", 1) } else { digits }
+        })
+        .collect();
+    for (nth, mut extent) in plan(3).into_iter().enumerate() {
+        extent.ranges.retain(|(first, _)| !own.iter().any(|prefix| first.to_string().starts_with(prefix)));
         regions.insert(format!("plan-{nth}"), json!({"name": format!("Plan {nth}"), "ranges": extent.ranges}));
     }
     let employees = document["employees"].as_object_mut().expect("employees");
