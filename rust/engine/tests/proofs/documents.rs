@@ -117,6 +117,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         2 => Just(Kind::Owner { timeout_ms: 800 }),
         2 => menu(),
         4 => ring(),
+        3 => queue(),
         3 => (1_u16..=3).prop_map(|times| Kind::Repeat { times }),
         3 => notice(),
         1 => Just(Kind::Voicemail { prompt: "short".into(), seconds: 20.0, email: vec![], assign: None }),
@@ -145,16 +146,17 @@ fn menu() -> impl Strategy<Value = Kind> {
     })
 }
 
-fn ring() -> impl Strategy<Value = Kind> {
-    let target = || {
-        prop_oneof![
-            3 => select(vec!["anna", "boris"]).prop_map(|id| Target::Employee(id.into())),
-            3 => Just(Target::Owner(true)),
-            1 => Just(Target::Mobile("anna".into())),
-            1 => Just(Target::Phone("+74957654321".into())),
-        ]
-    };
-    let strategy = select(vec![
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![
+        3 => select(vec!["anna", "boris"]).prop_map(|id| Target::Employee(id.into())),
+        3 => Just(Target::Owner(true)),
+        1 => Just(Target::Mobile("anna".into())),
+        1 => Just(Target::Phone("+74957654321".into())),
+    ]
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    select(vec![
         Order::All,
         Order::Linear,
         Order::RoundRobin,
@@ -162,7 +164,29 @@ fn ring() -> impl Strategy<Value = Kind> {
         Order::FewestCalls,
         Order::Random,
         Order::Expanding,
-    ]);
+    ])
+}
+
+/// A queue waits up to three quarters of a minute, which is less than its longest single `wait`.
+fn queue() -> impl Strategy<Value = Kind> {
+    let announce = select(vec![None, None, Some("short"), Some("long")]);
+    let seconds = (1_u32..=9, 3_u32..=45, 1_u32..=12, 1_u32..=9);
+    (vec(target(), 1..=3), order(), seconds, 1_u32..=2, announce).prop_map(
+        |(ring, strategy, (seconds, max_wait, pause, announce_every), max_length, announce)| Kind::Queue {
+            ring,
+            strategy,
+            seconds: f64::from(seconds),
+            max_wait: f64::from(max_wait),
+            max_length,
+            pause: f64::from(pause),
+            music: None,
+            announce: announce.map(Into::into),
+            announce_every: f64::from(announce_every),
+        },
+    )
+}
+
+fn ring() -> impl Strategy<Value = Kind> {
     let by_steps = vec((vec(target(), 1..=2), 1_u32..=9), 1..=3).prop_map(|steps| Kind::Ring {
         ring: vec![],
         strategy: Order::Expanding,
@@ -170,7 +194,7 @@ fn ring() -> impl Strategy<Value = Kind> {
         music: None,
         steps: steps.into_iter().map(|(ring, seconds)| Step { ring, seconds: f64::from(seconds) }).collect(),
     });
-    let plain = (vec(target(), 1..=3), strategy, 1_u32..=9).prop_map(|(ring, strategy, seconds)| Kind::Ring {
+    let plain = (vec(target(), 1..=3), order(), 1_u32..=9).prop_map(|(ring, strategy, seconds)| Kind::Ring {
         ring,
         strategy,
         seconds: Some(f64::from(seconds)),
@@ -289,13 +313,21 @@ fn prune(nodes: &mut Ids<Node>) {
 /// Only phones and owners can be rung where nobody works.
 fn unstaff(kind: &mut Kind) {
     let person = |target: &Target| matches!(target, Target::Employee(_) | Target::Mobile(_));
-    if let Kind::Ring { ring, steps, .. } = kind {
-        for target in ring.iter_mut().chain(steps.iter_mut().flat_map(|step| &mut step.ring)) {
-            if person(target) {
-                *target = Target::Phone("+74957654322".into());
-            }
+    let targets: Vec<&mut Target> = match kind {
+        Kind::Ring { ring, steps, .. } => {
+            ring.iter_mut().chain(steps.iter_mut().flat_map(|step| &mut step.ring)).collect()
         }
+        Kind::Queue { ring, .. } => ring.iter_mut().collect(),
+        _ => vec![],
+    };
+    for target in targets.into_iter().filter(|target| person(target)) {
+        *target = Target::Phone("+74957654322".into());
     }
+}
+
+/// The exit that those left out follow: a hunt's first.
+pub fn followed(kind: &Kind) -> &'static str {
+    if matches!(kind, Kind::Queue { .. }) { "timeout" } else { "no_answer" }
 }
 
 /// The exits of a node; a short form leaves out those of a hunt that follow the first.
@@ -307,6 +339,8 @@ fn exit_names(kind: &Kind, short: bool) -> Vec<String> {
         Kind::Owner { .. } => &["found", "unknown", "unavailable"],
         Kind::Ring { .. } if short => &["no_answer"],
         Kind::Ring { .. } => &["no_answer", "busy", "unavailable"],
+        Kind::Queue { .. } if short => &["timeout"],
+        Kind::Queue { .. } => &["timeout", "full", "nobody"],
         Kind::Repeat { .. } => &["again", "done"],
         Kind::Transfer { .. } => &["failed"],
         Kind::Scheme { .. } | Kind::Hangup { .. } => &[],
