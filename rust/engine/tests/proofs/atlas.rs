@@ -10,7 +10,7 @@ use kommutator_engine::{Action, Engine, EngineError, Event, Turn};
 
 use super::documents::{CALLERS, LISTS, did};
 use super::walker::{answers, length_ms, seconds};
-use super::worlds::{Cache, Call, Floor, House, World, arrive, handle, telling_hours};
+use super::worlds::{Cache, Call, Floor, House, World, arrive, crowds, handle, telling_hours};
 
 /// What calls of a scheme did.
 #[derive(Debug, Default)]
@@ -166,8 +166,8 @@ fn worlds(document: &Document) -> Vec<World> {
     let owners = kinds().any(|kind| matches!(kind, Kind::Owner { .. }));
     let owners = if owners { vec![Cache::Unknown, Cache::Anna, Cache::Nobody] } else { vec![Cache::Unknown] };
     let histories = kinds().any(|kind| matches!(kind, Kind::History { .. }));
-    let queues = kinds().any(|kind| matches!(kind, Kind::Queue { .. }));
-    let rings = queues || kinds().any(|kind| matches!(kind, Kind::Ring { .. }));
+    let queues = kinds().filter(|kind| matches!(kind, Kind::Queue { .. })).count();
+    let rings = queues > 0 || kinds().any(|kind| matches!(kind, Kind::Ring { .. }));
     let floors = if rings { vec![Floor::Present, Floor::Offline, Floor::WrapUp] } else { vec![Floor::Present] };
     let mut worlds = Vec::new();
     for &hour_ms in &hours {
@@ -175,11 +175,10 @@ fn worlds(document: &Document) -> Vec<World> {
             for &owner in &owners {
                 for called_before in if histories { vec![false, true] } else { vec![false] } {
                     for &floor in &floors {
-                        worlds.push(World { hour_ms, lists, owner, called_before, floor, crowded: false });
-                    }
-                    if queues {
-                        let floor = Floor::Present;
-                        worlds.push(World { hour_ms, lists, owner, called_before, floor, crowded: true });
+                        // Lines are full where somebody is at work.
+                        let full = if floor != Floor::Offline { crowds(queues) } else { vec![0] };
+                        let world = |crowded| World { hour_ms, lists, owner, called_before, floor, crowded };
+                        worlds.extend(full.into_iter().map(world));
                     }
                 }
             }

@@ -330,6 +330,36 @@ pub fn followed(kind: &Kind) -> &'static str {
     if matches!(kind, Kind::Queue { .. }) { "timeout" } else { "no_answer" }
 }
 
+pub fn is_hunt(kind: &Kind) -> bool {
+    matches!(kind, Kind::Ring { .. } | Kind::Queue { .. })
+}
+
+/// Whether a call may pass such a node in an instant.
+pub fn passes_at_once(kind: &Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Play { .. } | Kind::Menu { .. } | Kind::Voicemail { .. } | Kind::Transfer { .. } | Kind::Hangup { .. }
+    )
+}
+
+/// Whether a call may come to a hunt in the instant in which it has left a queue because nobody was at work.
+pub fn hunts_the_absent(scheme: &Scheme) -> bool {
+    let queues = scheme.nodes.values().filter(|node| matches!(node.kind, Kind::Queue { .. }));
+    let nobody = |node: &Node| node.exits.get("nobody").or(node.exits.get("timeout")).cloned();
+    let mut open: Vec<String> = queues.filter_map(nobody).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(id) = open.pop() {
+        let Some(node) = scheme.nodes.get(&id).filter(|_| seen.insert(id.clone())) else { continue };
+        if is_hunt(&node.kind) {
+            return true;
+        }
+        if passes_at_once(&node.kind) {
+            open.extend(node.exits.values().cloned());
+        }
+    }
+    false
+}
+
 /// The exits of a node; a short form leaves out those of a hunt that follow the first.
 fn exit_names(kind: &Kind, short: bool) -> Vec<String> {
     let fixed: &[&str] = match kind {

@@ -11,9 +11,9 @@ use kommutator_engine::trace::Reason;
 use kommutator_engine::{Action, Engine, EngineError, Event, Turn};
 use serde_json::json;
 
-use super::documents::{CALLERS, LISTS, did};
-use super::walker::{answers, tells};
-use super::worlds::{Cache, Call, FROM_MS, Floor, House, World, arrive, handle, telling_hours};
+use super::documents::{CALLERS, LISTS, did, is_hunt, passes_at_once};
+use super::walker::{answers, length_ms, tells};
+use super::worlds::{Cache, Call, FROM_MS, Floor, House, World, arrive, crowds, handle, telling_hours};
 
 /// How often a cycle is gone round.
 const ROUNDS: usize = 4;
@@ -53,6 +53,28 @@ pub fn play(document: &Document, house: &House, finding: &Finding) -> Result<(),
     if steps[0].node != document.schemes[&steps[0].scheme].start {
         return Err("the path does not begin at a start".into());
     }
+    let played = play_path(document, house, finding);
+    if steps_too_many(document, steps) { Ok(()) } else { played }
+}
+
+/// Whether people whom a path finds absent are rung in the same instant: the check does not follow who is at work.
+fn steps_too_many(document: &Document, steps: &[PathStep]) -> bool {
+    let mut absent = false;
+    for step in steps {
+        let kind = node(document, step);
+        if absent && is_hunt(kind) {
+            return true;
+        }
+        absent = match kind {
+            Kind::Queue { .. } => step.exit.as_deref() == Some("nobody"),
+            _ => absent && passes_at_once(kind),
+        };
+    }
+    false
+}
+
+fn play_path(document: &Document, house: &House, finding: &Finding) -> Result<(), String> {
+    let steps = &finding.steps;
     if finding.code != "unbounded_cycle" {
         return lead(document, house, finding, steps.clone());
     }
@@ -81,7 +103,7 @@ fn lead(document: &Document, house: &House, finding: &Finding, steps: Vec<PathSt
         let mut player = Player {
             document,
             house,
-            worlds: worlds(document, &steps),
+            worlds: worlds(document, &steps, house.queues()),
             steps: steps.clone(),
             at: 0,
             caller,
@@ -189,9 +211,11 @@ impl<'d> Player<'d> {
     /// One event on.
     fn on(&mut self, call: &Call, turn: &Turn) -> Result<(Call, Turn), Failure> {
         let mut failed = Failure::Stuck(self.at);
+        // Who goes home does so before the longest wait is over.
+        let left_ms = if self.waits_for("nobody") { length_ms(&turn.action) } else { 0 };
         for event in self.wanted(&turn.action) {
             let house = self.house;
-            match self.try_worlds(&|world| handle(house, call, &event, world, 0)) {
+            match self.try_worlds(&|world| handle(house, call, &event, world, left_ms)) {
                 Ok((next, answer)) => {
                     self.told |= matches!(event, Event::Recorded { .. });
                     self.take(&answer);
@@ -234,7 +258,7 @@ impl<'d> Player<'d> {
                 Err(error) => panic!("the engine fails: {error}"),
             }
         }
-        if let Some(stays) = stays {
+        if let Some(stays) = stays.filter(|_| !runaway) {
             return Ok(stays);
         }
         Err(match furthest {
@@ -326,7 +350,7 @@ impl<'d> Player<'d> {
 }
 
 /// The worlds that differ in what the path asks.
-fn worlds(document: &Document, steps: &[PathStep]) -> Vec<World> {
+fn worlds(document: &Document, steps: &[PathStep], queues: usize) -> Vec<World> {
     let kinds: Vec<&Kind> = steps.iter().map(|step| node(document, step)).collect();
     let asked: BTreeSet<usize> = kinds
         .iter()
@@ -343,7 +367,10 @@ fn worlds(document: &Document, steps: &[PathStep]) -> Vec<World> {
     let hours = if schedules { telling_hours(document) } else { vec![0] };
     // Whatever a cache answers, asking can answer too; but for it, no two answers in one instant differ.
     let mut worlds = Vec::new();
-    for (floor, crowded) in [(Floor::Present, false), (Floor::Offline, false), (Floor::Present, true)] {
+    // Whoever waits in a full line holds those who are free, and nobody where all have just talked.
+    let lines = crowds(queues).into_iter().filter(|&crowded| crowded > 0);
+    let full = lines.flat_map(|crowded| [(Floor::Present, crowded), (Floor::WrapUp, crowded)]);
+    for (floor, crowded) in [(Floor::Present, 0), (Floor::Offline, 0)].into_iter().chain(full) {
         for &hour_ms in &hours {
             for &lists in &lists {
                 worlds.push(World { hour_ms, lists, owner: Cache::Unknown, called_before: false, floor, crowded });
@@ -354,7 +381,7 @@ fn worlds(document: &Document, steps: &[PathStep]) -> Vec<World> {
         worlds.retain(|world| world.floor == Floor::Present);
     }
     if !kinds.iter().any(|kind| matches!(kind, Kind::Queue { .. })) {
-        worlds.retain(|world| !world.crowded);
+        worlds.retain(|world| world.crowded == 0);
     }
     worlds
 }

@@ -9,7 +9,7 @@ use kommutator_engine::company::Document;
 use kommutator_engine::{Action, EngineError, Event, Turn};
 
 use super::documents::{CALLERS, did, followed};
-use super::worlds::{Cache, FROM_MS, Floor, House, WEEK_MS, World, arrive, handle, telling_hours};
+use super::worlds::{Cache, FROM_MS, Floor, House, WEEK_MS, World, arrive, crowds, handle, telling_hours};
 
 /// More events than a call of a random document can have that ends.
 const ENDLESS: usize = 3_000;
@@ -277,6 +277,6 @@ fn any_world(dice: &mut Dice, hours: &[i64], house: &House) -> World {
         owner: dice.one(&[Cache::Unknown, Cache::Unknown, Cache::Anna, Cache::Nobody]),
         called_before: dice.below(3) == 0,
         floor: dice.one(&FLOORS),
-        crowded: house.has_queues() && dice.below(4) == 0,
+        crowded: if dice.below(3) == 0 { dice.one(&crowds(house.queues())) } else { 0 },
     }
 }

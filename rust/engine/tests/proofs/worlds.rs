@@ -49,8 +49,8 @@ pub struct World {
     pub owner: Cache,
     pub called_before: bool,
     pub floor: Floor,
-    /// The line of every queue is full.
-    pub crowded: bool,
+    /// Bit `i`: the line of the document's `i`-th queue is full.
+    pub crowded: u32,
 }
 
 /// What is remembered of the caller's owner.
@@ -109,8 +109,9 @@ impl House {
         Self { company, crowds }
     }
 
-    pub fn has_queues(&self) -> bool {
-        !self.crowds.is_empty()
+    /// How many queues the document has.
+    pub fn queues(&self) -> usize {
+        self.crowds.len()
     }
 }
 
@@ -128,6 +129,12 @@ pub fn next_moment(now_ms: i64, hour_ms: i64) -> i64 {
     first
         + (now_ms - first).max(0).div_euclid(WEEK_MS) * WEEK_MS
         + if (now_ms - first).max(0).rem_euclid(WEEK_MS) > 0 { WEEK_MS } else { 0 }
+}
+
+/// Combinations of full lines: all of few queues; of many none, each, and all.
+pub fn crowds(queues: usize) -> Vec<u32> {
+    let all = (1 << queues) - 1;
+    if queues <= 3 { (0..=all).collect() } else { (0..queues).map(|ix| 1 << ix).chain([0, all]).collect() }
 }
 
 /// A call as its router holds it: every step may be taken by another process, which knows nothing but the state.
@@ -162,16 +169,16 @@ fn engine(house: &House, caller: Option<&str>, world: World, now_ms: i64) -> Eng
             Floor::WrapUp => engine.line(&employee.id, Line::WrapUp).unwrap(),
         }
     }
-    if world.crowded {
-        gather(&mut engine, house, now_ms - CROWD_BEFORE_MS);
+    if world.crowded > 0 {
+        gather(&mut engine, house, world.crowded, now_ms - CROWD_BEFORE_MS);
     }
     engine
 }
 
-/// Fills the lines. Where nobody is at work, or the queue's exits go round and round, nobody stays.
-fn gather(engine: &mut Engine, house: &House, at_ms: i64) {
+/// Fills these lines. Where nobody is at work, or the queue's exits go round and round, nobody stays.
+fn gather(engine: &mut Engine, house: &House, lines: u32, at_ms: i64) {
     engine.owner_is(CROWD, Some("anna")).unwrap();
-    for (ix, crowd) in house.crowds.iter().enumerate() {
+    for (ix, crowd) in house.crowds.iter().enumerate().filter(|(ix, _)| lines >> ix & 1 == 1) {
         let version = engine.hold(Arc::clone(&crowd.company));
         assert!(engine.activate(version));
         for caller in 0..crowd.callers {
