@@ -14,7 +14,7 @@ use proptest::test_runner::{RngSeed, TestCaseError};
 use proofs::documents::{Shown, Size, documents, followed, hunts_the_absent};
 use proofs::walker::{Claims, Dice, walk};
 use proofs::worlds::House;
-use proofs::{atlas, player, worlds};
+use proofs::{atlas, day, player, worlds};
 
 /// Documents tried, and calls walked of each scheme.
 const DOCUMENTS: u32 = 10_000;
@@ -119,6 +119,22 @@ fn slack_s(document: &Document) -> f64 {
         _ => 0.0,
     };
     nodes.map(of).sum::<f64>() + 1e-9
+}
+
+/// Documents on which a day of many callers is spent.
+const DAYS: u32 = 1_000;
+
+proptest! {
+    #![proptest_config(config(DAYS))]
+
+    #[test]
+    fn no_line_loses_anybody_on_any_day(
+        Shown(document) in documents(Size { nodes: 5, schemes: 2 }),
+        seed in any::<u64>(),
+    ) {
+        let happened = day::spend(&document, &mut Dice(seed)).map_err(TestCaseError::fail)?;
+        println!("HAPPENED {happened:?}");
+    }
 }
 
 fn told(report: &Report, what: &str) -> TestCaseError {

@@ -369,7 +369,7 @@ fn worlds(document: &Document, steps: &[PathStep], queues: usize) -> Vec<World> 
     let mut worlds = Vec::new();
     // Whoever waits in a full line holds those who are free, and nobody where all have just talked.
     let lines = crowds(queues).into_iter().filter(|&crowded| crowded > 0);
-    let full = lines.flat_map(|crowded| [(Floor::Present, crowded), (Floor::WrapUp, crowded)]);
+    let full = lines.flat_map(|crowded| [(Floor::WrapUp, crowded), (Floor::Present, crowded)]);
     for (floor, crowded) in [(Floor::Present, 0), (Floor::Offline, 0)].into_iter().chain(full) {
         for &hour_ms in &hours {
             for &lists in &lists {
