@@ -9,9 +9,9 @@ use kommutator_engine::check::{Report, check};
 use kommutator_engine::company::document::{Kind, Node};
 use kommutator_engine::company::{Document, compile};
 use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestCaseError};
+use proptest::test_runner::{RngSeed, TestCaseError, TestRunner};
 
-use proofs::documents::{Shown, Size, documents, followed, hunts_the_absent};
+use proofs::documents::{Shown, Size, documents, documents_with_queues, followed, hunts_the_absent};
 use proofs::walker::{Claims, Dice, walk};
 use proofs::worlds::House;
 use proofs::{atlas, day, player, worlds};
@@ -22,6 +22,8 @@ const CALLS: usize = 6;
 /// Small documents followed to every end, and engine steps spent on each.
 const SMALL_DOCUMENTS: u32 = 1_000;
 const STEPS: usize = 20_000;
+/// Days spent, each on a document of its own.
+const DAYS: u32 = 1_000;
 
 /// The same documents every time; `PROPTEST_RNG_SEED` tries others, `PROPTEST_CASES` more.
 fn config(cases: u32) -> ProptestConfig {
@@ -121,20 +123,19 @@ fn slack_s(document: &Document) -> f64 {
     nodes.map(of).sum::<f64>() + 1e-9
 }
 
-/// Documents on which a day of many callers is spent.
-const DAYS: u32 = 1_000;
-
-proptest! {
-    #![proptest_config(config(DAYS))]
-
-    #[test]
-    fn no_line_loses_anybody_on_any_day(
-        Shown(document) in documents(Size { nodes: 5, schemes: 2 }),
-        seed in any::<u64>(),
-    ) {
-        let happened = day::spend(&document, &mut Dice(seed)).map_err(TestCaseError::fail)?;
-        println!("HAPPENED {happened:?}");
-    }
+#[test]
+fn no_line_loses_anybody_on_any_day() {
+    let mut all = day::Happened::default();
+    let strategy = (documents_with_queues(Size { nodes: 5, schemes: 2 }), any::<u64>());
+    let (cases, days) = (config(DAYS).cases, std::cell::RefCell::new(&mut all));
+    let ran = TestRunner::new(config(DAYS)).run(&strategy, |(Shown(document), seed)| {
+        **days.borrow_mut() += day::spend(&document, &mut Dice(seed)).map_err(TestCaseError::fail)?;
+        Ok(())
+    });
+    ran.unwrap_or_else(|failed| panic!("{failed}"));
+    let least = cases as usize / 4;
+    let seen = [all.joined, all.taken_over, all.served].into_iter().chain(all.left);
+    assert!(seen.into_iter().all(|times| times > least), "{all:?} in {cases} days show little");
 }
 
 fn told(report: &Report, what: &str) -> TestCaseError {

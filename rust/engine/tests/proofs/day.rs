@@ -5,6 +5,7 @@
 //! looked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use kommutator_engine::call::state::CallState;
@@ -36,6 +37,15 @@ pub struct Happened {
     pub left: [usize; 3],
     /// Callers who were answered after they had waited.
     pub served: usize,
+}
+
+impl AddAssign for Happened {
+    fn add_assign(&mut self, other: Self) {
+        self.joined += other.joined;
+        self.taken_over += other.taken_over;
+        self.served += other.served;
+        self.left.iter_mut().zip(other.left).for_each(|(mine, theirs)| *mine += theirs);
+    }
 }
 
 /// A version of the document: the same schemes with other people in other order, and longer lines and waits.
@@ -95,6 +105,8 @@ struct Day<'d> {
     people: BTreeMap<String, (Presence, Line)>,
     calls: BTreeMap<String, Live>,
     names: usize,
+    /// Calls of which a router that has just begun has not heard yet.
+    unheard: BTreeSet<String>,
     freed: u64,
     /// Until then somebody may be held by another router, which does not tell when it lets go.
     elsewhere_ms: i64,
@@ -129,6 +141,7 @@ pub fn spend(document: &Document, dice: &mut Dice) -> Result<Happened, String> {
         people,
         calls: BTreeMap::new(),
         names: 0,
+        unheard: BTreeSet::new(),
         freed: 0,
         elsewhere_ms: 0,
         happened: Happened::default(),
@@ -323,7 +336,9 @@ impl Day<'_> {
             ids.swap(at, other);
         }
         ids.sort_by_key(|id| !talks(&self.calls[id]));
+        self.unheard = ids.iter().cloned().collect();
         for id in ids {
+            self.unheard.remove(&id);
             let mut call = self.calls.remove(&id).unwrap_or_else(|| panic!("{id} is nowhere"));
             let turn = self.engine.resume(&call.state, self.now_ms).map_err(|error| error.to_string())?;
             let hunts = matches!(turn.action, Action::Ring { .. } | Action::Wait { .. });
@@ -461,7 +476,8 @@ impl Day<'_> {
 
     /// Nobody whom the same people serve, who has come before and for whom no phone rings, is passed.
     fn overtakes(&self, id: &str, in_line: &InLine) -> Result<(), String> {
-        let passed = self.calls.iter().find(|(_, other)| {
+        let mut known = self.calls.iter().filter(|(other, _)| !self.unheard.contains(*other));
+        let passed = known.find(|(_, other)| {
             self.in_line(other).is_some_and(|other| {
                 other.waits && (&other.line, other.kin) == (&in_line.line, in_line.kin) && other.place < in_line.place
             })

@@ -85,6 +85,15 @@ pub fn documents(size: Size) -> impl Strategy<Value = Shown> {
     plans.prop_map(|(plans, staffed)| Shown(lay(&plans, staffed)))
 }
 
+/// Any document whose schemes begin with a queue.
+pub fn documents_with_queues(size: Size) -> impl Strategy<Value = Shown> {
+    let begun = (plan(size), queue()).prop_map(|(mut plan, queue)| {
+        plan.nodes[0].kind = queue;
+        plan
+    });
+    vec(begun, 1..=size.schemes).prop_map(|plans| Shown(lay(&plans, true)))
+}
+
 fn plan(size: Size) -> impl Strategy<Value = Plan> {
     let abandoned = prop_oneof![
         16 => Just(None),
