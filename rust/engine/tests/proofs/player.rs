@@ -194,7 +194,7 @@ fn node<'d>(document: &'d Document, step: &PathStep) -> &'d Kind {
 impl<'d> Player<'d> {
     fn play(&mut self, id: &str, start: usize) -> Result<(Call, Turn), Failure> {
         let (house, caller) = (self.house, self.caller);
-        let (mut call, mut turn) = self.try_worlds(&|world| arrive(house, id, &did(start), caller, world))?;
+        let (mut call, mut turn) = self.try_worlds(false, &|world| arrive(house, id, &did(start), caller, world))?;
         self.take(&turn);
         let mut patience = PATIENCE;
         while self.at + 1 < self.steps.len() {
@@ -215,7 +215,8 @@ impl<'d> Player<'d> {
         let left_ms = if self.waits_for("nobody") { length_ms(&turn.action) } else { 0 };
         for event in self.wanted(&turn.action) {
             let house = self.house;
-            match self.try_worlds(&|world| handle(house, call, &event, world, left_ms)) {
+            let freed = matches!(event, Event::EmployeeFree {});
+            match self.try_worlds(freed, &|world| handle(house, call, &event, world, left_ms)) {
                 Ok((next, answer)) => {
                     self.told |= matches!(event, Event::Recorded { .. });
                     self.take(&answer);
@@ -237,12 +238,15 @@ impl<'d> Player<'d> {
     /// that is left because nobody is at work it goes on in the first world in which it can.
     fn try_worlds(
         &mut self,
+        freed: bool,
         step: &dyn Fn(World) -> Result<(Call, Turn), EngineError>,
     ) -> Result<(Call, Turn), Failure> {
         let (mut furthest, mut runaway, mut stays) = (None, false, None);
         let may_stay = !self.waits_for("nobody");
         for place in 0..self.worlds.len() {
             match step(self.worlds[place]) {
+                // Somebody came free, and it was nobody whom the call could have.
+                Ok((_, turn)) if freed && matches!(turn.action, Action::Wait { .. }) => furthest = furthest.max(Some(self.at)),
                 Ok((call, turn)) => match self.agrees(&turn) {
                     Ok(()) if may_stay || !turn.trace.is_empty() => {
                         self.worlds[..=place].rotate_right(1);
