@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-ATTEMPT_MS, MAX_WAIT_MS, PAUSE_MS, MAX_LENGTH = 10_000, 90_000, 15_000, 4
+ATTEMPT_MS, MAX_WAIT_MS, PAUSE_MS, MAX_LENGTH = 10_000, 90_000, 4_000, 4
 LONGEST_WAIT_MS = 60_000
 """No single `wait` is longer."""
 GRACE_MS = 15_000

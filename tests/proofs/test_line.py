@@ -19,13 +19,12 @@ from .line import ATTEMPT_MS, GRACE_MS, MAX_LENGTH, MAX_WAIT_MS, PAUSE_MS, Agent
 DID = "+74951112233"
 NOON_MS = 1_795_165_200_000
 """2026-11-20, 12:00 in Moscow."""
-PEOPLE = {"anna": "PJSIP/101", "boris": "PJSIP/102", "vera": "PJSIP/103"}
+PEOPLE = {"anna": "PJSIP/101", "boris": "PJSIP/102"}
 COMPANY = f"""
 company: {{name: NAME, timezone: Europe/Moscow, country: RU, language: ru}}
 employees:
   anna:  {{name: Anna, department: desk, endpoint: PJSIP/101}}
   boris: {{name: Boris, department: desk, endpoint: PJSIP/102}}
-  vera:  {{name: Vera, department: desk, endpoint: PJSIP/103}}
 departments: {{desk: {{name: Desk}}}}
 numbers: {{"{DID}": {{scheme: main}}}}
 schemes:
@@ -33,7 +32,7 @@ schemes:
     start: line
     responsible: desk
     nodes:
-      line: {{kind: queue, ring: [{{employee: anna}}, {{employee: boris}}, {{employee: vera}}], strategy: linear,
+      line: {{kind: queue, ring: [{{employee: anna}}, {{employee: boris}}], strategy: linear,
              seconds: {ATTEMPT_MS // 1000}, max_wait: {MAX_WAIT_MS // 1000}, max_length: {MAX_LENGTH},
              pause: {PAUSE_MS // 1000}, exits: {{timeout: note, full: note, nobody: note}}}}
       note: {{kind: task, assign: desk, title: "Call back {{caller}}", exits: {{done: bye}}}}
@@ -111,6 +110,12 @@ class AnyDay(RuleBasedStateMachine):
         self.agrees(caller.call, turn, self.line.look(caller, self.now))
 
     @rule()
+    def two_call_at_once(self) -> None:
+        """Two calls arrive in one moment."""
+        self.somebody_calls()
+        self.somebody_calls()
+
+    @rule()
     def heads_are_asked(self) -> None:
         """As a router does when somebody has come free."""
         for call in self.engine.queue_heads(self.now):
@@ -160,7 +165,7 @@ class AnyDay(RuleBasedStateMachine):
         assert turn.action.disposition == "abandoned"
         self.line.leaves(caller)
 
-    @rule(who=st.sampled_from(sorted(PEOPLE)), presence=st.sampled_from(["present", "present", "away", "offline"]))
+    @rule(who=st.sampled_from(sorted(PEOPLE)), presence=st.sampled_from(["present", "present", "present", "away", "offline"]))
     def somebody_goes_or_comes(self, who: str, presence: str) -> None:
         """An agent leaves, or returns."""
         self.agents[who].presence = presence
