@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from kommutator import Engine
 from kommutator.company import load
 
-from .line import ATTEMPT_MS, GRACE_MS, MAX_LENGTH, MAX_WAIT_MS, PAUSE_MS, Agent, Caller, Line, Told
+from .line import ATTEMPT_MS, MAX_LENGTH, MAX_WAIT_MS, PAUSE_MS, Agent, Caller, Line, Told
 
 DID = "+74951112233"
 NOON_MS = 1_795_165_200_000
@@ -104,9 +104,7 @@ class AnyDay(RuleBasedStateMachine):
             if caller.until > soonest:
                 return  # a phone that rings is answered for first
             self.now = max(self.now, caller.until)
-        turn = self.engine.handle(
-            self.states[caller.call], {"type": "employee_free" if free else "waited"}, self.now
-        )
+        turn = self.engine.handle(self.states[caller.call], {"type": "employee_free" if free else "waited"}, self.now)
         self.agrees(caller.call, turn, self.line.look(caller, self.now))
 
     @rule()
@@ -165,7 +163,10 @@ class AnyDay(RuleBasedStateMachine):
         assert turn.action.disposition == "abandoned"
         self.line.leaves(caller)
 
-    @rule(who=st.sampled_from(sorted(PEOPLE)), presence=st.sampled_from(["present", "present", "present", "away", "offline"]))
+    @rule(
+        who=st.sampled_from(sorted(PEOPLE)),
+        presence=st.sampled_from(["present", "present", "present", "away", "offline"]),
+    )
     def somebody_goes_or_comes(self, who: str, presence: str) -> None:
         """An agent leaves, or returns."""
         self.agents[who].presence = presence
@@ -202,8 +203,7 @@ class AnyDay(RuleBasedStateMachine):
         for caller in callers:
             turn = self.engine.resume(self.states[caller.call], self.now)
             assert turn.action.type == ("wait" if caller.rung is None else "ring")
-            left_ms = round(1000 * turn.action.seconds)
-            assert left_ms == max(0, caller.until - self.now)
+            assert turn.action.seconds == max(0, caller.until - self.now) / 1000
             caller.until = max(caller.until, self.now)
             caller.in_line = True
 
