@@ -286,9 +286,7 @@ impl<'e> Run<'e> {
                 None if queued => self.claimed_for(hunt, leg),
                 None => None,
             };
-            slot.is_none_or(|slot| {
-                self.floor.claim(slot, &self.state.call_id, ClaimKind::Ringing, until, self.now_ms)
-            })
+            slot.is_none_or(|slot| self.floor.claim(slot, &self.state.call_id, ClaimKind::Ringing, until, self.now_ms))
         });
         self.ring_only(&ringing)?;
         if ringing.is_empty() {

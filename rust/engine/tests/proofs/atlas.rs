@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use kommutator_engine::call::state::CallState;
-use kommutator_engine::company::document::Kind;
 use kommutator_engine::company::Document;
+use kommutator_engine::company::document::Kind;
 use kommutator_engine::trace::Passed;
 use kommutator_engine::{Action, Engine, EngineError, Event, Turn};
 
@@ -43,13 +43,7 @@ struct Explorer<'d> {
 /// Follows every call of scheme `scheme`, with as many engine steps as `left`; `None` when they do not suffice.
 ///
 /// `ids` are call ids, one at least of each way in which the scheme's splits can fall.
-pub fn explore(
-    document: &Document,
-    house: &House,
-    scheme: usize,
-    ids: &[String],
-    left: usize,
-) -> Option<Atlas> {
+pub fn explore(document: &Document, house: &House, scheme: usize, ids: &[String], left: usize) -> Option<Atlas> {
     let mut explorer = Explorer {
         document,
         house,

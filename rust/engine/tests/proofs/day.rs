@@ -409,7 +409,11 @@ impl Day<'_> {
         let before = event.and_then(|_| self.in_line(&call));
         let waited = matches!(call.action, Action::Wait { .. }) && before.is_some();
         let ending = matches!(call.action, Action::HangUp { .. }) && event.is_some();
-        self.log.push(format!("  {:?} {:?}", turn.trace.iter().map(|p| (&p.node, &p.exit)).collect::<Vec<_>>(), turn.action));
+        self.log.push(format!(
+            "  {:?} {:?}",
+            turn.trace.iter().map(|p| (&p.node, &p.exit)).collect::<Vec<_>>(),
+            turn.action
+        ));
         for passed in &turn.trace {
             if claims.denies(&version.document, &passed.scheme, &passed.node, &passed.exit) {
                 return Err(format!("{id} takes `{}` of `{}`, which is never taken", passed.exit, passed.node));
@@ -425,7 +429,8 @@ impl Day<'_> {
             return Err(format!("{id} has taken {took_ms} ms, more than {longest_ms:?}"));
         }
         if let Action::End { disposition, .. } = turn.action {
-            let spared = matches!(disposition, Disposition::Answered | Disposition::Transferred | Disposition::Informed);
+            let spared =
+                matches!(disposition, Disposition::Answered | Disposition::Transferred | Disposition::Informed);
             let said = if ending {
                 claims.blames("lost_call", &call.place.0, Some(&call.place.1))
             } else {
@@ -445,14 +450,17 @@ impl Day<'_> {
                 self.happened.joined += 1;
                 self.joins(id, &after)
             }
-            (Some(before), Some(after)) if after.attempts > before.attempts && !after.waits => self.overtakes(id, &after),
+            (Some(before), Some(after)) if after.attempts > before.attempts && !after.waits => {
+                self.overtakes(id, &after)
+            }
             _ => Ok(()),
         }
     }
 
     /// A full line is full.
     fn leaves(&mut self, id: &str, call: &Live, scheme: &str, node: &str, exit: &str) -> Result<(), String> {
-        let Kind::Queue { max_length, .. } = self.versions[call.version].document.schemes[scheme].nodes[node].kind else {
+        let Kind::Queue { max_length, .. } = self.versions[call.version].document.schemes[scheme].nodes[node].kind
+        else {
             return Ok(());
         };
         if let Some(place) = ["timeout", "full", "nobody"].iter().position(|name| *name == exit) {
@@ -491,7 +499,8 @@ impl Day<'_> {
         self.lines_are_whole()?;
         let quiet = self.calls.values().all(|call| call.due_ms > self.now_ms) && self.elsewhere_ms == 0;
         for id in if quiet { self.engine.queue_heads(self.now_ms) } else { vec![] } {
-            let until_ms = CallState::decode(&self.calls[id.as_str()].state).unwrap().hunt.map_or(0, |hunt| hunt.until_ms);
+            let until_ms =
+                CallState::decode(&self.calls[id.as_str()].state).unwrap().hunt.map_or(0, |hunt| hunt.until_ms);
             if !self.waits_at_queue(&id) || until_ms <= self.now_ms {
                 continue;
             }
@@ -506,7 +515,10 @@ impl Day<'_> {
     fn nobody_is_rung_twice(&self) -> Result<(), String> {
         let mut held: BTreeMap<String, &String> = BTreeMap::new();
         for (id, call) in &self.calls {
-            let of_queue = matches!(self.versions[call.version].document.schemes[&call.place.0].nodes[&call.place.1].kind, Kind::Queue { .. });
+            let of_queue = matches!(
+                self.versions[call.version].document.schemes[&call.place.0].nodes[&call.place.1].kind,
+                Kind::Queue { .. }
+            );
             let rung: BTreeSet<String> = match &call.action {
                 Action::Ring { endpoints, .. } => endpoints.iter().map(|rung| rung.endpoint.to_string()).collect(),
                 Action::Talk { endpoint } => BTreeSet::from([endpoint.to_string()]),
@@ -533,7 +545,9 @@ impl Day<'_> {
         wanted.values_mut().for_each(|callers| callers.sort());
         let wanted: Vec<_> = wanted
             .into_iter()
-            .map(|(line, callers)| (line, callers.into_iter().map(|(_, id, ringing)| (id, ringing)).collect::<Vec<_>>()))
+            .map(|(line, callers)| {
+                (line, callers.into_iter().map(|(_, id, ringing)| (id, ringing)).collect::<Vec<_>>())
+            })
             .collect();
         let seen: Vec<_> = self
             .engine
@@ -555,7 +569,9 @@ impl Day<'_> {
         let version = &self.versions[call.version];
         let node = version.company.node(state.node);
         let scheme = version.company.schemes[node.scheme.at()].id.to_string();
-        let Kind::Queue { ring, .. } = &version.document.schemes[&scheme].nodes[node.id.as_str()].kind else { return None };
+        let Kind::Queue { ring, .. } = &version.document.schemes[&scheme].nodes[node.id.as_str()].kind else {
+            return None;
+        };
         let owners = ring.iter().any(|target| matches!(target, Target::Owner(_)));
         let owner = state.owner.filter(|_| owners).map(|ix| ix.at());
         let waits = matches!(call.action, Action::Wait { .. });
@@ -568,7 +584,8 @@ impl Day<'_> {
     }
 
     fn callers(&mut self, scheme: &str, node: &str) -> Vec<String> {
-        let views = self.engine.queues(self.now_ms).into_iter().filter(|view| view.scheme == scheme && view.node == node);
+        let views =
+            self.engine.queues(self.now_ms).into_iter().filter(|view| view.scheme == scheme && view.node == node);
         views.flat_map(|view| view.callers).map(|caller| caller.call.to_string()).collect()
     }
 

@@ -339,6 +339,12 @@ pub fn followed(kind: &Kind) -> &'static str {
     if matches!(kind, Kind::Queue { .. }) { "timeout" } else { "no_answer" }
 }
 
+/// A document's queues: scheme and node.
+pub fn queues(document: &Document) -> impl Iterator<Item = (&str, &str)> {
+    let nodes = document.schemes.iter().flat_map(|(scheme, body)| body.nodes.iter().map(move |node| (scheme, node)));
+    nodes.filter(|(_, (_, node))| matches!(node.kind, Kind::Queue { .. })).map(|(scheme, (id, _))| (&**scheme, &**id))
+}
+
 pub fn is_hunt(kind: &Kind) -> bool {
     matches!(kind, Kind::Ring { .. } | Kind::Queue { .. })
 }

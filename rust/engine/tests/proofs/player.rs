@@ -11,7 +11,7 @@ use kommutator_engine::trace::Reason;
 use kommutator_engine::{Action, Engine, EngineError, Event, Turn};
 use serde_json::json;
 
-use super::documents::{CALLERS, LISTS, did, is_hunt, passes_at_once};
+use super::documents::{CALLERS, LISTS, did, is_hunt, passes_at_once, queues};
 use super::walker::{answers, length_ms, tells};
 use super::worlds::{Cache, Call, FROM_MS, Floor, House, World, arrive, crowds, handle, telling_hours};
 
@@ -103,7 +103,7 @@ fn lead(document: &Document, house: &House, finding: &Finding, steps: Vec<PathSt
         let mut player = Player {
             document,
             house,
-            worlds: worlds(document, &steps, house.queues()),
+            worlds: worlds(document, &steps),
             steps: steps.clone(),
             at: 0,
             caller,
@@ -246,7 +246,9 @@ impl<'d> Player<'d> {
         for place in 0..self.worlds.len() {
             match step(self.worlds[place]) {
                 // Somebody came free, and it was nobody whom the call could have.
-                Ok((_, turn)) if freed && matches!(turn.action, Action::Wait { .. }) => furthest = furthest.max(Some(self.at)),
+                Ok((_, turn)) if freed && matches!(turn.action, Action::Wait { .. }) => {
+                    furthest = furthest.max(Some(self.at))
+                }
                 Ok((call, turn)) => match self.agrees(&turn) {
                     Ok(()) if may_stay || !turn.trace.is_empty() => {
                         self.worlds[..=place].rotate_right(1);
@@ -353,8 +355,22 @@ impl<'d> Player<'d> {
     }
 }
 
+/// Combinations of those lines that turn the call away on its path.
+fn full_lines(document: &Document, steps: &[PathStep]) -> Vec<u32> {
+    let full: Vec<u32> = queues(document)
+        .enumerate()
+        .filter(|(_, (scheme, node))| {
+            let turns_away = |step: &PathStep| step.exit.as_deref() == Some("full") && step.node == *node;
+            steps.iter().any(|step| turns_away(step) && step.scheme == *scheme)
+        })
+        .map(|(ix, _)| 1 << ix)
+        .collect();
+    let lines = |of: u32| full.iter().enumerate().filter(|(bit, _)| of >> bit & 1 == 1).map(|(_, line)| line).sum();
+    crowds(full.len()).into_iter().map(lines).collect()
+}
+
 /// The worlds that differ in what the path asks.
-fn worlds(document: &Document, steps: &[PathStep], queues: usize) -> Vec<World> {
+fn worlds(document: &Document, steps: &[PathStep]) -> Vec<World> {
     let kinds: Vec<&Kind> = steps.iter().map(|step| node(document, step)).collect();
     let asked: BTreeSet<usize> = kinds
         .iter()
@@ -372,7 +388,7 @@ fn worlds(document: &Document, steps: &[PathStep], queues: usize) -> Vec<World> 
     // Whatever a cache answers, asking can answer too; but for it, no two answers in one instant differ.
     let mut worlds = Vec::new();
     // Whoever waits in a full line holds those who are free, and nobody where all have just talked.
-    let lines = crowds(queues).into_iter().filter(|&crowded| crowded > 0);
+    let lines = full_lines(document, steps).into_iter().filter(|&crowded| crowded > 0);
     let full = lines.flat_map(|crowded| [(Floor::WrapUp, crowded), (Floor::Present, crowded)]);
     for (floor, crowded) in [(Floor::Present, 0), (Floor::Offline, 0)].into_iter().chain(full) {
         for &hour_ms in &hours {

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use kommutator_engine::call::{Disposition, EndCause, Ended};
 use kommutator_engine::check::Report;
-use kommutator_engine::company::document::{Kind, Node};
 use kommutator_engine::company::Document;
+use kommutator_engine::company::document::{Kind, Node};
 use kommutator_engine::{Action, EngineError, Event, Turn};
 
 use super::documents::{CALLERS, did, followed};
