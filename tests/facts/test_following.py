@@ -145,7 +145,8 @@ async def test_a_router_that_begins_with_desk_and_exchange_away_knows_what_it_kn
 
 async def test_a_router_that_slept_asks_until_it_knows_what_has_changed(desk: DeskSide, route: Route) -> None:
     chance = random.Random(8)
-    async with followed(desk, route, chance) as router:
+    async with followed(desk, route, chance):
+        pass
     await edits(desk, chance, 30)
     again = route()
     async with again.running():
@@ -273,10 +274,8 @@ async def test_what_cannot_be_read_may_have_been_anything(desk: DeskSide, route:
 
 
 async def test_kept_tables_that_were_damaged_are_fetched_again(desk: DeskSide, route: Route) -> None:
-    await edits(desk, random.Random(14), 10)
-    router = route()
-    async with router.running():
-        await router.current()
+    async with followed(desk, route, random.Random(14)) as router:
+        pass
     (kept,) = router.shelf._folder.glob("*.tables")
     content = bytearray(kept.read_bytes())
     content[len(content) // 2] ^= 0xFF
