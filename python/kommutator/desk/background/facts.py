@@ -93,8 +93,7 @@ class FactChanges:
             waiting = await tables.logged(tx, _TOLD_AT_ONCE)
         for each in waiting:
             at = round(each.at.timestamp() * 1000)
-            owners, calls = tuple((n, e) for n, e in each.owners), tuple((n, ms) for n, ms in each.calls)
-            await self._told.tell(FactsChanged(each.epoch, each.sequence, at, owners, calls))
+            await self._told.tell(FactsChanged(each.epoch, each.sequence, at, each.owners, each.calls))
             self._last_s = time.monotonic()
         if waiting:
             async with self._database.transaction() as tx:
