@@ -104,6 +104,16 @@ def test_the_shelf_keeps_what_changed_and_goes_on_from_it(tmp_path: Path) -> Non
     once_more.close()
 
 
+def test_new_tables_of_a_desk_whose_clock_was_set_back_stay(tmp_path: Path) -> None:
+    shelf = TablesShelf(tmp_path)
+    for made, name in enumerate(("a", "b")):
+        shelf.put(write(shelf.new(name), header=Header("e", 7 + made, 70, HEADER.made + made)))
+    shelf.put(write(shelf.new("c"), header=Header("e", 9, 90, HEADER.made - 1)))
+    assert shelf.build("c", Bounds(10**6, 10**6), lambda: True).sequence == 9
+    assert {path.name for path in tmp_path.iterdir()} == {"b.tables", "b.changes", "c.tables", "c.changes"}
+    shelf.close()
+
+
 def test_what_a_crash_cut_off_and_what_comes_after_a_gap_is_not_taken(tmp_path: Path) -> None:
     shelf = TablesShelf(tmp_path)
     shelf.put(write(shelf.new("a")))
