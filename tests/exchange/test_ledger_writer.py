@@ -186,7 +186,8 @@ async def test_what_has_come_since_does_not_matter_to_whether_a_message_is_writt
     first = await trio.to_thread.run_sync(desk.do, told)
 
     def is_written(message: int) -> bool:
-        return desk.do(lambda exchange: has_written(exchange.connection, message))
+        found: bool = desk.do(lambda exchange: has_written(exchange.connection, message))
+        return found
 
     await until(lambda: is_written(first))
     ledger.failures = 1_000_000

@@ -128,6 +128,9 @@ async def test_an_address_that_is_taken_and_a_folder_in_use_end_it_with_a_reason
     await ready(run("--listen", f"unix:{tmp_path}/query.sock", "--data", str(tmp_path / "data")))
     held = ended("--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"))
     assert (held.returncode, "another router works here" in held.stderr) == (5, True)
+    for no_address in ("127.0.0.1:http", "127.0.0.1:99999"):
+        nowhere = ended("--listen", no_address)
+        assert (nowhere.returncode, f"cannot listen at {no_address}: it is no" in nowhere.stderr) == (4, True)
     open_to_all = ended("--listen", "0.0.0.0:0")
     assert (open_to_all.returncode, "--token" in open_to_all.stderr) == (2, True)
 
