@@ -99,6 +99,21 @@ async def test_processes_share_an_address_and_one_that_dies_is_replaced(
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
 
+def test_a_process_that_fails_in_our_code_says_where() -> None:
+    failing = """
+import os, signal
+from kommutator.app.forked import Forked
+def work(place, lifeline):
+    os.kill(os.getppid(), signal.SIGTERM)
+    raise ValueError("of this test")
+Forked("query", 1, work).run()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", failing], capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False
+    )
+    assert (ended.returncode, "ValueError: of this test" in ended.stdout) == (0, True), ended
+
+
 @pytest.mark.trio
 async def test_processes_end_with_the_one_that_began_them(run: Callable[..., Process]) -> None:
     process = run("--listen", "127.0.0.1:0", "--processes", "2")
