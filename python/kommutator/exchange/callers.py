@@ -7,7 +7,8 @@ because more has ended while the exchange was away than waits here, is not told 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import structlog
 import trio
@@ -24,12 +25,17 @@ _AGAIN_S = 2.0
 
 class SharedCallers:
     """Tells of this router's callers whose calls have ended. `ended` is told of each: the number as its PBX gave it, and when the
-    call began."""
+    call began. `going_on` are those of calls that an earlier process began, by the calls' ids."""
 
-    def __init__(self, bridge: Bridge, ended: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        ended: Callable[[str, int], None],
+        going_on: Mapping[str, tuple[str, int]] = MappingProxyType({}),
+    ) -> None:
         self._bridge = bridge
         self._told_of = ended
-        self._live: dict[str, tuple[str, int]] = {}
+        self._live = dict(going_on)
         """The callers of the calls that go on, and when they came."""
         self._ended: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
         self._more = trio.Event()
