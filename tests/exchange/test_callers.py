@@ -14,9 +14,8 @@ def test_a_caller_whose_call_outlives_his_router_is_told_by_the_next(tmp_path: P
     told: list[tuple[str, int]] = []
     for process in range(2):
         kept, outgoing = FileJournal(tmp_path / "router"), OutgoingSpool(tmp_path / "outgoing")
-        callers = SharedCallers(
-            Bridge(ExchangeSettings(()), "r1"), lambda number, at: told.append((number, at)), kept.callers()
-        )
+        callers = SharedCallers(Bridge(ExchangeSettings(()), "r1"), lambda number, at: told.append((number, at)))
+        callers.go_on(kept.callers())
         journal = ToldJournal(kept, outgoing, callers.take)
         for call_id, caller, at in (("call-1", "+79161230099", 5), ("call-2", None, 6)):
             journal.began(call_id, "+74951112233", caller, at)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import structlog
 import trio
@@ -25,21 +24,20 @@ _AGAIN_S = 2.0
 
 class SharedCallers:
     """Tells of this router's callers whose calls have ended. `ended` is told of each: the number as its PBX gave it, and when the
-    call began. `going_on` are those of calls that an earlier process began, by the calls' ids."""
+    call began."""
 
-    def __init__(
-        self,
-        bridge: Bridge,
-        ended: Callable[[str, int], None],
-        going_on: Mapping[str, tuple[str, int]] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, bridge: Bridge, ended: Callable[[str, int], None]) -> None:
         self._bridge = bridge
         self._told_of = ended
-        self._live = dict(going_on)
+        self._live: dict[str, tuple[str, int]] = {}
         """The callers of the calls that go on, and when they came."""
         self._ended: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
         self._more = trio.Event()
         self._log = structlog.get_logger()
+
+    def go_on(self, callers: Mapping[str, tuple[str, int]]) -> None:
+        """These calls, by their ids, were begun by an earlier process of this router."""
+        self._live.update(callers)
 
     def take(self, entry: CallEntry) -> None:
         """Something happened to a call of this router."""
