@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import zlib
 from pathlib import Path
 
 import pytest
 
 from kommutator._engine import CallerTable, OwnerTable
-from kommutator.errors import TablesBad
-from kommutator.exchange.messages import Called, FactsChanged, encode
+from kommutator.errors import ExchangeMessageBad, TablesBad
+from kommutator.exchange.messages import Called, FactsChanged, TablesMade, decode, encode
 from kommutator.exchange.tables_file import Counts, Header, TablesFile, TablesWriter
 from kommutator.exchange.tables_shelf import CALLS, FACTS, Bounds, Pending, TablesShelf, line, own
 
@@ -62,6 +63,22 @@ def test_cut_off_or_damaged_anywhere_it_is_refused(tmp_path: Path) -> None:
         flipped[at] ^= 0x55
         with pytest.raises(TablesBad):
             read(bytes(flipped))
+
+
+def test_a_page_that_is_not_as_long_as_it_says_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tables"
+    for said in (1, 13, 15, 2**20):
+        with TablesWriter(path, HEADER) as writer:
+            writer._page(b"o", zlib.compress(b"+79161230001\tan"[:14]), said)
+            writer.end(Counts(1, 0))
+        with pytest.raises(TablesBad):
+            TablesFile(path).read({"owners": OwnerTable()}, lambda: True)
+
+
+def test_no_name_leads_out_of_the_folder() -> None:
+    for name in ("../../etc/x", "a/b", "", "."):
+        with pytest.raises(ExchangeMessageBad):
+            decode(encode(TablesMade(name, "e", 7, 70, 0, 0, 0, 0, 0)), TablesMade)
 
 
 def test_a_line_that_is_no_number_is_left_out_alone(tmp_path: Path) -> None:
