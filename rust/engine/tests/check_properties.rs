@@ -17,7 +17,7 @@ use proofs::worlds::House;
 use proofs::{atlas, day, player, worlds};
 
 /// Documents tried, and calls walked of each scheme.
-const DOCUMENTS: u32 = 10_000;
+const DOCUMENTS: u32 = 5_000;
 const CALLS: usize = 6;
 /// Small documents followed to every end, and engine steps spent on each.
 const SMALL_DOCUMENTS: u32 = 1_000;

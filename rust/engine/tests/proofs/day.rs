@@ -85,10 +85,13 @@ struct Live {
     caller: Option<&'static str>,
 }
 
+/// A line: scheme and node.
+type LineId = (String, String);
+
 /// Where a call stands in line: the line; its place; with whom it waits; which attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct InLine {
-    line: (String, String),
+    line: LineId,
     place: Place,
     kin: (usize, Option<usize>),
     attempts: u16,
@@ -536,7 +539,7 @@ impl Day<'_> {
 
     /// Everybody who waits stands in his line once, in the order of coming, and nobody else does.
     fn lines_are_whole(&mut self) -> Result<(), String> {
-        let mut wanted: BTreeMap<(String, String), Vec<(Place, String, bool)>> = BTreeMap::new();
+        let mut wanted: BTreeMap<LineId, Vec<(Place, String, bool)>> = BTreeMap::new();
         for (id, call) in &self.calls {
             if let Some(InLine { line, place, waits, .. }) = self.in_line(call) {
                 wanted.entry(line).or_default().push((place, id.clone(), !waits));
