@@ -316,6 +316,8 @@ class Engine:
         `UnknownEmployee`."""
     def release(self, employee: str, call_id: str) -> None:
         """Releases a manager whom the call holds. Raises `UnknownEmployee`."""
+    def elsewhere(self, employees: Sequence[str]) -> None:
+        """Tells whose phones are at PBXs of other routers: queries and redirects ask these before any of them rings."""
     def region_of(self, number: str) -> str | None:
         """The id of the number's region in the active version."""
     def claims(self, now_ms: int) -> list[tuple[str, str, str]]:
@@ -374,7 +376,7 @@ class HttpService:
     ) -> HttpService:
         """`ids`: how the ids of calls begin that come without one, never the same for two servers. `tokens`: whoever has
         one of them may ask; without any, everybody but pages of browsers. `looks_up`: look-ups are answered here
-        (`HttpConnection.look_ups`), not by clients. `journals`: turns are told (`take_journal`). `most_items`: of a batch.
+        (`HttpConnection.questions`), not by clients. `journals`: turns are told (`take_journal`). `most_items`: of a batch.
         The limits are bytes. `claims` is the file in whose locks processes hold employees against each other. Raises
         `OSError`."""
     def look(self, now_ms: int) -> None:
@@ -395,11 +397,12 @@ class HttpConnection:
         """A connection on which nothing has been received."""
     def receive(self, data: bytes, now_ms: int) -> bytes:
         """Takes what was received, and returns what is to be sent. Microseconds a request."""
-    def look_ups(self) -> list[tuple[bool, str, int | None, int]]:
-        """What the next request waits for: whether it is an owner or a history, of whom, within so many days, and so many
-        milliseconds."""
+    def questions(self) -> list[tuple[Literal["owner", "history", "claims"], str, int | None, int, list[str]]]:
+        """What the next request waits for. An `owner` or a `history`: of whom, within so many days, and so many
+        milliseconds. `claims`: of which call, and, last, which employees it rings whose phones are at other PBXs."""
     def answer(self, events: Sequence[Mapping[str, Any]], now_ms: int) -> bytes:
-        """Takes the events that answer the look-ups, in their order, and returns what is to be sent. Raises `BadEvent`."""
+        """Takes the events that answer the questions, in their order, and returns what is to be sent. The answer to `claims`
+        is `taken`, with those that cannot be had: nobody, if all can. Raises `BadEvent`."""
     def drain(self) -> None:
         """The next reply is the last."""
     def time_out(self, now_ms: int) -> bytes:
@@ -408,7 +411,7 @@ class HttpConnection:
         """There is no place for it; returns what is to be sent before it is closed."""
     @property
     def stage(self) -> int:
-        """0 idle, 1 a head is on its way, 2 a body, 3 it waits for look-ups, 4 closed: nothing more is read."""
+        """0 idle, 1 a head is on its way, 2 a body, 3 it waits for answers, 4 closed: nothing more is read."""
     @property
     def requests(self) -> int:
         """How many requests were answered."""
@@ -458,7 +461,8 @@ class SipRedirect:
     def stop(self) -> None:
         """Has every `serve` return when its socket next wakes."""
     def go_on(self, engine: Engine, socket: int, call_id: str, event: Event | Mapping[str, Any]) -> None:
-        """Goes on with a call whose question was answered, and sends the answer. Raises `BadEvent`."""
+        """Goes on with a call whose question was answered, and sends the answer. The answer to a turn that rings, of phones at
+        other PBXs, is `taken`, with those that cannot be had: nobody, if all can. Raises `BadEvent`."""
     def questions(self) -> list[tuple[str, Turn, int]]:
         """Calls that wait for an answer since this was asked last, each with the turn that asks, and its socket."""
     def await_calls(self, longest_ms: int, gather_ms: int) -> None:

@@ -17,6 +17,7 @@ from kommutator.configuration import Query
 from kommutator.exchange.journal import ToldJournal
 from kommutator.exchange.messages import CallEntry
 from kommutator.exchange.outgoing import OutgoingSpool
+from kommutator.query.claiming import Claiming
 from kommutator.query.http import HttpServer, HttpSettings
 from kommutator.query.journal import QueryJournal
 from kommutator.query.listening import listen, name_of, server_tls
@@ -32,7 +33,8 @@ QUERY_FIGURES: Final = {
 
 
 class Queries:
-    """Answers queries. Look-ups are answered by the desk, as for the calls of the PBX.
+    """Answers queries. Look-ups are answered by the desk, and employees of other PBXs claimed at their routers, as for the calls of
+    the PBX.
 
     Raises `AddressTaken`, `CertificateUnusable` when it is made: it listens from then on.
     """
@@ -45,6 +47,7 @@ class Queries:
         on_entry: Callable[[CallEntry], None],
         lookups: Lookups,
         clock: Clock,
+        claiming: Claiming,
     ) -> None:
         self._engine: _engine.Engine | None = None
         self._tls = server_tls(form.tls.certificate, form.tls.key, form.tls.clients) if form.tls is not None else None
@@ -60,7 +63,7 @@ class Queries:
             connections=form.connections,
             idle_s=form.idle_s,
         )
-        self.server = HttpServer(settings, clock, self._journal, lookups)
+        self.server = HttpServer(settings, clock, self._journal, lookups, claiming=claiming)
 
     @property
     def address(self) -> str:

@@ -18,13 +18,19 @@ from kommutator.app.process import the_only_router, until_told_to_stop
 from kommutator.company.reader import LoadedCompany
 from kommutator.configuration import Redirect
 from kommutator.engine import Engine
+from kommutator.query.claiming import Claiming
 from kommutator.query.decisions import Decisions
 from kommutator.query.sip import Address, Shared, SipEndpoint, SipSettings, listening
 from kommutator.routing.ports import Lookups
 
 
 def sip_endpoint(
-    form: Redirect, engine: CompiledEngine, decisions: Decisions | None, lookups: Lookups, shared: Shared | None = None
+    form: Redirect,
+    engine: CompiledEngine,
+    decisions: Decisions | None,
+    lookups: Lookups,
+    shared: Shared | None = None,
+    claiming: Claiming | None = None,
 ) -> SipEndpoint:
     """The endpoint, listening. Raises `AddressTaken`."""
     settings = SipSettings(
@@ -37,7 +43,7 @@ def sip_endpoint(
         calls_per_second=form.calls_per_second,
         hold_s=form.hold_s,
     )
-    return SipEndpoint(settings, engine, decisions if form.journal else None, lookups, shared)
+    return SipEndpoint(settings, engine, decisions if form.journal else None, lookups, shared, claiming)
 
 
 def redirect(company: LoadedCompany, form: Redirect, data: Path | None, count: int = 1) -> None:

@@ -26,6 +26,7 @@ from kommutator.app.redirect import sip_endpoint
 from kommutator.app.versions import Company, Versions
 from kommutator.configuration import Asterisk, Configuration, FastAgi, Redirect
 from kommutator.errors import KommutatorError, NoSuchRouter
+from kommutator.exchange.answers import ClaimsOfAnswers
 from kommutator.exchange.bridge import Bridge
 from kommutator.exchange.callers import SharedCallers
 from kommutator.exchange.claims import ClaimingPbx, ClaimOwner, Claims
@@ -90,6 +91,7 @@ class _Parts:
         self._shelf = VersionShelf(data / "versions")
         self._watch = VersionWatch(bridge, self._shelf, versions.adopt)
         self._claims = Claims(bridge, name, versions.homes)
+        self._answers = ClaimsOfAnswers(self._claims, lambda now_ms: versions.engine.claims(now_ms), clock)
         self._floor = SharedFloor(bridge, name, versions.homes, clock)
         self._lookups = ExchangeLookups(bridge, versions.forget_owner)
         bounds = Bounds(self._form.tables.owners, self._form.tables.callers)
@@ -103,7 +105,7 @@ class _Parts:
         self._queries: Queries | None = None
         if self._form.query is not None:
             measured = MeasuredLookups(self._lookups, self._figures)
-            self._queries = Queries(self._form.query, data, self._outgoing, self._entry, measured, clock)
+            self._queries = Queries(self._form.query, data, self._outgoing, self._entry, measured, clock, self._answers)
         ClaimOwner(bridge, name, versions, clock, self._freed)
         Orders(bridge, self._carry_out, clock)
         self._watch_parts()
@@ -116,7 +118,7 @@ class _Parts:
                     nursery.start_soon(until_told_to_stop, nursery.cancel_scope)
                     for part in (
                         self._beat, self._kept.run, self._outgoing.run, self._bridge.run, self._shipper.run,
-                        self._claims.run, self._floor.run, self._tables.run, self._callers.run,
+                        self._claims.run, self._answers.run, self._floor.run, self._tables.run, self._callers.run,
                         self._recordings.run,
                     ):  # fmt: skip
                         nursery.start_soon(part)
@@ -173,7 +175,7 @@ class _Parts:
         lookups = MeasuredLookups(self._lookups, self._figures)
         told = Told(self._outgoing.append, self._outgoing.flush, self._entry)
         decisions = Decisions(self._data / "redirect", told) if form.journal else None
-        endpoint = sip_endpoint(form, self._versions.engine, decisions, lookups)
+        endpoint = sip_endpoint(form, self._versions.engine, decisions, lookups, claiming=self._answers)
         endpoint.watch(self._figures.watch)
         if decisions is not None:
             troubled = "Whether the disk takes nothing of the redirect's spool."
@@ -197,6 +199,8 @@ class _Parts:
             self._attached.tell(company)
             self._attached.pbx.lines(self._versions.lines())
         self._floor.homes_changed()
+        homes = self._versions.homes()
+        self._versions.engine.elsewhere([employee for employee, home in homes.items() if home != self._name])
 
     def _freed(self, _employee: str) -> None:
         if self._router is not None:
@@ -273,4 +277,9 @@ class _Parts:
         for kind in kinds:
             watch(f"tables_{kind}", f"Numbers in the table of {kind} when it was taken.", partial(tables.numbers, kind))
             watch(f"tables_{kind}_bytes", "What they took in memory.", partial(tables.memory, kind))
+        watch(
+            "claims_of_answers",
+            "Calls of queries and redirects that hold somebody at another PBX.",
+            self._answers.count,
+        )
         watch("recordings_waiting", "Recordings not sent yet.", lambda: self._recordings.waiting)

@@ -131,7 +131,7 @@ class Claims:
         self.keep_only(call_id, wanted)
         if not wanted:
             return frozenset()
-        answer = await self._ask(call_id, wanted)
+        answer = await self._ask_or_give_back(call_id, wanted)
         held = self._held.setdefault(call_id, _Held())
         sure = trio.current_time() + self._margin_s
         still = {employee for employee in answer.silent if held.until.get(employee, 0.0) > sure}
@@ -145,7 +145,7 @@ class Claims:
         """Hold one more for a call, such as whom an operator consults; False when he cannot be had."""
         if not self.foreign((employee,)):
             return True
-        answer = await self._ask(call_id, (employee,))
+        answer = await self._ask_or_give_back(call_id, (employee,))
         if answer.granted:
             self._held.setdefault(call_id, _Held()).until.update(answer.granted)
         self._give_back(call_id, answer.silent)
@@ -195,6 +195,15 @@ class Claims:
             pbx = homes.get(employee, self._pbx)
             found[pbx] = (*found.get(pbx, ()), employee)
         return found
+
+    async def _ask_or_give_back(self, call_id: str, wanted: Iterable[str]) -> _Answer:
+        try:
+            return await self._ask(call_id, wanted)
+        except trio.Cancelled:
+            # Who asked is gone, and what may have been granted is nobody's.
+            held = self._held.get(call_id)
+            self._give_back(call_id, frozenset(wanted) - (held.until.keys() if held is not None else frozenset()))
+            raise
 
     async def _ask(self, call_id: str, wanted: Iterable[str]) -> _Answer:
         """Ask the owners, all at once. What is granted is held from the moment of asking, which was before it was

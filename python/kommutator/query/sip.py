@@ -2,7 +2,7 @@
 
 What an answer means is in the compiled `SipRedirect`, and so is the way of a datagram: a thread for each socket reads what has
 come, decides, puts the calls into the spool and answers, without Python. What is left to Python are questions that only a
-desk can answer, and what is made of calls after their answers (`decisions`).
+desk or another router can answer, and what is made of calls after their answers (`decisions`).
 
 Nothing is heard of a call after its answer. Whom it rings first is held for some seconds, so that no other call rings them
 until their PBX says that they ring; it is in the ledger as `transferred`. A call that needs a voice goes to whoever has
@@ -26,9 +26,10 @@ import trio
 
 from kommutator._engine import Engine, SipRedirect
 from kommutator.errors import AddressTaken
+from kommutator.query.claiming import Claiming
 from kommutator.query.decisions import Decisions
 from kommutator.routing.ports import Lookups
-from kommutator.routing.turn import Event, FindHistory, FindOwner, Turn
+from kommutator.routing.turn import Event, FindHistory, FindOwner, Ring, Turn
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 
@@ -80,13 +81,15 @@ class SipEndpoint:
         decisions: Decisions | None,
         lookups: Lookups,
         shared: Shared | None = None,
+        claiming: Claiming | None = None,
     ) -> None:
-        """Without `decisions`, calls are in no ledger. Raises `AddressTaken`, and `ValueError` for a template or a network
-        that is none."""
+        """Without `decisions`, calls are in no ledger; without `claiming`, nobody is rung whose phone is at another PBX.
+        Raises `AddressTaken`, and `ValueError` for a template or a network that is none."""
         self._engine = engine
         self.decisions = decisions
         """The journal."""
         self._lookups = lookups
+        self._claiming = claiming
         self._log = structlog.get_logger()
         with ExitStack() as opened:
             sockets = shared.sockets if shared is not None else listening(settings.listen)
@@ -176,6 +179,10 @@ class SipEndpoint:
             case FindHistory(caller=caller, timeout_ms=timeout_ms, days=days):
                 with trio.move_on_after(timeout_ms / 1000):
                     event = await self._lookups.history(caller, days)
+            case Ring(endpoints=endpoints):
+                rung = [each.employee for each in endpoints if each.employee is not None]
+                claiming = self._claiming
+                event = await claiming.claim(call_id, rung) if claiming else {"type": "taken", "employees": rung}
         self._redirect.go_on(self._engine, sock, call_id, event)
 
 

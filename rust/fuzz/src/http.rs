@@ -91,7 +91,7 @@ fn ask(pieces: &[&[u8]]) -> (Vec<u8>, Stage) {
     };
     exchange(&mut api, Limits { head: 1024, body: 1024 }, pieces, |pending| {
         let owner = Event::Owner { employee: "anna".into() };
-        pending.answer(pending.look_ups().iter().map(|_| owner.clone()).collect());
+        pending.answer(pending.questions().map(|_| owner.clone()).collect());
     })
 }
 

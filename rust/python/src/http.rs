@@ -11,8 +11,8 @@ use pyo3::types::{IntoPyDict, PyBytes, PyDict};
 use crate::convert;
 use crate::engine::Engine;
 
-/// A look-up: of an owner or of a history, the caller, within so many days, so many milliseconds.
-type LookUp = (bool, String, Option<u32>, u32);
+/// `owner` or `history`, of whom, within so many days, so many milliseconds; or `claims`, of which call, and whom it rings.
+type Question = (&'static str, String, Option<u32>, u32, Vec<String>);
 
 /// What all connections of a server have in common.
 #[pyclass(module = "kommutator._engine")]
@@ -122,15 +122,17 @@ impl HttpConnection {
     }
 
     /// What the next request waits for.
-    fn look_ups(&mut self) -> Vec<LookUp> {
-        let asked = self.connection.waiting().map(|pending| pending.look_ups()).unwrap_or_default();
-        asked
-            .into_iter()
-            .map(|http::LookUp { owner, caller, days, timeout_ms }| (owner, caller, days, timeout_ms))
-            .collect()
+    fn questions(&mut self) -> Vec<Question> {
+        let told = |question: &http::Question| match question.clone() {
+            http::Question::Owner { caller, timeout_ms } => ("owner", caller, None, timeout_ms, Vec::new()),
+            http::Question::History { caller, days, timeout_ms } => ("history", caller, days, timeout_ms, Vec::new()),
+            http::Question::Claims { call_id, employees } => ("claims", call_id, None, 0, employees),
+            _ => ("", String::new(), None, 0, Vec::new()),
+        };
+        self.connection.waiting().map(|pending| pending.questions().map(told).collect()).unwrap_or_default()
     }
 
-    /// Takes the events that answer the look-ups, in their order, and returns what is to be sent.
+    /// Takes the events that answer the questions, in their order, and returns what is to be sent.
     fn answer<'py>(
         &mut self,
         py: Python<'py>,
@@ -159,7 +161,7 @@ impl HttpConnection {
         self.crossing(py, |connection, _, out| connection.turn_away(now_ms, out))
     }
 
-    /// 0 idle, 1 a head is on its way, 2 a body, 3 it waits for look-ups, 4 closed.
+    /// 0 idle, 1 a head is on its way, 2 a body, 3 it waits for answers, 4 closed.
     #[getter]
     fn stage(&self) -> u8 {
         self.connection.stage() as u8

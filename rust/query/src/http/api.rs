@@ -11,7 +11,7 @@ use super::connection::{Answer, Service};
 use super::forms::{self, Arrival, Kind, Step, Told};
 use super::head::{Head, Method};
 use super::reply::{Refusal, Reply};
-use crate::holders::Holding;
+use crate::holders::{Holding, wanted};
 use crate::journal::write_turn;
 
 /// What holds for all connections of a server.
@@ -19,7 +19,7 @@ use crate::journal::write_turn;
 pub struct Settings {
     /// Who may ask: anybody with one of these. None: everybody who reaches the server, but no page of a browser.
     pub tokens: Vec<Box<[u8]>>,
-    /// Whether look-ups are asked for ([`Pending`]); otherwise they are the client's.
+    /// Whether look-ups are asked here ([`Pending`]); otherwise they are the client's.
     pub looks_up: bool,
     /// Whether turns are told to the journal.
     pub journals: bool,
@@ -77,34 +77,35 @@ pub enum Operation {
 
 /// A question that the router answers, not its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookUp {
-    /// `history` where it is not `owner`.
-    pub owner: bool,
-    /// Of whom.
-    pub caller: String,
-    /// Within so many days, of a history.
-    pub days: Option<u32>,
-    /// So long the scheme waits.
-    pub timeout_ms: u32,
+#[non_exhaustive]
+#[allow(missing_docs)] // fields are named in the text
+pub enum Question {
+    /// Who is responsible for a caller? The scheme waits so long.
+    Owner { caller: String, timeout_ms: u32 },
+    /// Has a caller called before, within so many days?
+    History { caller: String, days: Option<u32>, timeout_ms: u32 },
+    /// Can these be had for a call, whose phones are at other PBXs? The answer is `taken`, with those that cannot.
+    Claims { call_id: String, employees: Vec<String> },
 }
 
-/// A request that waits for the answers to look-ups.
+/// A request that waits for answers to questions.
 #[derive(Debug)]
 pub struct Pending {
     batch: bool,
     made: Option<String>,
     places: Vec<Result<Turn, Refusal>>,
+    /// Each of a place.
+    asked: Vec<(usize, Question)>,
     answers: Vec<Event>,
 }
 
 impl Pending {
     /// What is asked, in the order in which it is to be answered.
-    #[must_use]
-    pub fn look_ups(&self) -> Vec<LookUp> {
-        self.places.iter().flatten().filter_map(look_up).collect()
+    pub fn questions(&self) -> impl Iterator<Item = &Question> {
+        self.asked.iter().map(|(_, question)| question)
     }
 
-    /// Takes the answers, one for each look-up.
+    /// Takes the answers, one for each question.
     pub fn answer(&mut self, answers: Vec<Event>) {
         self.answers = answers;
     }
@@ -166,25 +167,35 @@ impl Service for Api<'_> {
                 self.single(turn, None, to)
             }
             Operation::Batch => match self.batch(body, now_ms) {
-                Ok(places) => self.told(Pending { batch: true, made: None, places, answers: Vec::new() }, to),
+                Ok(places) => {
+                    let every = 0..places.len();
+                    self.told(true, None, places, every, to)
+                }
                 Err(refusal) => self.refuse(&refusal, to),
             },
         }
     }
 
-    fn resume(&mut self, mut pending: Pending, now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
-        let mut answers = std::mem::take(&mut pending.answers).into_iter();
-        for place in &mut pending.places {
-            let Ok(turn) = place else { continue };
-            if look_up(turn).is_some() {
-                let event = answers.next().unwrap_or(Event::Failed {});
-                // An answer that does not fit, such as an owner whom this version does not know, is none.
-                let next = self.handle(&turn.state, &event, now_ms);
-                let next = next.or_else(|_| self.handle(&turn.state, &Event::Failed {}, now_ms));
-                *place = next.map(|next| joined(turn, next));
-            }
+    fn resume(&mut self, pending: Pending, now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
+        let Pending { batch, made, mut places, asked, answers } = pending;
+        let mut answers = answers.into_iter();
+        let mut moved = Vec::new();
+        for (at, question) in asked {
+            let (answer, Some(Ok(turn))) = (answers.next(), places.get_mut(at)) else { continue };
+            let event = match (question, answer) {
+                (Question::Claims { .. }, Some(Event::Taken { employees })) if employees.is_empty() => continue,
+                (Question::Claims { .. }, Some(taken @ Event::Taken { .. })) => taken,
+                (Question::Claims { employees, .. }, _) => Event::Taken { employees },
+                (_, answer) => answer.unwrap_or(Event::Failed {}),
+            };
+            // An answer that does not fit, such as an owner whom this version does not know, is none.
+            let next = self.handle(&turn.state, &event, now_ms);
+            let next = next.or_else(|_| self.handle(&turn.state, &Event::Failed {}, now_ms));
+            let next = next.map(|next| joined(turn, next));
+            places[at] = next;
+            moved.push(at);
         }
-        self.told(pending, to)
+        self.told(batch, made, places, moved, to)
     }
 }
 
@@ -302,28 +313,43 @@ impl Api<'_> {
 
     fn single(&mut self, turn: Result<Turn, Refusal>, made: Option<String>, to: &mut Vec<u8>) -> Answer<Pending> {
         match turn {
-            Ok(turn) if self.settings.looks_up && look_up(&turn).is_some() => {
-                Answer::Waiting(Pending { batch: false, made, places: vec![Ok(turn)], answers: Vec::new() })
-            }
-            Ok(turn) => {
-                write_turn(&turn, to);
-                Answer::Done(Reply { status: 200, allow: None, call_id: made })
-            }
+            Ok(turn) => match self.question(&turn) {
+                None => done(&turn, made, to),
+                Some(question) => Answer::Waiting(Pending {
+                    batch: false,
+                    made,
+                    places: vec![Ok(turn)],
+                    asked: vec![(0, question)],
+                    answers: Vec::new(),
+                }),
+            },
             Err(refusal) => self.refuse(&refusal, to),
         }
     }
 
-    /// The reply, unless a look-up is still to be answered.
-    fn told(&mut self, pending: Pending, to: &mut Vec<u8>) -> Answer<Pending> {
-        if self.settings.looks_up && pending.places.iter().flatten().any(|turn| look_up(turn).is_some()) {
-            return Answer::Waiting(pending);
+    /// The reply, unless one of the turns that are new asks something.
+    fn told(
+        &mut self,
+        batch: bool,
+        made: Option<String>,
+        places: Vec<Result<Turn, Refusal>>,
+        new: impl IntoIterator<Item = usize>,
+        to: &mut Vec<u8>,
+    ) -> Answer<Pending> {
+        let asks = |at: usize| self.question(places.get(at)?.as_ref().ok()?).map(|question| (at, question));
+        let asked: Vec<_> = new.into_iter().filter_map(asks).collect();
+        if !asked.is_empty() {
+            return Answer::Waiting(Pending { batch, made, places, asked, answers: Vec::new() });
         }
-        if !pending.batch {
-            let Some(only) = pending.places.into_iter().next() else { return Answer::Done(Reply::json(500)) };
-            return self.single(only, pending.made, to);
+        if !batch {
+            return match places.into_iter().next() {
+                Some(Ok(turn)) => done(&turn, made, to),
+                Some(Err(refusal)) => self.refuse(&refusal, to),
+                None => Answer::Done(Reply::json(500)),
+            };
         }
         to.push(b'[');
-        for (at, place) in pending.places.iter().enumerate() {
+        for (at, place) in places.iter().enumerate() {
             if at > 0 {
                 to.push(b',');
             }
@@ -337,6 +363,24 @@ impl Api<'_> {
         }
         to.push(b']');
         Answer::Done(Reply::json(200))
+    }
+
+    /// What a turn asks that is answered here.
+    fn question(&self, turn: &Turn) -> Option<Question> {
+        match &turn.action {
+            Action::FindOwner { caller, timeout_ms } if self.settings.looks_up => {
+                Some(Question::Owner { caller: caller.to_string(), timeout_ms: *timeout_ms })
+            }
+            Action::FindHistory { caller, timeout_ms, days } if self.settings.looks_up => {
+                Some(Question::History { caller: caller.to_string(), days: *days, timeout_ms: *timeout_ms })
+            }
+            Action::Ring { .. } => {
+                let employees = wanted(self.engine.as_deref()?, turn);
+                let call = (!employees.is_empty()).then(|| CallState::decode(&turn.state).ok()).flatten()?;
+                Some(Question::Claims { call_id: call.call_id.to_string(), employees })
+            }
+            _ => None,
+        }
     }
 
     fn refuse(&mut self, refusal: &Refusal, to: &mut Vec<u8>) -> Answer<Pending> {
@@ -364,16 +408,9 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())
 }
 
-fn look_up(turn: &Turn) -> Option<LookUp> {
-    match &turn.action {
-        Action::FindOwner { caller, timeout_ms } => {
-            Some(LookUp { owner: true, caller: caller.to_string(), days: None, timeout_ms: *timeout_ms })
-        }
-        Action::FindHistory { caller, timeout_ms, days } => {
-            Some(LookUp { owner: false, caller: caller.to_string(), days: *days, timeout_ms: *timeout_ms })
-        }
-        _ => None,
-    }
+fn done(turn: &Turn, made: Option<String>, to: &mut Vec<u8>) -> Answer<Pending> {
+    write_turn(turn, to);
+    Answer::Done(Reply { status: 200, allow: None, call_id: made })
 }
 
 /// The later of two turns that the client sees as one, with what the earlier left and passed.

@@ -187,7 +187,8 @@ impl Redirect {
         });
     }
 
-    /// Goes on with a call whose question was answered, or was not in time.
+    /// Goes on with a call whose question was answered, or was not in time. `taken` with nobody in it says that all were had
+    /// whose phones are at other PBXs.
     pub fn go_on(
         &mut self,
         engine: &mut Engine,
@@ -197,8 +198,10 @@ impl Redirect {
         out: &mut Vec<Outgoing>,
     ) -> Result<(), EngineError> {
         let Some(mut asking) = self.asking.remove(call_id) else { return Ok(()) };
+        let had = matches!(&event, Event::Taken { employees } if employees.is_empty());
         let decided = match asking.begun.turns.last() {
-            Some((_, turn)) => engine.handle(&turn.state, &event, now_ms),
+            Some(_) if had => Ok(None),
+            Some((_, turn)) => engine.handle(&turn.state, &event, now_ms).map(Some),
             None => Err(EngineError::BadState("the call has not begun")),
         };
         let datagram = std::mem::take(&mut asking.datagram);
@@ -206,9 +209,11 @@ impl Redirect {
         let Some(via) = Via::read(&line) else { return Ok(()) };
         let asked = Asked { request: &request, via: &via, source: asking.source, transaction: asking.transaction };
         let outcome = decided.and_then(|turn| {
-            asking.begun.turns.push((Some(event), turn));
-            asking.begun.settle(engine, self.holding.as_mut(), now_ms)?;
-            asking.begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
+            if let Some(turn) = turn {
+                asking.begun.turns.push((Some(event), turn));
+                asking.begun.settle(engine, self.holding.as_mut(), now_ms)?;
+            }
+            asking.begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, had, now_ms)
         });
         self.conclude(&asked, &datagram, outcome, now_ms, out)
     }
@@ -285,7 +290,7 @@ impl Redirect {
             turns.push((None, turn));
             let mut begun = Begun { call_id, did, caller, turns };
             begun.settle(engine, self.holding.as_mut(), now_ms)?;
-            begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
+            begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, false, now_ms)
         });
         // What failed is counted, and was answered 500: the caller of this has nobody to tell.
         let _counted = self.conclude(asked, datagram, outcome, now_ms, out);
