@@ -177,6 +177,8 @@ class _Parts:
         decisions = Decisions(self._data / "redirect", told) if form.journal else None
         endpoint = sip_endpoint(form, self._versions.engine, decisions, lookups, claiming=self._answers)
         endpoint.watch(self._figures.watch)
+        listening = [f"{host}:{port}" for host, port, *_ in endpoint.addresses]
+        self._log.info("redirects are answered", listening=listening)
         if decisions is not None:
             troubled = "Whether the disk takes nothing of the redirect's spool."
             self._figures.watch("redirect_spool_troubled", troubled, lambda: decisions.troubled)
