@@ -184,12 +184,12 @@ async def hang_up(client: Client, turn: Any) -> None:
     assert ended["action"]["type"] == "end"
 
 
-async def until_rung(client: Client, call_id: str, *, hangs_up: bool = True) -> Any:
+async def until_rung(client: Client, call_id: str, *, hangs_up: bool = True, **more: object) -> Any:
     """Calls come until one rings; its turn."""
     with trio.fail_after(2 * PATIENCE_S):
         numbers = count()
         while True:
-            turn = await arrive(client, f"{call_id}-{next(numbers)}")
+            turn = await arrive(client, f"{call_id}-{next(numbers)}", **more)
             rings = turn["action"]["type"] == "ring"
             if hangs_up or not rings:
                 await hang_up(client, turn)

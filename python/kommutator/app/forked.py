@@ -21,6 +21,8 @@ from kommutator import processes
 from kommutator.errors import KommutatorError
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
+_DONE = 3
+"""The exit code of a process that is not to be begun anew."""
 _AGAIN_S = 1.0
 """A process that died is replaced no sooner than so long after the last one was."""
 
@@ -28,8 +30,8 @@ _AGAIN_S = 1.0
 class Forked:
     """So many processes, each told its place and a descriptor: its end of a pipe that closes when the first process is gone."""
 
-    def __init__(self, alarm: str, count: int, work: Callable[[int, int], None]) -> None:
-        """`work` is what a process does; it may raise `KommutatorError`."""
+    def __init__(self, alarm: str, count: int, work: Callable[[int, int], bool]) -> None:
+        """`work` is what a process does, and whether it is done with it for good; it may raise `KommutatorError`."""
         self._alarm = alarm
         self._count = count
         self._work = work
@@ -47,8 +49,8 @@ class Forked:
             while self._running:
                 pid, status = os.wait()
                 place = self._running.pop(pid)
-                if self._told is None:
-                    code = os.waitstatus_to_exitcode(status)
+                code = os.waitstatus_to_exitcode(status)
+                if self._told is None and code != _DONE:
                     self._log.critical("a process ended", alarm=self._alarm, process=place + 1, code=code)
                     time.sleep(_AGAIN_S)
                     self._begin(place)
@@ -83,11 +85,14 @@ class Forked:
         """What a process does; its exit code."""
         os.close(self._lifeline[1])
         try:
-            self._work(place, self._lifeline[0])
+            return _DONE if self._work(place, self._lifeline[0]) else 0
         except KommutatorError as error:
             self._log.error("a process cannot work", process=place + 1, reason=str(error))
             return 1
-        return 0
+        except Exception:
+            log = self._log
+            log.exception("a process failed in our code", process=place + 1)
+            return 1
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._told = signal.Signals(number)

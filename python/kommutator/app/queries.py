@@ -5,7 +5,8 @@ Its calls have a journal of their own in `queries/`, for the router takes whatev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -48,10 +49,13 @@ class Queries:
         lookups: Lookups,
         clock: Clock,
         claiming: Claiming,
+        listeners: Sequence[socket.socket] | None = None,
+        claims: Path | None = None,
     ) -> None:
+        """`listeners` are sockets made by who forked this process, which all hold employees by the locks of `claims`."""
         self._engine: _engine.Engine | None = None
         self._tls = server_tls(form.tls.certificate, form.tls.key, form.tls.clients) if form.tls is not None else None
-        self._listeners = listen(form.listen, shared=form.shared)
+        self._listeners = listen(form.listen, shared=form.shared) if listeners is None else listeners
         self._kept: FileJournal | None = None
         self._journal: QueryJournal | None = None
         if form.journal:
@@ -63,7 +67,7 @@ class Queries:
             connections=form.connections,
             idle_s=form.idle_s,
         )
-        self.server = HttpServer(settings, clock, self._journal, lookups, claiming=claiming)
+        self.server = HttpServer(settings, clock, self._journal, lookups, claims, claiming)
 
     @property
     def address(self) -> str:
@@ -90,7 +94,8 @@ class Queries:
 
     async def run(self) -> None:
         """Answer until cancelled."""
-        structlog.get_logger().info("queries are answered", listening=self.address)
+        if self._listeners:
+            structlog.get_logger().info("queries are answered", listening=self.address)
         async with trio.open_nursery() as nursery:
             if self._kept is not None and self._journal is not None:
                 nursery.start_soon(self._kept.run)

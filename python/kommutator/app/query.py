@@ -40,15 +40,16 @@ def answer(engine: Engine, queries: Queries, count: int = 1) -> None:
 
     The ledger of the first process is in `data`, those of the others are in `data/2` and so on.
     """
-    sockets = _listen(queries.address, count)
+    sockets = listen_often(queries.address, count)
     if count == 1:
         trio.run(_answer, engine, queries, sockets[0], queries.data)
         return
     claims = claims_file()
 
-    def work(place: int, lifeline: int) -> None:
+    def work(place: int, lifeline: int) -> bool:
         data = folder_of(queries.data, place)
         trio.run(_answer, engine, queries, sockets[place], data, claims, lifeline)
+        return False
 
     Forked("query", count, work).run()
 
@@ -84,10 +85,10 @@ async def _answer(
             await server.run(listeners, queries.tls)
 
 
-def _listen(address: str, count: int) -> list[list[socket.socket]]:
-    """The sockets of each process."""
+def listen_often(address: str, count: int, *, shared: bool = False) -> list[list[socket.socket]]:
+    """The sockets of each of so many processes; `shared`: others may listen there, too. Raises `AddressTaken`."""
     if count == 1 or address.startswith(UNIX):
-        return [listen(address)] * count
+        return [listen(address, shared=shared)] * count
     first = listen(address, shared=True)
     host, _, port = address.rpartition(":")
     port = str(first[0].getsockname()[1]) if port == "0" else port

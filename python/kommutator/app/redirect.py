@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -56,14 +57,13 @@ def redirect(company: LoadedCompany, form: Redirect, data: Path | None, count: i
     if count == 1:
         trio.run(_answer, engine, form, data)
         return
-    first = listening(form.listen)
-    addresses = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port, *_ in map(_name, first)]
-    sockets = [first, *(listening(addresses) for _ in range(count - 1))]
+    sockets = listening_often(form.listen, count)
     key, claims = secrets.token_bytes(16), claims_file()
 
-    def work(place: int, lifeline: int) -> None:
+    def work(place: int, lifeline: int) -> bool:
         shared = Shared(sockets[place], key, claims)
         trio.run(_answer, engine, form, folder_of(data, place), shared, lifeline)
+        return False
 
     Forked("redirect", count, work).run()
 
@@ -85,6 +85,13 @@ async def _answer(
             structlog.get_logger().info("ready", listening=[f"{host}:{port}" for host, port, *_ in endpoint.addresses])
             readiness.ready("answering SIP")
     readiness.stopping()
+
+
+def listening_often(listen: Sequence[str], count: int) -> list[list[socket.socket]]:
+    """The sockets of each of so many processes. Raises `AddressTaken`."""
+    first = listening(listen)
+    addresses = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port, *_ in map(_name, first)]
+    return [first, *(listening(addresses) for _ in range(count - 1))]
 
 
 def _name(listener: socket.socket) -> Address:

@@ -287,17 +287,24 @@ class Claims:
 
 
 class ClaimingPbx:
-    """A `Pbx` whose calls claim employees of other PBXs before these ring."""
+    """A `Pbx` whose calls claim employees of other PBXs before these ring.
 
-    def __init__(self, inner: Pbx, claims: Claims) -> None:
+    `refused` is asked first about all employees, where other processes of this router ring them too: it answers whom these
+    hold.
+    """
+
+    def __init__(
+        self, inner: Pbx, claims: Claims, refused: Callable[[Iterable[str]], frozenset[str]] = lambda _: frozenset()
+    ) -> None:
         self._inner = inner
         self._claims = claims
+        self._refused = refused
 
     async def run(self, on_call: Callable[[Call], Awaitable[None]], floor: FloorSink) -> None:
         """Serve until cancelled."""
 
         async def on_claiming_call(call: Call) -> None:
-            await on_call(ClaimingCall(call, self._claims))
+            await on_call(ClaimingCall(call, self._claims, self._refused))
 
         await self._inner.run(on_claiming_call, floor)
 
@@ -325,9 +332,12 @@ class ClaimingPbx:
 class ClaimingCall:
     """A `Call` that claims employees of other PBXs before they ring, and gives them back when it has no use for them."""
 
-    def __init__(self, inner: Call, claims: Claims) -> None:
+    def __init__(
+        self, inner: Call, claims: Claims, refused: Callable[[Iterable[str]], frozenset[str]] = lambda _: frozenset()
+    ) -> None:
         self._inner = inner
         self._claims = claims
+        self._refused = refused
         self._phones: dict[str, str] = {}
         """Whose phone each endpoint is that was rung."""
 
@@ -367,7 +377,8 @@ class ClaimingCall:
                 self._phones.update({each.endpoint: each.employee for each in endpoints if each.employee is not None})
                 wanted = self._claims.foreign(each.employee for each in endpoints)
                 await self._let_go(wanted, [each.endpoint for each in endpoints])
-                refused = await self._claims.claim(self.call_id, wanted)
+                here = self._refused(each.employee for each in endpoints if each.employee is not None)
+                refused = here or await self._claims.claim(self.call_id, wanted)
                 if refused:
                     return _taken(refused)
                 if not wanted:
