@@ -168,7 +168,7 @@ async def client_of(house: House, router: str) -> AsyncIterator[Client]:
 
 def sip_address(house: House, router: str) -> tuple[str, int]:
     """Where a router takes INVITEs."""
-    (said,) = house.routers[router].said("redirects are answered")
+    said, *_ = house.routers[router].said("redirects are answered")
     host, port = str(said["listening"][0]).rsplit(":", 1)
     return host, int(port)
 

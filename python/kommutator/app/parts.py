@@ -106,16 +106,19 @@ class Parts:
 
     def running(self) -> tuple[Callable[[], Awaitable[None]], ...]:
         """What runs as long as the process does."""
-        runs = (
+        return (
             self._outgoing.run, self._bridge.run, self._shipper.run, self._claims.run, self._answers.run, self._floor.run,
             self._tables.run, self._callers.run,
         )  # fmt: skip
-        return runs if self._queries is None else (*runs, self._queries.run)
 
     async def begin(self, nursery: trio.Nursery) -> Company:
         """Hold what is on the shelf, follow which version is active, and wait for the first; queries are answered by it."""
         versions = self._versions
         await versions.begin(self._shelf)
+        if self._queries is not None:
+            if versions.active is not None:
+                self._queries.route_by(versions.engine)
+            nursery.start_soon(self._queries.run)
         self._watch.current = versions.active.version if versions.active is not None else None
         nursery.start_soon(self._watch.run)
         await versions.there.wait()

@@ -48,10 +48,10 @@ def answer(engine: Engine, queries: Queries, count: int = 1) -> None:
 
     def work(place: int, lifeline: int) -> bool:
         data = folder_of(queries.data, place)
-        trio.run(_answer, engine, queries, sockets[place], data, claims, lifeline)
+        trio.run(_answer, engine, queries, sockets[place - 1], data, claims, lifeline)
         return False
 
-    Forked("query", count, work).run()
+    Forked("query", range(1, count + 1), work).run()
 
 
 async def _answer(

@@ -61,11 +61,11 @@ def redirect(company: LoadedCompany, form: Redirect, data: Path | None, count: i
     key, claims = secrets.token_bytes(16), claims_file()
 
     def work(place: int, lifeline: int) -> bool:
-        shared = Shared(sockets[place], key, claims)
+        shared = Shared(sockets[place - 1], key, claims)
         trio.run(_answer, engine, form, folder_of(data, place), shared, lifeline)
         return False
 
-    Forked("redirect", count, work).run()
+    Forked("redirect", range(1, count + 1), work).run()
 
 
 async def _answer(

@@ -57,15 +57,14 @@ def serve(configuration: Configuration, name: str) -> None:
         if beside is None:
             trio.run(_route, configuration, name)
             return
-        places = [0, *beside.places]
 
-        def work(at: int, lifeline: int) -> bool:
-            if at:
-                return trio.run(answer, configuration, name, beside, places[at], lifeline)
+        def work(place: int, lifeline: int) -> bool:
+            if place:
+                return trio.run(answer, configuration, name, beside, place, lifeline)
             trio.run(_route, configuration, name, beside, lifeline)
             return False
 
-        Forked("router", len(places), work).run()
+        Forked("router", [0, *beside.places], work).run()
 
 
 async def _route(
