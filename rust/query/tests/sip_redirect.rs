@@ -148,6 +148,34 @@ fn a_question_is_asked_before_the_answer() {
 }
 
 #[test]
+fn whose_phone_is_at_another_pbx_is_asked_for_before_the_answer() {
+    for taken in [false, true] {
+        let mut house = House::new();
+        let first = {
+            let mut plain = House::new();
+            plain.take(&invite("+74951112201", "z9hG4bK1"));
+            let claimed = plain.engine.floor().claimed(NOW_MS);
+            claimed.map(|(employee, _, _)| employee.to_owned()).min().expect("somebody rings")
+        };
+        house.engine.elsewhere([first.as_str().into()].into_iter());
+        let request = invite("+74951112201", "z9hG4bK1");
+        assert!(house.take(&request).is_empty());
+        let (call_id, turn) = house.redirect.questions().remove(0);
+        assert!(matches!(turn.action, kommutator_engine::Action::Ring { .. }));
+        assert!(house.redirect.decided().is_empty());
+        let mut out = Vec::new();
+        let employees = if taken { vec![first.clone()] } else { Vec::new() };
+        let (redirect, engine) = (&mut house.redirect, &mut house.engine);
+        assert_eq!(redirect.go_on(engine, &call_id, Event::Taken { employees }, NOW_MS, &mut out), Ok(()));
+        assert_eq!(sip::Answer(out.remove(0)).status(), 302);
+        assert_eq!(house.redirect.decided()[0].turns.len(), 1 + usize::from(taken));
+        let is_held =
+            house.engine.floor().claimed(NOW_MS).any(|(employee, call, _)| (employee, call) == (&*first, &*call_id));
+        assert_eq!(is_held, !taken);
+    }
+}
+
+#[test]
 fn a_cancel_ends_what_is_not_answered_and_nothing_else() {
     let mut house = House::new();
     let cancel = message("CANCEL", "sip:+74951112205@x.example", "z9hG4bK1", "");

@@ -47,9 +47,9 @@ impl LockedBytes {
 
 /// FNV-1a of 64 bits, which any process can compute, less two: a place in a file is positive.
 fn byte_of(employee: &str) -> i64 {
-    let hash = employee.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = employee
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     (hash >> 2) as i64
 }
 
