@@ -19,7 +19,6 @@ import trio
 from kommutator.pbx.simulated.behaviour import PhoneAct
 from kommutator.pbx.simulated.codec import Place
 from kommutator.pbx.simulated.control import PbxControl
-from tests.exchange.conftest import until
 from tests.query.server import PATIENCE_S
 from tests.query.sip_words import Answer
 from tests.query.sip_words import request as sip_request
@@ -66,29 +65,29 @@ async def test_processes_beside_a_router_agree_with_it_and_with_each_other(build
     async with house.desk() as desk, house.hand("office") as hand:
         await desk.start()
         await desk.activate(house.version("1", AT_HOME))
-        await until(lambda: is_ready(office))
+        await office.until(lambda: is_ready(office))
         facts = json.loads(office.get("/readyz")[1])["processes"]
         assert {place: each["version"] for place, each in facts.items()} == {"1": "1", "2": "1"}
 
         asked = await asked_by_many(house)
         by_place = [f'{{process="{place}"}}' for place in range(1, PROCESSES + 1)]
-        await until(lambda: [office.figure(f"kommutator_query_arrivals{place}") for place in by_place] != [0, 0])
-        await until(
+        await office.until(lambda: [office.figure(f"kommutator_query_arrivals{place}") for place in by_place] != [0, 0])
+        await office.until(
             lambda: sum(office.figure(f"kommutator_query_arrivals{place}") for place in by_place) == asked["query"]
         )
-        await until(
+        await office.until(
             lambda: sum(office.figure(f"kommutator_sip_calls{place}") for place in by_place) == asked["redirect"]
         )
         assert min(office.figure(f"kommutator_query_arrivals{place}") for place in by_place) > 0
         # All of it was told to the exchange.
-        await until(lambda: all(office.figure(f"kommutator_spool_entries{place}") == 0 for place in by_place))
+        await office.until(lambda: all(office.figure(f"kommutator_spool_entries{place}") == 0 for place in by_place))
 
         async with client_of(house, "office") as client:
             # Whom a query's call has does not ring for a call of the PBX.
             held = await until_rung(client, "held", hangs_up=False, did=LONG)
             refused = office.figure("kommutator_claims_refused_total")
             await hand.place(Place(DID))
-            await until(lambda: office.figure("kommutator_claims_refused_total") > refused)
+            await office.until(lambda: office.figure("kommutator_claims_refused_total") > refused)
             assert [phone.line for phone in await hand.phones()] == ["idle"]
             await hang_up(client, held)
 
@@ -97,20 +96,31 @@ async def test_processes_beside_a_router_agree_with_it_and_with_each_other(build
             call_id = await until_rings(hand)
             for number in range(4 * PROCESSES):
                 async with client_of(house, "office") as other:
-                    assert (await arrive(other, f"meanwhile-{number}"))["action"]["type"] == "wait"
+                    turn = await arrive(other, f"meanwhile-{number}")
+                    assert turn["action"]["type"] == "wait"
+                    await hang_up(other, turn)
             await hand.hang_up(call_id)
             await until_rung(client, "after")
 
         for child in psutil.Process(office.pid).children():
             child.send_signal(signal.SIGKILL)
-            await until(partial(is_replaced, office, child.pid))
-            await until(lambda: is_ready(office))
+            await office.until(partial(is_replaced, office, child.pid))
+            await office.until(lambda: is_ready(office))
             for number in range(2 * PROCESSES):
                 async with client_of(house, "office") as client:
                     turn = await arrive(client, f"again-{child.pid}-{number}")
                     assert turn["action"]["type"] in ("ring", "wait")
                     await hang_up(client, turn)
         assert office.end(signal.SIGTERM) == 0
+
+        # With one process, the others' folders are brought to their end, and the router answers by itself.
+        house.config.write_text(house.config.read_text().replace(f"processes = {PROCESSES}", "processes = 1"))
+        assert any((office.data / "processes").iterdir())
+        office.start()
+        await office.until(lambda: is_ready(office) and not any((office.data / "processes").iterdir()))
+        async with client_of(house, "office") as client:
+            await until_rung(client, "alone")
+        assert office.figure("kommutator_query_arrivals") > 0
 
 
 async def until_rings(hand: PbxControl) -> str:

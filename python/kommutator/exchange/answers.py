@@ -16,6 +16,8 @@ from kommutator.routing.ports import Clock
 from kommutator.routing.turn import Event
 
 _LOOK_EVERY_S = 0.1
+_AT_ONCE = 256
+"""So many are asked for at once: a batch may ring a thousand, and the calls of the PBX have claims, too."""
 
 
 class ClaimsOfAnswers:
@@ -27,6 +29,7 @@ class ClaimsOfAnswers:
         self._clock = clock
         self._calls: set[str] = set()
         self._some = trio.Event()
+        self._turns = trio.CapacityLimiter(_AT_ONCE)
 
     def count(self) -> int:
         """How many calls hold somebody elsewhere."""
@@ -34,9 +37,11 @@ class ClaimsOfAnswers:
 
     async def claim(self, call_id: str, employees: Iterable[str]) -> Event:
         """Hold exactly those of them for a call whose phones are at other PBXs. The answer is `taken`, with whoever cannot be
-        had: nobody, if all can. Waits for `claim_s` at most; while the exchange is away nobody can be had."""
+        had: nobody, if all can. Waits for its turn, and for `claim_s` at most; while the exchange is away nobody can be
+        had."""
         wanted = self._claims.foreign(employees)
-        refused = await self._claims.claim(call_id, wanted)
+        async with self._turns:
+            refused = await self._claims.claim(call_id, wanted)
         if wanted - refused:
             self._calls.add(call_id)
             self._some.set()

@@ -13,5 +13,5 @@ class Claiming(Protocol):
 
     async def claim(self, call_id: str, employees: Iterable[str]) -> Event:
         """Hold exactly those of them for a call whose phones are at other PBXs. The answer is `taken`, with whoever cannot be
-        had: nobody, if all can. There is always one, in less than a second."""
+        had: nobody, if all can. There is always one, soon."""
         ...
