@@ -36,12 +36,14 @@ class Recovered:
         self._log = structlog.get_logger().bind(file=str(self._spool))
         self._in_ledger: set[str] = set()
         self._records = Records(self._line)
+        ledger = LineFile(folder / "ledger.jsonl")
         if self._files:
-            self._learn_ledger(folder / "ledger.jsonl")
+            self._learn_ledger(ledger)
             for file in self._files:
                 self._fold(file.read())
             for call_id in self._in_ledger & self._records.live.keys():
                 del self._records.live[call_id]
+        ledger.close()
 
     def live(self) -> list[bytes]:
         """The calls that go on: `CallRecord`s as JSON."""
@@ -69,12 +71,10 @@ class Recovered:
         for file in self._files:
             file.close()
 
-    def _learn_ledger(self, path: Path) -> None:
-        ledger = LineFile(path)
+    def _learn_ledger(self, ledger: LineFile) -> None:
         for raw in ledger.read(2 * sum(file.size for file in self._files) + 1024 * 1024):
             with suppress(msgspec.DecodeError, KeyError, TypeError):
                 self._in_ledger.add(msgspec.json.decode(raw)["call_id"])
-        ledger.close()
 
     def _fold(self, lines: Iterable[bytes]) -> None:
         for raw in lines:
