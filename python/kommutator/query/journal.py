@@ -25,7 +25,7 @@ FORGET_S = 4 * 3600.0
 """As long as the engine's claim of a conversation."""
 PUT_ASIDE_AT = 32 * 1024 * 1024
 """A spool of so many bytes is put aside."""
-_GATHER_MS = 8
+_GATHER_MS = 9
 _LOOK_MS = 1_000
 
 

@@ -90,6 +90,7 @@ impl Server {
                 redirect.close(is_full);
                 for (datagram, from) in came {
                     take(redirect, engine, datagram, from, now_ms, batch);
+                    self.note(redirect, engine, now_ms, batch);
                 }
                 if is_due {
                     let_go_ms = now_ms;
@@ -103,9 +104,10 @@ impl Server {
     /// Goes on with a call whose question was answered.
     pub fn go_on(&self, engine: &Mutex<Engine>, socket: RawFd, call_id: &str, event: Event) {
         self.run(engine, socket, &mut Batch::default(), |redirect, engine, batch| {
-            let out = &mut batch.out;
+            let (now_ms, out) = (now_ms(), &mut batch.out);
             // What failed was answered, and is counted.
-            let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms(), out)));
+            let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms, out)));
+            self.note(redirect, engine, now_ms, batch);
         });
     }
 
@@ -146,6 +148,21 @@ impl Server {
         (lock(&self.redirect).counts(), self.unsent.load(Ordering::Relaxed))
     }
 
+    /// Makes of calls that were decided what the journal has of them.
+    fn note(&self, redirect: &mut Redirect, engine: &mut Engine, now_ms: i64, batch: &mut Batch) {
+        for call in redirect.decided() {
+            if self.known.contains(&call.call_id) {
+                // Whoever asks again what another process answered, which has died since, is one call all the same.
+                continue;
+            }
+            if let Some(caller) = &call.caller {
+                // From now on this number has called before; what is no number has not.
+                let _unless = engine.called(caller, now_ms);
+            }
+            journal::decided(&call, now_ms, &mut batch.lines, &mut batch.ledger);
+        }
+    }
+
     /// Decides, puts on disk what was decided, and only then sends.
     fn run(
         &self,
@@ -154,29 +171,17 @@ impl Server {
         batch: &mut Batch,
         decide: impl FnOnce(&mut Redirect, &mut Engine, &mut Batch),
     ) {
-        let (decided, questions) = {
+        let questions = {
             let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
             decide(&mut redirect, &mut engine, batch);
-            let mut decided = redirect.decided();
-            // Whoever asks again what another process answered, which has died since, is one call all the same.
-            decided.retain(|call| !self.known.contains(&call.call_id));
-            for caller in decided.iter().filter_map(|call| call.caller.as_deref()) {
-                // From now on this number has called before; what is no number has not.
-                let _unless = engine.called(caller, now_ms());
-            }
-            (decided, redirect.questions())
+            redirect.questions()
         };
         if let Some(spool) = &self.spool
-            && !decided.is_empty()
+            && !batch.lines.is_empty()
         {
-            let at_ms = now_ms();
-            let Batch { lines, ledger, .. } = batch;
-            for call in &decided {
-                journal::decided(call, at_ms, lines, ledger);
-            }
-            spool.append(lines, ledger);
-            lines.clear();
-            ledger.clear();
+            spool.append(&batch.lines, &batch.ledger);
+            batch.lines.clear();
+            batch.ledger.clear();
         }
         let unsent = datagrams::send_all(socket, batch.out.iter().map(|one| (&*one.bytes, one.to)));
         batch.out.clear();

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::legs::{Leg, Legs};
-use super::{Entry, Line, Parts, entry, field, joined, put, scheme};
+use super::{Line, Parts, began, ended, field, joined, put, scheme, turned};
 
 /// So many calls that ended last are remembered: a repeated step of theirs is nothing new.
 const MOST_OVER: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
@@ -145,10 +145,10 @@ impl Calls {
             return;
         }
         if !self.live.contains(id) {
-            entry(&Entry::Began { call: id, did, caller, at }, None, &mut self.lines);
+            began(id, did, caller, at, &mut self.lines);
             self.live.put(id.into(), Call::new(did, caller, at));
         }
-        let Some(parts) = entry(&Entry::Turned { call: id, at, event }, Some(turn), &mut self.lines) else { return };
+        let parts = turned(id, at, event, turn, &mut self.lines);
         self.written = parts.whole.clone();
         let Some(call) = self.live.get_mut(id) else { return };
         call.heard_ms = now_ms;
@@ -174,8 +174,8 @@ impl Calls {
     /// Ends a call for which nobody came back, by the turn that the engine decided, if it did.
     pub fn abandon(&mut self, id: &str, last: Option<(&Event, &Turn)>, end: (Disposition, Fault), now_ms: i64) {
         if let Some((event, turn)) = last {
-            let parts = entry(&Entry::Turned { call: id, at: now_ms, event: Some(event) }, Some(turn), &mut self.lines);
-            if let (Some(call), Some(parts)) = (self.live.peek_mut(id), parts) {
+            let parts = turned(id, now_ms, Some(event), turn, &mut self.lines);
+            if let Some(call) = self.live.peek_mut(id) {
                 call.take(Some(event), turn, &self.lines, &parts);
             }
         }
@@ -214,7 +214,7 @@ impl Calls {
     }
 
     fn end(&mut self, id: &str, at: i64, disposition: Disposition, fault: Fault) {
-        entry(&Entry::Ended { call: id, at, disposition, fault }, None, &mut self.lines);
+        ended(id, at, disposition, fault, &mut self.lines);
         if let Some((id, call)) = self.live.pop_entry(id) {
             let line = Line {
                 call_id: &id,

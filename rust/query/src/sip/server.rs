@@ -242,8 +242,8 @@ impl Redirect {
     }
 
     /// Calls that have been decided since this was asked last, for the journal.
-    pub fn decided(&mut self) -> Vec<Decided> {
-        std::mem::take(&mut self.decided)
+    pub fn decided(&mut self) -> impl Iterator<Item = Decided> {
+        self.decided.drain(..)
     }
 
     /// Questions that have come up since this was asked last: a call's id, and the turn that asks.
