@@ -483,7 +483,8 @@ class SipRedirect:
         and `media` are templates with `{name}`, `{number}` and `{did}`. For `hold_ms` nobody
         else rings whom an answer names. `longest` is a request's bytes; `key`, 16 bytes,
         makes ids of calls unlike those of others. Calls of the ids `known` are in the journal already. The other end of
-        the socket `waker` becomes readable when there are questions. Calls are in `spool` before their answers leave. `claims` is the file in whose locks processes hold employees against each other.
+        the socket `waker` becomes readable when there are questions. Calls are in `spool` before their answers leave.
+        `claims` is the file in whose locks processes hold employees against each other.
         Sockets are descriptors that outlive this. Raises `ValueError`."""
     def serve(self, engine: Engine, socket: int) -> None:
         """Answers what comes by a socket until `stop`, without the GIL. The socket blocks for as long as its

@@ -55,7 +55,13 @@ impl Server {
     /// Around the codec; `longest` is a request's bytes; calls of the ids `known` are in the journal already. The other end of the socket `waker` becomes readable when there are
     /// questions.
     #[must_use]
-    pub fn new(redirect: Redirect, spool: Option<Arc<Spool>>, known: HashSet<String>, longest: usize, waker: RawFd) -> Self {
+    pub fn new(
+        redirect: Redirect,
+        spool: Option<Arc<Spool>>,
+        known: HashSet<String>,
+        longest: usize,
+        waker: RawFd,
+    ) -> Self {
         Self {
             redirect: Mutex::new(redirect),
             questions: Mutex::default(),

@@ -24,6 +24,9 @@ use crate::lines::Lines;
 const MOST_WAITING: usize = 64 * 1024 * 1024;
 /// So much memory is kept for the next calls.
 const KEPT: usize = 1024 * 1024;
+/// So much of the ledger is written together, or what has come in so long: it is made again from the spool after a death.
+const LEDGER_AT_ONCE: usize = 256 * 1024;
+const LEDGER_EVERY: Duration = Duration::from_millis(100);
 /// So long a disk that took nothing is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -80,6 +83,10 @@ struct Collected {
 #[derive(Debug)]
 struct Keeper {
     ledger: Lines,
+    /// When the ledger was written last.
+    written_at: Option<Instant>,
+    /// Whether lines of it wait for others.
+    gathers: bool,
     before: Before,
     trouble: Option<String>,
     retry_at: Option<Instant>,
@@ -98,6 +105,13 @@ enum Before {
 /// One of the locks here: whoever panicked holding it lost a call, not the spool.
 fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Keeper {
+    /// Whether so much of the ledger is to be written now.
+    fn is_due(&self, ledger: usize) -> bool {
+        ledger >= LEDGER_AT_ONCE || self.written_at.is_none_or(|at| at.elapsed() >= LEDGER_EVERY)
+    }
 }
 
 impl Spool {
@@ -122,6 +136,8 @@ impl Spool {
             }),
             keeper: Mutex::new(Keeper {
                 ledger: Lines::new(folder.join("ledger.jsonl")),
+                written_at: None,
+                gathers: false,
                 before: if is_before { Before::Taken } else { Before::None },
                 trouble: None,
                 retry_at: None,
@@ -191,7 +207,9 @@ impl Spool {
     pub fn keep_up(&self, longest: Duration, gather: Duration) -> News {
         let until = Instant::now() + longest;
         loop {
-            let has_come = self.await_calls(until, gather);
+            let gathers = lock(&self.keeper).gathers;
+            let wake_at = if gathers { until.min(Instant::now() + LEDGER_EVERY) } else { until };
+            let has_come = self.await_calls(wake_at, gather);
             if let Some(news) = self.keep(has_come) {
                 return news;
             }
@@ -204,7 +222,10 @@ impl Spool {
     /// Makes all that is left, for the end; what is to be told last. Blocks.
     pub fn finish(&self) -> Vec<u8> {
         self.commit();
-        lock(&self.keeper).retry_at = None;
+        {
+            let mut keeper = lock(&self.keeper);
+            (keeper.retry_at, keeper.written_at) = (None, None);
+        }
         let news = self.keep(true).unwrap_or_default();
         let _told = lock(&self.keeper).ledger.sync();
         news.lines
@@ -259,7 +280,8 @@ impl Spool {
     fn keep(&self, has_come: bool) -> Option<News> {
         let mut keeper = lock(&self.keeper);
         let is_due = keeper.retry_at.is_none_or(|at| Instant::now() >= at);
-        if !(is_due && (has_come || keeper.retry_at.is_some() || keeper.before != Before::None)) {
+        let is_wanted = has_come || keeper.gathers || keeper.retry_at.is_some() || keeper.before != Before::None;
+        if !(is_due && is_wanted) {
             return None;
         }
         let (mut collected, files) = {
@@ -267,10 +289,19 @@ impl Spool {
             inner.file.retry();
             inner.fresh = false;
             let spare = std::mem::take(&mut inner.spare);
-            let collected = std::mem::replace(&mut inner.collected, spare);
+            let mut collected = std::mem::replace(&mut inner.collected, spare);
+            let is_due = !has_come || keeper.before != Before::None || keeper.retry_at.is_some();
+            keeper.gathers = !(is_due || keeper.is_due(collected.ledger.len()) || collected.ledger.is_empty());
+            if keeper.gathers {
+                // It grows on, and is written by fewer calls into the kernel.
+                std::mem::swap(&mut inner.collected.ledger, &mut collected.ledger);
+            }
             inner.behind = collected.ledger.len() + keeper.ledger.waiting();
             (collected, [inner.put_aside.take(), inner.file.opened()])
         };
+        if !collected.ledger.is_empty() {
+            keeper.written_at = Some(Instant::now());
+        }
         keeper.ledger.append(&collected.ledger);
         keeper.ledger.retry();
         // The ledger need not be kept now: it is made again from the spool.

@@ -6,8 +6,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kommutator_engine::Event;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::Deserialize as Derive;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::error::Category;
 
 use super::reply::Refusal;

@@ -273,9 +273,9 @@ impl Call {
 
     /// The lists of the last turn.
     fn last(&self) -> [&[u8]; 3] {
-        self.last.as_ref().map_or([&[]; 3], |Last { text, parts, .. }| {
-            [parts.trace(text), parts.rounds(text), parts.effects(text)]
-        })
+        self.last
+            .as_ref()
+            .map_or([&[]; 3], |Last { text, parts, .. }| [parts.trace(text), parts.rounds(text), parts.effects(text)])
     }
 
     fn keep(&self, id: &str, to: &mut Vec<u8>) {
