@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::legs::{Leg, Legs};
-use super::{Line, Parts, began, ended, field, joined, put, scheme, turned};
+use super::{Line, Parts, Text, began, ended, field, joined, put, scheme, text, text_or_null, turned, written};
 
 /// So many calls that ended last are remembered: a repeated step of theirs is nothing new.
 const MOST_OVER: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
@@ -148,7 +148,7 @@ impl Calls {
             began(id, did, caller, at, &mut self.lines);
             self.live.put(id.into(), Call::new(did, caller, at));
         }
-        let parts = turned(id, at, event, turn, &mut self.lines);
+        let parts = turned(Text::New(id), at, event, turn, &mut self.lines);
         self.written = parts.whole.clone();
         let Some(call) = self.live.get_mut(id) else { return };
         call.heard_ms = now_ms;
@@ -174,7 +174,7 @@ impl Calls {
     /// Ends a call for which nobody came back, by the turn that the engine decided, if it did.
     pub fn abandon(&mut self, id: &str, last: Option<(&Event, &Turn)>, end: (Disposition, Fault), now_ms: i64) {
         if let Some((event, turn)) = last {
-            let parts = turned(id, now_ms, Some(event), turn, &mut self.lines);
+            let parts = turned(Text::New(id), now_ms, Some(event), turn, &mut self.lines);
             if let Some(call) = self.live.peek_mut(id) {
                 call.take(Some(event), turn, &self.lines, &parts);
             }
@@ -214,12 +214,9 @@ impl Calls {
     }
 
     fn end(&mut self, id: &str, at: i64, disposition: Disposition, fault: Fault) {
-        ended(id, at, disposition, fault, &mut self.lines);
+        ended(Text::New(id), at, disposition, fault, &mut self.lines);
         if let Some((id, call)) = self.live.pop_entry(id) {
             let line = Line {
-                call_id: &id,
-                did: &call.did,
-                caller: call.caller.as_deref(),
                 began_ms: call.began_ms,
                 ended_ms: at,
                 disposition,
@@ -227,7 +224,14 @@ impl Calls {
                 scheme: call.scheme.as_deref(),
                 legs: &call.legs,
             };
-            line.write([call.earlier(), call.last()].into_iter(), &mut self.ledger);
+            let mut who = Vec::with_capacity(128);
+            let places = [
+                written(&mut who, |to| text(&id, to)),
+                written(&mut who, |to| text(&call.did, to)),
+                written(&mut who, |to| text_or_null(call.caller.as_deref(), to)),
+            ];
+            let who = places.map(|place| who.get(place).unwrap_or_default());
+            line.write(who, [call.earlier(), call.last()].into_iter(), &mut self.ledger);
             self.over.put(id, ());
         }
     }

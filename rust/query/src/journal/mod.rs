@@ -23,19 +23,15 @@ use crate::sip::Decided;
 
 /// The entries of a call that was decided at once, and its line of the ledger: it began, had its turns and ended at one moment.
 pub fn decided(call: &Decided, at_ms: i64, lines: &mut Vec<u8>, ledger: &mut Vec<u8>) {
-    let id = &*call.call_id;
-    began(id, &call.did, call.caller.as_deref(), at_ms, lines);
+    let [id, did, caller] = began(&call.call_id, &call.did, call.caller.as_deref(), at_ms, lines);
     let mut parts: SmallVec<[Parts; 2]> = SmallVec::new();
     let mut legs = Legs::default();
     for (event, turn) in &call.turns {
-        parts.push(turned(id, at_ms, event.as_ref(), turn, lines));
+        parts.push(turned(Text::Again(&id), at_ms, event.as_ref(), turn, lines));
         legs.settle(event.as_ref(), &turn.action);
     }
-    ended(id, at_ms, call.disposition, call.fault, lines);
+    ended(Text::Again(&id), at_ms, call.disposition, call.fault, lines);
     let line = Line {
-        call_id: id,
-        did: &call.did,
-        caller: call.caller.as_deref(),
         began_ms: at_ms,
         ended_ms: at_ms,
         disposition: call.disposition,
@@ -43,27 +39,50 @@ pub fn decided(call: &Decided, at_ms: i64, lines: &mut Vec<u8>, ledger: &mut Vec
         scheme: call.turns.iter().find_map(|(_, turn)| scheme(turn)),
         legs: &legs,
     };
-    line.write(parts.iter().map(|parts| [parts.trace(lines), parts.rounds(lines), parts.effects(lines)]), ledger);
+    let who = [id, did, caller].map(|range| lines.get(range).unwrap_or_default());
+    line.write(who, parts.iter().map(|parts| [parts.trace(lines), parts.rounds(lines), parts.effects(lines)]), ledger);
 }
 
-/// The entry of a call's arrival.
-fn began(call: &str, did: &str, caller: Option<&str>, at: i64, to: &mut Vec<u8>) {
+/// A string that is to be written.
+#[derive(Clone, Copy)]
+enum Text<'t> {
+    New(&'t str),
+    /// As JSON, it is in what was written already, there.
+    Again(&'t Range<usize>),
+}
+
+impl Text<'_> {
+    fn write(self, to: &mut Vec<u8>) {
+        match self {
+            Self::New(what) => text(what, to),
+            Self::Again(range) if range.end <= to.len() => to.extend_from_within(range.clone()),
+            Self::Again(_) => {}
+        }
+    }
+}
+
+/// The entry of a call's arrival; says where its id, what was dialled and who calls are in it, as JSON.
+fn began(call: &str, did: &str, caller: Option<&str>, at: i64, to: &mut Vec<u8>) -> [Range<usize>; 3] {
     to.extend_from_slice(b"{\"kind\":\"began\",\"call\":");
-    text(call, to);
+    let call = written(to, |to| text(call, to));
     to.extend_from_slice(b",\"did\":");
-    text(did, to);
+    let did = written(to, |to| text(did, to));
     to.extend_from_slice(b",\"caller\":");
-    text_or_null(caller, to);
-    field(to, "at", &at);
+    let caller = written(to, |to| text_or_null(caller, to));
+    to.extend_from_slice(b",\"at\":");
+    put(&at, to);
     to.extend_from_slice(b"}\n");
+    [call, did, caller]
 }
 
 /// The entry of a turn; says where what of the turn is.
-fn turned(call: &str, at: i64, event: Option<&Event>, turn: &Turn, to: &mut Vec<u8>) -> Parts {
+fn turned(call: Text<'_>, at: i64, event: Option<&Event>, turn: &Turn, to: &mut Vec<u8>) -> Parts {
     to.extend_from_slice(b"{\"kind\":\"turned\",\"call\":");
-    text(call, to);
-    field(to, "at", &at);
-    field(to, "event", &event);
+    call.write(to);
+    to.extend_from_slice(b",\"at\":");
+    put(&at, to);
+    to.extend_from_slice(b",\"event\":");
+    put(&event, to);
     to.extend_from_slice(b",\"turn\":");
     let parts = write_turn(turn, to);
     to.extend_from_slice(b"}\n");
@@ -71,13 +90,23 @@ fn turned(call: &str, at: i64, event: Option<&Event>, turn: &Turn, to: &mut Vec<
 }
 
 /// The entry of a call's end.
-fn ended(call: &str, at: i64, disposition: Disposition, fault: Fault, to: &mut Vec<u8>) {
+fn ended(call: Text<'_>, at: i64, disposition: Disposition, fault: Fault, to: &mut Vec<u8>) {
     to.extend_from_slice(b"{\"kind\":\"ended\",\"call\":");
-    text(call, to);
-    field(to, "at", &at);
-    field(to, "disposition", &disposition);
-    field(to, "fault", &fault);
+    call.write(to);
+    to.extend_from_slice(b",\"at\":");
+    put(&at, to);
+    to.extend_from_slice(b",\"disposition\":");
+    put(&disposition, to);
+    to.extend_from_slice(b",\"fault\":");
+    put(&fault, to);
     to.extend_from_slice(b"}\n");
+}
+
+/// Where what is written is.
+fn written(to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+    let begins = to.len();
+    write(to);
+    begins..to.len()
 }
 
 /// The scheme in which a turn's first node is.
@@ -87,9 +116,6 @@ fn scheme(turn: &Turn) -> Option<&str> {
 
 /// What a call's line of the ledger says besides its lists.
 struct Line<'c> {
-    call_id: &'c str,
-    did: &'c str,
-    caller: Option<&'c str>,
     began_ms: i64,
     ended_ms: i64,
     disposition: Disposition,
@@ -99,14 +125,13 @@ struct Line<'c> {
 }
 
 impl Line<'_> {
-    /// Writes the line. The lists are put together from parts of JSON: trace, rounds and effects, without their brackets.
-    fn write<'p>(&self, parts: impl Iterator<Item = [&'p [u8]; 3]> + Clone, to: &mut Vec<u8>) {
-        to.extend_from_slice(b"{\"call_id\":");
-        text(self.call_id, to);
-        to.extend_from_slice(b",\"did\":");
-        text(self.did, to);
-        to.extend_from_slice(b",\"caller\":");
-        text_or_null(self.caller, to);
+    /// Writes the line. Who it is of, that is the call's id, what was dialled and who calls, is given as JSON; and so are the parts
+    /// from which the lists are put together: trace, rounds and effects, without their brackets.
+    fn write<'p>(&self, who: [&[u8]; 3], parts: impl Iterator<Item = [&'p [u8]; 3]> + Clone, to: &mut Vec<u8>) {
+        for (name, value) in [&b"{\"call_id\":"[..], b",\"did\":", b",\"caller\":"].into_iter().zip(who) {
+            to.extend_from_slice(name);
+            to.extend_from_slice(value);
+        }
         let began = moment(self.began_ms);
         let ended = if self.ended_ms == self.began_ms { began } else { moment(self.ended_ms) };
         for (name, moment) in [(&b",\"began\":\""[..], began), (b",\"ended\":\"", ended)] {
@@ -114,8 +139,10 @@ impl Line<'_> {
             to.extend_from_slice(&moment);
             to.push(b'"');
         }
-        field(to, "disposition", &self.disposition);
-        field(to, "fault", &self.fault);
+        to.extend_from_slice(b",\"disposition\":");
+        put(&self.disposition, to);
+        to.extend_from_slice(b",\"fault\":");
+        put(&self.fault, to);
         to.extend_from_slice(b",\"scheme\":");
         text_or_null(self.scheme, to);
         for (place, name) in [&b",\"trace\":["[..], b",\"rounds\":[", b",\"effects\":["].into_iter().enumerate() {
@@ -165,20 +192,21 @@ fn moment(at_ms: i64) -> [u8; 24] {
 
 /// Writes a string. Most have nothing to escape, which is seen eight bytes at a time.
 fn text(what: &str, to: &mut Vec<u8>) {
-    let mut chunks = what.as_bytes().chunks_exact(8);
-    let special = chunks.by_ref().fold(0, |special, chunk| {
-        special | chunk.first_chunk().map_or(u64::MAX, |bytes| escaped(u64::from_ne_bytes(*bytes)))
-    });
-    let mut last = [b' '; 8];
-    last[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
-    if special | escaped(u64::from_ne_bytes(last)) == 0 {
-        to.reserve(what.len() + 2);
-        to.push(b'"');
-        to.extend_from_slice(what.as_bytes());
-        to.push(b'"');
-    } else {
-        put(what, to);
+    let bytes = what.as_bytes();
+    let special = match bytes.last_chunk() {
+        Some(last) => {
+            let chunks = bytes.chunks_exact(8).filter_map(|chunk| chunk.first_chunk());
+            chunks.chain([last]).fold(0, |special, chunk| special | escaped(u64::from_ne_bytes(*chunk))) != 0
+        }
+        None => bytes.iter().any(|byte| matches!(byte, ..b' ' | b'"' | b'\\')),
+    };
+    if special {
+        return put(what, to);
     }
+    to.reserve(bytes.len() + 2);
+    to.push(b'"');
+    to.extend_from_slice(bytes);
+    to.push(b'"');
 }
 
 /// Not zero if one of eight bytes is a control, a quotation mark or a backslash.
@@ -261,7 +289,8 @@ pub(crate) fn write_turn(turn: &Turn, to: &mut Vec<u8>) -> Parts {
     let state = text..to.len();
     to.extend_from_slice(b"\",\"sequence\":");
     put(sequence, to);
-    field(to, "action", action);
+    to.extend_from_slice(b",\"action\":");
+    put(action, to);
     let effects = list(",\"effects\":[", effects, to);
     let trace = list(",\"trace\":[", trace, to);
     let rounds = list(",\"rounds\":[", rounds, to);
