@@ -152,6 +152,7 @@ impl Service for Api<'_> {
     }
 
     fn perform(&mut self, operation: Operation, body: &[u8], now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
+        self.forget_written();
         match operation {
             Operation::Health => Answer::Done(match self.engine {
                 Some(_) => {
@@ -178,6 +179,7 @@ impl Service for Api<'_> {
     }
 
     fn resume(&mut self, mut pending: Pending, now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
+        self.forget_written();
         let mut answers = std::mem::take(&mut pending.answers).into_iter();
         for place in &mut pending.places {
             let Ok(turn) = place else { continue };
