@@ -34,7 +34,8 @@ from kommutator.exchange.tables import Tables
 from kommutator.exchange.tables_file import Kind
 from kommutator.exchange.tables_shelf import Bounds, TablesShelf
 from kommutator.exchange.versions import VersionShelf, VersionWatch
-from kommutator.query.decisions import Decisions, Told
+from kommutator.query.decisions import Decisions
+from kommutator.query.journal import Told
 from kommutator.query.sip import Shared, SipEndpoint
 
 

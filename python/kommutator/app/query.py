@@ -22,7 +22,6 @@ from kommutator.engine import Engine
 from kommutator.query.http import HttpServer, HttpSettings
 from kommutator.query.journal import QueryJournal
 from kommutator.query.listening import UNIX, listen, name_of
-from kommutator.routing.ledger import FileJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +63,18 @@ async def _answer(
 ) -> None:
     clock = SystemClock()
     with ExitStack() as kept:
-        journal = file = None
+        journal: QueryJournal | None = None
         if data is not None:
             kept.enter_context(the_only_router(data))
-            file = FileJournal(data)
-            kept.callback(file.close)
-            journal = QueryJournal(file, lambda: engine, clock)
+            journal = QueryJournal(data, clock)
+            kept.callback(journal.close)
         server = HttpServer(queries.settings, clock, journal, claims=claims)
         server.route_by(engine)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(until_told_to_stop, nursery.cancel_scope)
             if lifeline is not None:
                 nursery.start_soon(until_alone, lifeline, nursery.cancel_scope)
-            if file is not None and journal is not None:
-                nursery.start_soon(file.run)
+            if journal is not None:
                 nursery.start_soon(journal.run)
             where = ", ".join(map(name_of, listeners))
             structlog.get_logger().info("ready", listening=where)

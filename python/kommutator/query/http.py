@@ -75,17 +75,16 @@ class HttpServer:
         phones are at other PBXs, and without it nobody of them is rung."""
         self._settings = settings
         self._clock = clock
-        self._journal = journal
         self._lookups = lookups
         self._claiming = claiming
         self._service = _engine.HttpService(
             ids=f"q-{secrets.token_hex(8)}-",
             tokens=settings.tokens,
             looks_up=lookups is not None,
-            journals=journal is not None,
             most_items=settings.batch,
             head_limit=settings.head_bytes,
             body_limit=settings.body_bytes,
+            journal=journal.spool if journal is not None else None,
             claims=claims,
         )
         self._clients: dict[_Client, None] = {}
@@ -101,6 +100,10 @@ class HttpServer:
     def figures(self) -> dict[str, int]:
         """What was counted: `requests`, `arrivals`, `steps`, `refused`."""
         return self._service.figures()
+
+    def look(self) -> None:
+        """Let go and end what its time is over for: employees whom no call claims, calls for which nobody comes back."""
+        self._service.look(self._clock.now_ms())
 
     def route_by(self, engine: _engine.Engine) -> None:
         """Decide with this engine from now on."""
@@ -170,12 +173,10 @@ class HttpServer:
     async def _talk(self, client: _Client) -> None:
         """Answer requests until the connection is over."""
         wire, connection = client.wire, client.connection
-        now_ms, journal = self._clock.now_ms, self._journal
+        now_ms = self._clock.now_ms
         await wire.begin()
         while data := await wire.receive():
             replies = connection.receive(data, now_ms())
-            if journal is not None:
-                journal.take(self._service.take_journal())
             if replies:
                 await wire.send(replies, self._settings.send_s)
             while (stage := connection.stage) == _WAITING:
@@ -186,8 +187,6 @@ class HttpServer:
     async def _answer(self, client: _Client) -> None:
         events = await self._ask(client.connection.questions())
         replies = client.connection.answer(events, self._clock.now_ms())
-        if self._journal is not None:
-            self._journal.take(self._service.take_journal())
         if replies:
             await client.wire.send(replies, self._settings.send_s)
 
@@ -223,7 +222,7 @@ class HttpServer:
             now = trio.current_time()
             for client in self._clients:
                 client.look(now)
-            self._service.look(self._clock.now_ms())
+            self.look()
 
     def _drain(self) -> None:
         """Those who are asking get their answers, those who are not go now."""

@@ -108,7 +108,6 @@ class SipEndpoint:
                 key=shared.key if shared is not None else secrets.token_bytes(16),
                 waker=waker.fileno(),
                 spool=decisions.spool if decisions is not None else None,
-                tells=decisions is not None and decisions.listener is not None,
                 claims=shared.claims if shared is not None else None,
                 known=decisions.recent if decisions is not None else set(),
             )
@@ -139,13 +138,13 @@ class SipEndpoint:
         """Answer until cancelled."""
         with self._opened, ExitStack() as last:
             if self.decisions is not None:
-                last.callback(self.decisions.finish, self._redirect)
+                last.callback(self.decisions.close)
             async with trio.open_nursery() as nursery:
                 limiter = trio.CapacityLimiter(len(self._sockets))
                 for sock in self._sockets:
                     nursery.start_soon(self._serve, sock, limiter)
                 if self.decisions is not None:
-                    nursery.start_soon(self.decisions.run, self._redirect)
+                    nursery.start_soon(self.decisions.run)
                 try:
                     await self._tend(nursery)
                 finally:

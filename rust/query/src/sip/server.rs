@@ -72,7 +72,7 @@ pub struct Counts {
     pub again: u64,
     /// Answers that say what is wrong with the request.
     pub refused: u64,
-    /// Calls beyond the rate of their source, or beyond the questions asked at once.
+    /// Calls beyond the rate of their source or the questions asked at once, and those that the journal had no place for.
     pub too_many: u64,
     /// Datagrams of addresses that may not ask.
     pub strangers: u64,
@@ -101,6 +101,7 @@ pub struct Redirect {
     held: VecDeque<(i64, Vec<u8>)>,
     counts: Counts,
     holding: Option<Holding>,
+    closed: bool,
 }
 
 /// A request on its way to its answer.
@@ -133,6 +134,7 @@ impl Redirect {
             held: VecDeque::new(),
             counts: Counts::default(),
             holding: None,
+            closed: false,
         }
     }
 
@@ -140,6 +142,11 @@ impl Redirect {
     #[must_use]
     pub fn holding(self, holding: Option<Holding>) -> Self {
         Self { holding, ..self }
+    }
+
+    /// Whether new calls are told to come later: the journal takes none.
+    pub fn close(&mut self, closed: bool) {
+        self.closed = closed;
     }
 
     /// Takes a datagram, and answers it where it is to be answered: at most once, but for a CANCEL, which answers its
@@ -240,8 +247,8 @@ impl Redirect {
     }
 
     /// Calls that have been decided since this was asked last, for the journal.
-    pub fn decided(&mut self) -> Vec<Decided> {
-        std::mem::take(&mut self.decided)
+    pub fn decided(&mut self) -> impl Iterator<Item = Decided> {
+        self.decided.drain(..)
     }
 
     /// Questions that have come up since this was asked last: a call's id, and the turn that asks.
@@ -278,7 +285,7 @@ impl Redirect {
             }
             Some(Entry::Asking | Entry::Acknowledged) => return self.counts.again += 1,
         }
-        let full = self.asking.len() >= MOST_ASKING;
+        let full = self.closed || self.asking.len() >= MOST_ASKING;
         if full || !self.settings.sources.take_call(asked.source.ip(), now_ms) {
             self.counts.too_many += 1;
             return out.push(asked.answer(UNAVAILABLE, Content::RetryAfter(RETRY_AFTER_S)));
