@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kommutator.app.holders import Holders
 from tests.query.server import CALLER, DID, NOW_MS, Answers, engine_of, serving
 
 pytestmark = pytest.mark.trio
@@ -69,3 +71,20 @@ async def test_nobody_of_another_pbx_is_rung_where_nobody_can_be_asked() -> None
     async with serving(engine, lookups=Answers(OWNERS)) as serves:
         turn = await (await serves.client()).ask("/v1/calls", ARRIVAL)
     assert "anna" not in [each.get("employee") for each in turn["action"].get("endpoints", [])]
+
+
+async def test_the_locks_of_a_routers_own_process_are_those_of_its_answering_processes(tmp_path: Path) -> None:
+    claims = tmp_path / "claims"
+    claims.touch()
+    holders = Holders(claims)
+    assert holders.hold(("anna", "boris")) == frozenset()
+
+    async def rung(held: frozenset[str]) -> list[str]:
+        async with serving(engine_of("7-owner-first"), lookups=Answers(OWNERS), claims=claims) as serves:
+            turn = await (await serves.client()).ask("/v1/calls", ARRIVAL)
+            assert holders.hold(("anna",)) == held
+        return [each.get("employee") for each in turn["action"].get("endpoints", [])]
+
+    assert "anna" not in await rung(frozenset())
+    holders.keep_only(("boris",))
+    assert await rung(frozenset({"anna"})) == ["anna"]
