@@ -93,6 +93,7 @@ class _Routing(Parts):
         self._router: Router | None = None
         self._orders: OrderDesk | None = None
         self._kept = FileJournal(data)
+        self._callers.go_on(self._kept.callers())
         self._journal = ToldJournal(self._kept, self._outgoing, self.entry)
         self._recordings = RecordingUploader(self._bridge, data / "recordings")
         self._holding: Holding | None = None
