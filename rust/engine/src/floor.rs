@@ -296,6 +296,12 @@ impl Floor {
         }
     }
 
+    /// Whether a call has claimed the person, be it long ago.
+    #[must_use]
+    pub fn is_claimed(&self, slot: Slot) -> bool {
+        !self.people[slot].claims.is_empty()
+    }
+
     /// Claims a person for a call. False, and nothing changed, when another call holds him.
     pub fn claim(&mut self, slot: Slot, call: &str, kind: ClaimKind, until_ms: i64, now_ms: i64) -> bool {
         if self.person(slot).held_by_others(call, now_ms).is_some() {

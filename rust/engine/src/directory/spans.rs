@@ -13,6 +13,8 @@ use crate::number::{Number, Prefix};
 const LENGTHS: std::ops::RangeInclusive<u32> = 7..=15;
 /// No span decides.
 const NOBODY: u32 = u32::MAX;
+/// Changes that are compared at once. So many stand after the last, above every number.
+const AT_ONCE: usize = 4;
 
 /// Numbers of one length, both ends included, and what they are a span of.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +79,9 @@ impl Spans {
     pub(super) fn new(mut spans: Vec<Span>) -> Self {
         spans.sort_unstable_by_key(|span| (span.first, span.last));
         let changes = changes(&spans);
+        if changes.is_empty() {
+            return Self::default();
+        }
         let mut flat = Self { changes, buckets: Vec::new(), guides: Default::default() };
         let mut begin = 0;
         for length in LENGTHS {
@@ -86,6 +91,7 @@ impl Spans {
             begin = end;
         }
         flat.buckets.push(begin as u32);
+        flat.changes.extend([Change { first: u64::MAX, owner: NOBODY }; AT_ONCE]);
         flat.buckets.shrink_to_fit();
         flat
     }
@@ -117,9 +123,14 @@ impl Spans {
         let guide = self.guides.get(digits.ilog10() as usize + 1)?;
         let offset = digits.checked_sub(guide.first)? >> guide.shift;
         let bucket = guide.bucket as usize + offset.min(u64::from(guide.count).checked_sub(1)?) as usize;
-        let [begin, end] = *self.buckets.get(bucket..bucket + 2)? else { return None };
-        let own = self.changes.get(begin as usize..end as usize)?;
-        let next = begin as usize + own.partition_point(|change| change.first <= digits);
+        let begin = *self.buckets.get(bucket)? as usize;
+        // Of the bucket, as a rule: changes after it are above the number. A branch for each would be nothing to be guessed.
+        let first: &[Change; AT_ONCE] = self.changes.get(begin..)?.first_chunk()?;
+        let mut next = begin + first.iter().map(|change| usize::from(change.first <= digits)).sum::<usize>();
+        if next == begin + AT_ONCE {
+            let end = *self.buckets.get(bucket + 1)? as usize;
+            next += self.changes.get(next..end)?.partition_point(|change| change.first <= digits);
+        }
         let owner = self.changes.get(next.checked_sub(1)?)?.owner;
         (owner != NOBODY).then_some(owner)
     }
