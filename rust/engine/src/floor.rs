@@ -184,6 +184,7 @@ pub struct Floor {
     /// By scheme and node.
     rotation: HashMap<Box<str>, HashMap<Box<str>, u16>>,
     freed: u64,
+    moves: u64,
     groups: Groups,
     lines: Lines,
 }
@@ -247,6 +248,12 @@ impl Floor {
         self.freed
     }
 
+    /// Counts every change of what a person's standing or a hunt's order depends on, time aside.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.moves
+    }
+
     /// Sets presence.
     pub fn set_presence(&mut self, slot: Slot, presence: Presence) {
         self.person(slot).presence = presence;
@@ -307,9 +314,11 @@ impl Floor {
         if self.person(slot).held_by_others(call, now_ms).is_some() {
             return false;
         }
-        let expired: Vec<Claim> = self.person(slot).claims.extract_if(.., |claim| &*claim.call != call).collect();
-        for claim in expired {
-            self.forget(&claim.call, slot);
+        if self.person(slot).claims.iter().any(|claim| &*claim.call != call) {
+            let expired: Vec<Claim> = self.person(slot).claims.extract_if(.., |claim| &*claim.call != call).collect();
+            for claim in expired {
+                self.forget(&claim.call, slot);
+            }
         }
         self.take(slot, call, kind, until_ms);
         true
@@ -320,8 +329,9 @@ impl Floor {
         match self.person(slot).claims.iter_mut().find(|claim| &*claim.call == call) {
             Some(claim) => (claim.kind, claim.until_ms) = (kind, until_ms),
             None => {
-                self.person(slot).claims.push(Claim { call: call.into(), kind, until_ms });
-                self.claims.entry(call.into()).or_default().push(slot);
+                let call = SmolStr::new(call);
+                self.person(slot).claims.push(Claim { call: call.clone(), kind, until_ms });
+                self.claims.entry(call).or_default().push(slot);
             }
         }
         self.moved(slot);
@@ -329,13 +339,17 @@ impl Floor {
 
     /// Releases what the call holds, except the people named.
     pub fn release_except(&mut self, call: &str, keep: &[Slot]) {
-        let Some(held) = self.claims.remove(call) else { return };
-        let (kept, released): (Slots, Slots) = held.into_iter().partition(|slot| keep.contains(slot));
-        for slot in &released {
-            self.person(*slot).drop_claim(call);
-            self.moved(*slot);
-        }
-        self.freed += u64::from(!released.is_empty());
+        let Some(mut kept) = self.claims.remove(call) else { return };
+        let held = kept.len();
+        kept.retain(|slot| {
+            let keeps = keep.contains(slot);
+            if !keeps {
+                self.people[*slot].drop_claim(call);
+                self.moved(*slot);
+            }
+            keeps
+        });
+        self.freed += u64::from(kept.len() < held);
         if !kept.is_empty() {
             self.claims.insert(call.into(), kept);
         }
@@ -410,6 +424,7 @@ impl Floor {
 
     /// Sets where the next round-robin hunt of a node begins.
     pub fn rotate(&mut self, scheme: &str, node: &str, next: u16) {
+        self.moves += 1;
         match self.rotation.get_mut(scheme).and_then(|nodes| nodes.get_mut(node)) {
             Some(known) => *known = next,
             None => _ = self.rotation.entry(scheme.into()).or_default().insert(node.into(), next),

@@ -82,10 +82,10 @@ impl<'py> Dialled<'py> {
     }
 
     fn read(&self, nths: Range<usize>, country: Country, part: &mut Part) -> PyResult<()> {
-        let text = |given: &Bound<'py, PyAny>| Ok::<_, PyErr>(Number::parse(given.cast::<PyString>()?.to_str()?, country));
+        let read = |given: &Bound<'py, PyAny>| Ok::<_, PyErr>(Number::parse(text(given)?, country));
         let each = match self {
             Self::One(did) => {
-                part.did = Some(text(did)?);
+                part.did = Some(read(did)?);
                 return Ok(());
             }
             Self::Each(each) => each,
@@ -98,7 +98,7 @@ impl<'py> Dialled<'py> {
             let did = match &last {
                 Some((known, did)) if known.is(&given) => *did,
                 _ => {
-                    let did = text(&given)?;
+                    let did = read(&given)?;
                     last = Some((given, did));
                     did
                 }
@@ -160,7 +160,7 @@ impl<'py> Callers<'py> {
             Self::Texts(texts) => {
                 for nth in nths {
                     let given = texts.get_item(nth)?;
-                    let text = if given.is_none() { "" } else { given.cast::<PyString>()?.to_str()? };
+                    let text = if given.is_none() { "" } else { text(&given)? };
                     callers.push(Number::parse(text, country));
                 }
             }
@@ -211,6 +211,14 @@ impl<'py> Moments<'py> {
             Self::Buffer(buffer) => moments_ms.extend(items(py, buffer, nths)?),
         }
         Ok(())
+    }
+}
+
+/// The characters of a text. What is of the very type is known without a call.
+fn text<'a>(given: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    match given.cast_exact::<PyString>() {
+        Ok(text) => text.to_str(),
+        Err(_) => given.cast::<PyString>()?.to_str(),
     }
 }
 

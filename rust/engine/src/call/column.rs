@@ -84,6 +84,8 @@ pub struct Column {
     decisions: Decisions,
     /// Of calls that no scheme serves, then by scheme.
     sheets: Vec<Option<Sheet>>,
+    /// What the floor had seen when it was asked last.
+    moves: u64,
     /// The calls of each scheme in the part at hand.
     own: Vec<Vec<u32>>,
     callers: Vec<Option<Number>>,
@@ -99,6 +101,7 @@ impl Column {
         Self {
             decisions,
             sheets: (0..sheets).map(|_| None).collect(),
+            moves: 0,
             own: vec![Vec::new(); sheets],
             callers: Vec::new(),
             moments_ms: Vec::new(),
@@ -122,8 +125,10 @@ impl Column {
         if !calls.are_even() {
             return Err(EngineError::UnevenColumns);
         }
-        // The floor may be another than that of the part before.
-        self.sheets.iter_mut().flatten().for_each(Sheet::forget_floor);
+        if self.moves != stage.floor.moves() {
+            self.moves = stage.floor.moves();
+            self.sheets.iter_mut().flatten().for_each(Sheet::forget_floor);
+        }
         let begin = numbers.len();
         numbers.resize(begin + calls.callers.len(), BLANK);
         let numbers = &mut numbers[begin..];

@@ -25,6 +25,8 @@ use super::turn::{Action, Candidate, RoundNote, RungEndpoint};
 /// The call that holds people whom another router refused us, until the round is over.
 pub(super) const ELSEWHERE: &str = "\u{0}elsewhere";
 
+pub(super) const NO_HUNT: EngineError = EngineError::BadState("it has no hunt");
+
 /// Rounds of so many phones are formed without memory of their own.
 pub(super) const FEW: usize = 4;
 
@@ -105,7 +107,10 @@ impl<'e> Run<'e> {
         }
         let keep: Few<Slot> = formed.rung.iter().filter_map(|leg| leg.employee).map(|ix| self.slots[ix.at()]).collect();
         if !self.trial {
-            self.floor.release_except(&self.state.call_id, &keep);
+            if self.holds {
+                self.floor.release_except(&self.state.call_id, &keep);
+            }
+            self.holds = true;
             for &slot in &keep {
                 let until = until_ms.saturating_add(RING_GRACE_MS);
                 self.floor.claim(slot, &self.state.call_id, ClaimKind::Ringing, until, self.now_ms);
@@ -306,13 +311,11 @@ impl<'e> Run<'e> {
         let ms = self.left_of_round()?;
         let round = self.round_number()?;
         let company = self.company;
-        let endpoints = rung
-            .into_iter()
-            .map(|leg| RungEndpoint {
-                employee: leg.employee.map(|ix| company.employees[ix.at()].id.clone()),
-                endpoint: leg.endpoint,
-            })
-            .collect();
+        let mut endpoints = Vec::with_capacity(rung.len());
+        for leg in rung {
+            let employee = leg.employee.map(|ix| company.employees[ix.at()].id.clone());
+            endpoints.push(RungEndpoint { employee, endpoint: leg.endpoint });
+        }
         Ok(Action::Ring { endpoints, ms, music: hunt.music.clone(), round })
     }
 
@@ -338,6 +341,9 @@ impl<'e> Run<'e> {
         let round = self.round_number()?;
         let scheme = self.company.schemes[node.scheme.at()].id.clone();
         let (left_out, more) = (std::mem::take(&mut formed.left_out), formed.more);
+        if self.rounds.is_empty() {
+            self.rounds = Vec::with_capacity(1);
+        }
         self.rounds.push(RoundNote { scheme, node: node.id.clone(), round, left_out, more, passed_over });
         Ok(())
     }
@@ -361,7 +367,7 @@ impl<'e> Run<'e> {
     }
 
     pub(super) fn hunt_state(&mut self) -> Result<&mut HuntState, EngineError> {
-        self.state.hunt.as_mut().ok_or(EngineError::BadState("it has no hunt"))
+        self.state.hunt.as_mut().ok_or(NO_HUNT)
     }
 }
 

@@ -37,6 +37,9 @@ use super::{EngineError, notices};
 /// More nodes than this between two actions, and the scheme is going round: no checked company does.
 pub(crate) const MAX_NODES_A_TURN: usize = 10_000;
 
+/// So many nodes are passed between two actions, as a rule.
+const NODES_PASSED: usize = 4;
+
 /// A company version with everybody's place on the floor.
 #[derive(Clone, Copy)]
 pub struct Ground<'e> {
@@ -57,6 +60,8 @@ pub struct Run<'e> {
     pub(super) effects: Vec<Effect>,
     pub(super) trace: Vec<Passed>,
     pub(super) rounds: Vec<RoundNote>,
+    /// The call may hold people.
+    pub(super) holds: bool,
     /// Nobody is claimed, released or turned to, and nothing is told: where the call would go is asked.
     pub(super) trial: bool,
 }
@@ -80,6 +85,7 @@ impl<'e> Run<'e> {
             effects: Vec::new(),
             trace: Vec::new(),
             rounds: Vec::new(),
+            holds: true,
             trial: false,
         }
     }
@@ -87,6 +93,7 @@ impl<'e> Run<'e> {
     /// The first turn of a call.
     pub fn arrive(mut self) -> Result<Turn, EngineError> {
         self.floor.release_all(&self.state.call_id);
+        self.holds = false;
         self.floor.leave_line(&self.state.call_id);
         let next = match self.company.scheme_for(self.state.did) {
             Some(scheme) => Next::Node(self.company.schemes[scheme.at()].start),
@@ -278,6 +285,9 @@ impl<'e> Run<'e> {
     pub(super) fn leave(&mut self, place: usize, why: Reason) -> Next {
         let node = self.node();
         let taken = &node.exits[place];
+        if self.trace.is_empty() {
+            self.trace = Vec::with_capacity(NODES_PASSED);
+        }
         self.trace.push(Passed {
             scheme: self.company.schemes[node.scheme.at()].id.clone(),
             node: node.id.clone(),

@@ -22,14 +22,17 @@ impl Spelling {
             [b'+', given @ ..] => (true, given),
             given => (false, given),
         };
-        let (mut packed, mut count, mut other) = (0_u64, 0_u32, 0_u8);
+        if given.len() > PLAIN_BYTES {
+            return None;
+        }
+        let (mut packed, mut classes) = (0_u64, 0_u32);
         for &byte in given {
             let class = CLASSES[usize::from(byte)];
-            packed = packed << (class >> 4 & 4) | u64::from(class & DIGIT);
-            count += u32::from(class >> 6 & 1);
-            other |= class;
+            packed = packed.wrapping_shl(class >> SHIFT) | u64::from(class & DIGIT);
+            classes += class;
         }
-        let usable = other & OTHER == 0 && (1..=FRONT_DIGITS).contains(&count);
+        let (count, others) = (classes / A_DIGIT % OTHER_THAN_DIGITS, classes / AN_OTHER);
+        let usable = others == 0 && (1..=FRONT_DIGITS).contains(&count);
         usable.then(|| Self { digits: Digits::packed(packed, count), plus })
     }
 
@@ -50,14 +53,16 @@ impl Spelling {
     }
 }
 
-/// What a byte means among digits: [`IS_DIGIT`] and the digit's value, [`OTHER`] for what must be read with care, nothing
-/// for marks.
-const CLASSES: [u8; 256] = {
-    let mut classes = [OTHER; 256];
+/// Most bytes of a plain spelling: the sums of so many classes do not run into each other.
+const PLAIN_BYTES: usize = 40;
+/// What a byte means among digits: a digit its value, how many bits it takes, and one that counts digits; anything but
+/// digits and marks one that counts such; a mark nothing.
+const CLASSES: [u32; 256] = {
+    let mut classes = [AN_OTHER; 256];
     let mut byte = 0;
     while byte < 128 {
         if (byte as u8).is_ascii_digit() {
-            classes[byte] = IS_DIGIT | (byte as u8 - b'0');
+            classes[byte] = A_DIGIT | 4 << SHIFT | (byte as u32 - b'0' as u32);
         } else if is_ascii_typography(byte as u8) {
             classes[byte] = 0;
         }
@@ -65,10 +70,14 @@ const CLASSES: [u8; 256] = {
     }
     classes
 };
-const DIGIT: u8 = 0x0f;
-/// Shifted by four, it is the bits of a digit.
-const IS_DIGIT: u8 = 0x40;
-const OTHER: u8 = 0x80;
+/// The value.
+const DIGIT: u32 = 0x0f;
+/// The bits stand from here on; of a shift the lowest six count, which nothing else reaches.
+const SHIFT: u32 = 9;
+const A_DIGIT: u32 = 1 << 18;
+const AN_OTHER: u32 = 1 << 25;
+const OTHER_THAN_DIGITS: u32 = AN_OTHER / A_DIGIT;
+const _: () = assert!(PLAIN_BYTES * (9 | 4 << SHIFT) < A_DIGIT as usize && PLAIN_BYTES < OTHER_THAN_DIGITS as usize);
 
 /// What stands in the angle brackets of a name address, or the whole text without them.
 fn address(raw: &str) -> Option<&str> {

@@ -118,7 +118,9 @@ impl Schedule {
     /// Whether it is open at an instant: [`Schedule::at`] without the reason, in one look at a bit.
     #[must_use]
     pub fn is_open(&self, now_ms: i64) -> bool {
-        match self.clock.local_second(now_ms.div_euclid(1000)) {
+        // Moments before 1970 are none of the years laid out, and without them the division is a multiplication.
+        let second = u64::try_from(now_ms).map_or(i64::MIN, |now_ms| (now_ms / 1000) as i64);
+        match self.clock.local_second(second) {
             Some(local) => self.days.is_open(local),
             None => self.at(now_ms).open,
         }
