@@ -217,8 +217,7 @@ impl Engine {
         numbers: &mut Vec<u32>,
     ) -> Result<(), EngineError> {
         let version = column.decisions().version();
-        let held =
-            held(&self.versions, version).ok_or(EngineError::BadState("its company version is not held"))?;
+        let held = held(&self.versions, version).ok_or(EngineError::BadState("its company version is not held"))?;
         let ground = Ground { company: &held.company, slots: &held.slots };
         column.ask(&mut Stage { ground, floor: &mut self.floor, facts: &mut self.facts }, calls, numbers)
     }

@@ -245,7 +245,8 @@ fn pieces(
         let end = offset.try_into().ok();
         if let Some(begin) = begin {
             let piece = Option::zip(begin, end).and_then(|(begin, end)| texts.get(begin..end));
-            let piece = piece.ok_or_else(|| PyValueError::new_err("the offsets are not where the callers' texts end"))?;
+            let piece =
+                piece.ok_or_else(|| PyValueError::new_err("the offsets are not where the callers' texts end"))?;
             callers.push(Number::parse(piece, country));
         }
         begin = Some(end);

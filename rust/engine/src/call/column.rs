@@ -7,6 +7,7 @@
 //! phones that are held, is decided for each call by itself.
 
 use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
 
 use crate::company::document::Strategy;
 use crate::company::version::{Company, Hunt, Leg, ListIx, NodeIx, ScheduleIx, Step, exit};
@@ -14,9 +15,7 @@ use crate::facts::{Called, Facts};
 use crate::floor::Floor;
 use crate::number::Number;
 
-use super::EngineError;
-use super::decision::{Ask, Decisions, MOST_DECISIONS};
-use super::machine::Ground;
+use super::{Ask, Decisions, EngineError, Ground, MOST_DECISIONS};
 
 /// The most places of a sheet; a scheme whose questions have more answers together is decided call by call.
 const MOST_PLACES: usize = 1 << 12;
@@ -147,9 +146,9 @@ impl Column {
     }
 
     /// Divides the calls among the sheets; answers those that have some.
-    fn divide(&mut self, company: &Company, dids: &[Option<Number>]) -> Vec<usize> {
+    fn divide(&mut self, company: &Company, dids: &[Option<Number>]) -> SmallVec<[usize; 8]> {
         self.own.iter_mut().for_each(Vec::clear);
-        let (mut sheets, mut last) = (Vec::new(), None);
+        let (mut sheets, mut last) = (SmallVec::new(), None);
         for (nth, &did) in (0..).zip(dids) {
             // Many in a row dial the same.
             let (_, sheet) = last.filter(|&(known, _)| known == did).unwrap_or_else(|| (did, sheet_of(company, did)));
@@ -326,11 +325,14 @@ impl Question {
             Self::History(days) => {
                 for (nth, (caller, &at_ms)) in callers.iter().zip(moments_ms).enumerate() {
                     let called = caller.map_or(Called::Never, |caller| facts.peek_history(caller, *days, at_ms));
-                    answer(nth, match called {
-                        Called::Never => exit::FIRST,
-                        Called::Before => exit::REPEAT,
-                        Called::Unknown => exit::REPEAT + 1,
-                    });
+                    answer(
+                        nth,
+                        match called {
+                            Called::Never => exit::FIRST,
+                            Called::Before => exit::REPEAT,
+                            Called::Unknown => exit::REPEAT + 1,
+                        },
+                    );
                 }
             }
         }
@@ -350,7 +352,8 @@ fn questions(company: &Company, start: NodeIx) -> Vec<Question> {
             Step::Schedule { schedule } => Some(Question::Schedule(*schedule)),
             Step::Region { regions } => {
                 let others = regions.len() as u16;
-                let exit = |region| regions.iter().position(|known| known.at() == region).map_or(others, |at| at as u16);
+                let exit =
+                    |region| regions.iter().position(|known| known.at() == region).map_or(others, |at| at as u16);
                 Some(Question::Region((0..company.region_ids.len()).map(exit).collect(), others))
             }
             Step::History { days, .. } => Some(Question::History(*days)),

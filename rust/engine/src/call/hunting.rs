@@ -65,7 +65,7 @@ impl<'e> Run<'e> {
             let passed_over = formed.rung.is_empty() && !formed.waits;
             self.note(node, &mut formed, passed_over)?;
             if !passed_over {
-                return self.perform(formed);
+                return self.perform(&mut formed);
             }
             let chooses = chooses(hunt);
             let state = self.hunt_state()?;
@@ -96,7 +96,7 @@ impl<'e> Run<'e> {
     }
 
     /// Rings or waits for what is left of the round.
-    fn perform(&mut self, formed: Formed) -> Result<Next, EngineError> {
+    fn perform(&mut self, formed: &mut Formed) -> Result<Next, EngineError> {
         let (node, hunt) = self.hunt()?;
         let until_ms = self.hunt_state()?.until_ms;
         if formed.rung.is_empty() {
@@ -127,7 +127,7 @@ impl<'e> Run<'e> {
             self.floor.rotate(&scheme, &node.id, (leg.leg as u16 + 1) % legs);
         }
         self.state.pending = Pending::Ring;
-        self.ring_action(formed.rung).map(Next::Action)
+        self.ring_action(std::mem::take(&mut formed.rung)).map(Next::Action)
     }
 
     pub(super) fn ring_event(&mut self, event: &Event) -> Result<Next, EngineError> {
@@ -186,7 +186,7 @@ impl<'e> Run<'e> {
             return self.round_done();
         }
         self.note(node, &mut formed, false)?;
-        self.perform(formed)
+        self.perform(&mut formed)
     }
 
     fn waited_out(&mut self) -> Result<Next, EngineError> {

@@ -74,6 +74,7 @@ pub(super) enum Next {
 
 impl<'e> Run<'e> {
     /// A step of the call in `state`, on the version it began on.
+    #[inline]
     pub fn new(ground: Ground<'e>, floor: &'e mut Floor, facts: &'e mut Facts, state: CallState, now_ms: i64) -> Self {
         Self {
             company: ground.company,
@@ -91,7 +92,7 @@ impl<'e> Run<'e> {
     }
 
     /// The first turn of a call.
-    pub fn arrive(mut self) -> Result<Turn, EngineError> {
+    pub fn arrive(&mut self) -> Result<Turn, EngineError> {
         self.floor.release_all(&self.state.call_id);
         self.holds = false;
         self.floor.leave_line(&self.state.call_id);
@@ -106,7 +107,7 @@ impl<'e> Run<'e> {
     }
 
     /// The turn that answers an event.
-    pub fn handle(mut self, event: &Event) -> Result<Turn, EngineError> {
+    pub fn handle(&mut self, event: &Event) -> Result<Turn, EngineError> {
         if matches!(self.state.pending, Pending::End(..)) {
             return Err(self.unexpected(event));
         }
@@ -146,7 +147,7 @@ impl<'e> Run<'e> {
     }
 
     /// The pending action again, with its claims: for a router that took the call over.
-    pub fn resume(mut self) -> Result<Turn, EngineError> {
+    pub fn resume(&mut self) -> Result<Turn, EngineError> {
         if self.is_queued() {
             self.back_in_line()?;
         } else {

@@ -34,6 +34,7 @@ pub(super) struct Formed {
 
 impl<'e> Run<'e> {
     /// Who of the round can be rung now, and who cannot, and why. Marks the hunt busy where somebody is.
+    #[inline]
     pub(super) fn form(&mut self, hunt: &'e Hunt) -> Result<Formed, EngineError> {
         let mut formed = Formed::default();
         if chooses(hunt) || self.is_queued() && hunt.one_by_one() {

@@ -198,7 +198,9 @@ mod tests {
     fn a_length_is_the_number_of_digits() {
         assert_eq!(length(0), 0);
         for digits in 1..=15_u32 {
-            for number in [10_u64.pow(digits - 1), 10_u64.pow(digits - 1) + 1, 5 * 10_u64.pow(digits - 1), 10_u64.pow(digits) - 1] {
+            for number in
+                [10_u64.pow(digits - 1), 10_u64.pow(digits - 1) + 1, 5 * 10_u64.pow(digits - 1), 10_u64.pow(digits) - 1]
+            {
                 assert_eq!(length(number), digits as usize, "{number}");
             }
         }

@@ -127,7 +127,10 @@ const UKRAINE: Plan = Plan {
     code: Lead::of("380"),
     trunks: &Lead::each(["0"]),
     international: &[],
-    shapes: &[Shape { begins: NOT_ZERO, digits: 9..=9 }, Shape { begins: &Lead::each(["800", "900"]), digits: 10..=10 }],
+    shapes: &[
+        Shape { begins: NOT_ZERO, digits: 9..=9 },
+        Shape { begins: &Lead::each(["800", "900"]), digits: 10..=10 },
+    ],
     closed: true,
     codes: &Lead::each(["3", "4", "5", "6", "7", "8", "9"]),
     area_codes: &[],
