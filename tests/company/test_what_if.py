@@ -136,6 +136,9 @@ def test_a_column_may_be_a_buffer() -> None:
         assert [decision.path for decision in also] == [decision.path for decision in decisions]
         assert also_places == places
     assert (places.format, places.itemsize, len(decisions)) == ("I", 4, 3)
+    for nothing in (array("q"), (b"", array("i")), (b"", array("i", [0]))):
+        assert engine.decide_many(DID, nothing, array("q"))[0] == []
+    assert len(engine.decide_many(DID, (b"", array("i", [0, 0])), moments_ms[:1])[1]) == 1
 
 
 def test_calls_of_several_numbers_are_decided_in_their_places() -> None:

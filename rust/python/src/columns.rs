@@ -129,10 +129,16 @@ impl<'py> Callers<'py> {
         if let Ok(texts) = given.cast::<PyList>() {
             return Ok(Self::Texts(texts.clone()));
         }
+        if is_empty(given) {
+            return Ok(Self::Texts(PyList::empty(given.py())));
+        }
         let Ok(joined) = given.cast::<PyTuple>() else { return Ok(Self::Digits(PyBuffer::get(given)?)) };
         let (texts, offsets): (Bound<'py, PyAny>, Bound<'py, PyAny>) = joined.extract()?;
-        let texts = String::from_utf8(PyBuffer::get(&texts)?.to_vec(given.py())?)
-            .map_err(|_| PyValueError::new_err("the callers' texts are not UTF-8"))?;
+        if is_empty(&offsets) {
+            return Ok(Self::Texts(PyList::empty(given.py())));
+        }
+        let texts = if is_empty(&texts) { Vec::new() } else { PyBuffer::get(&texts)?.to_vec(given.py())? };
+        let texts = String::from_utf8(texts).map_err(|_| PyValueError::new_err("the callers' texts are not UTF-8"))?;
         let offsets = match PyBuffer::get(&offsets) {
             Ok(narrow) => Offsets::Narrow(narrow),
             Err(_) => Offsets::Wide(PyBuffer::get(&offsets)?),
@@ -190,6 +196,7 @@ impl<'py> Moments<'py> {
     fn new(given: &Bound<'py, PyAny>) -> PyResult<Self> {
         Ok(match given.cast::<PyList>() {
             Ok(list) => Self::List(list.clone()),
+            Err(_) if is_empty(given) => Self::List(PyList::empty(given.py())),
             Err(_) => Self::Buffer(PyBuffer::get(given)?),
         })
     }
@@ -220,6 +227,11 @@ fn text<'a>(given: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
         Ok(text) => text.to_str(),
         Err(_) => given.cast::<PyString>()?.to_str(),
     }
+}
+
+/// Whether there is nothing in it; a buffer of nothing has no address, and so no kind of items.
+fn is_empty(given: &Bound<'_, PyAny>) -> bool {
+    given.is_empty().unwrap_or(false)
 }
 
 /// Some items of a buffer.
