@@ -21,7 +21,7 @@ const REPLIES: [(&str, u64); 8] = [
     ("5-card-and-vip", 1),
     ("6-hold-and-repeat", 1),
     ("7-owner-first", 4),
-    ("8-expanding", 4),
+    ("8-expanding", 3),
 ];
 
 #[test]

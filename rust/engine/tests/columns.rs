@@ -53,6 +53,7 @@ fn asking() -> Arc<Company> {
             json!({"timezone": "Europe/Berlin", "weekly": {"mon-sun": ["10:00-16:30"]},
             "exceptions": {"2026-11-20": [], "2027-03-28": ["01:00-05:00"]}}),
         )
+        .set(&["schedules", "late"], json!({"weekly": {"mon-sun": ["12:00-24:00"]}}))
         .set(&["lists", "vip"], json!({"numbers": ["+79161230099", "101"], "prefixes": ["+7812"]}))
         .set(&["lists", "bad"], json!({"numbers": ["+14155552671"], "prefixes": ["+49"]}))
         .set(&["regions", "moscow"], json!({"name": "Москва", "prefixes": ["+7495", "+7916"]}))
@@ -73,7 +74,7 @@ fn asking() -> Arc<Company> {
             "seen": {"kind": "history", "days": 7, "exits": {"first": "menu", "repeat": "team"}},
             "who": {"kind": "owner", "exits": {"found": "own", "unknown": "team", "unavailable": "mail"}},
             "own": ring(json!([{"owner": true}]), "all", ["mail", "after", "after"]),
-            "after": {"kind": "schedule", "schedule": "berlin", "exits": {"open": "team", "closed": "mail"}},
+            "after": {"kind": "schedule", "schedule": "late", "exits": {"open": "menu", "closed": "mail"}},
             "coin": {"kind": "split", "weights": {"heads": 1, "tails": 2}, "exits": {"heads": "menu", "tails": "team"}},
             "menu": {"kind": "menu", "prompt": "hello", "options": {"1": "team", "0": "away"},
                 "exits": {"team": "team", "away": "away", "no_input": "team", "invalid": "mail"}},
