@@ -146,7 +146,8 @@ fn a_column_says_of_each_call_what_it_is_told_alone() {
             let one = part % 2 == 0;
             let did = *dice.pick(&served);
             let dids: Vec<_> = (0..PART).map(|_| if one { did } else { *dice.pick(&served) }).collect();
-            let callers: Vec<_> = (0..PART).map(|_| Number::parse(*dice.pick(&CALLERS), company.country)).collect();
+            let callers: Vec<_> = (0..PART).map(|_| *dice.pick(&CALLERS)).collect();
+            let callers: Vec<_> = callers.into_iter().map(|caller| Number::parse(caller, company.country)).collect();
             let moments_ms: Vec<i64> = (0..PART).map(|_| NOON + dice.below(400_000) as i64 * 60_000 - 7).collect();
             let ids: Vec<String> = (0..PART).map(|_| format!("call-{}", dice.below(20))).collect();
             let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();

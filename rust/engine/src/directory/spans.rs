@@ -158,7 +158,7 @@ impl Spans {
 const fn length(number: u64) -> usize {
     let bits = u64::BITS - number.leading_zeros();
     // So many times log 2.
-    let least = (bits * 1_233 >> 12) as usize;
+    let least = ((bits * 1_233) >> 12) as usize;
     let power = POWERS_OF_TEN[least % POWERS_OF_TEN.len()];
     least + (number >= power) as usize
 }

@@ -35,12 +35,12 @@ impl Days {
         let ordinary = special.last().map_or(0, |&last| i64::from(last) + 2);
         let monday = ordinary + (WEEK as i64 - (ordinary + EPOCH).rem_euclid(WEEK as i64));
         let week: Vec<Shape> = (monday..monday + WEEK as i64).map(shape).collect();
-        let laid_out = special.iter().copied().filter(|day| LAID_OUT.contains(day));
-        let (Some(first), Some(last)) = (laid_out.clone().next(), laid_out.last()) else {
+        let laid_out: Vec<i64> = special.iter().filter(|day| LAID_OUT.contains(day)).map(|&day| day.into()).collect();
+        let (Some(&first), Some(&last)) = (laid_out.first(), laid_out.last()) else {
             return Self { shapes: week.into(), stretch: Box::default(), first: 0 };
         };
         // What a day leaves after midnight is the next one's.
-        let (first, last) = (i64::from(first), i64::from(last) + 1);
+        let last = last + 1;
         let mut others = IndexSet::new();
         let mut place = |day: i64| {
             let like_the_week = weekday(day);
