@@ -179,9 +179,10 @@ class TablesShelf:
         part.replace(self._path(name, "tables"))
         self.name = name
         self._open_changes()
-        for old in list(self._files())[_KEPT:]:
-            old.path.unlink(missing_ok=True)
-            old.path.with_suffix(".changes").unlink(missing_ok=True)
+        # By the desk's clock, which may have been set back: what was put here now stays, whenever it says it was made.
+        for old in [file.path for file in self._files() if file.path.stem != name][_KEPT - 1 :]:
+            old.unlink(missing_ok=True)
+            old.with_suffix(".changes").unlink(missing_ok=True)
 
     def append(self, lines: Iterable[bytes]) -> None:
         """Keep changes and calls, which `line` made."""
