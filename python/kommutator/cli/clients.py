@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.status import Status
 
+from kommutator.cli.groups import Sentences
 from kommutator.cli.inputs import EXIT_INVALID, EXIT_UNREADABLE, fail
 from kommutator.cli.memory import author_option, database_options, now, with_database
 from kommutator.cli.words import counted
@@ -26,7 +27,7 @@ _TOLD = 100
 """Of the rows that cannot be taken, so many are shown."""
 
 
-@click.group("clients")
+@click.group("clients", cls=Sentences)
 def command() -> None:
     """Bring clients in from a CSV file, or write them into one."""
 
