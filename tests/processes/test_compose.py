@@ -122,6 +122,8 @@ def test_the_image_is_built_of_what_there_is() -> None:
     assert "pyproject.toml" in sources
     assert [source for source in sources if not (ROOT / source).exists()] == []
     assert 'ENTRYPOINT ["kommutator"]' in lines
+    made, wheel = (next(at for at, line in enumerate(lines) if words in line) for words in ("make ui", "maturin build"))
+    assert made <= wheel, "the pages are in the wheel"
 
 
 def test_compose_takes_the_file() -> None:
