@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _ABOVE = 640, 200, 44, 24, 8
-_BARS, _LINES = "ab", "acdbe"
+_BARS, _LINES = "ab", "acdeb"
 """Colours, in their order."""
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b2430;--dim:#5b6675;--edge:#d9dee5;--bg:#fff;
