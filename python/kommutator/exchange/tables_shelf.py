@@ -76,6 +76,10 @@ class Built:
                 del self.calls[number]
         return True
 
+    def take_all(self, some: Iterable[FactsChanged]) -> bool:
+        """Several, up to the first that does not follow."""
+        return all(self.take(each) for each in some)
+
     def _read(self, changed: FactsChanged) -> None:
         if (owners := self.tables.get("owners")) is not None and changed.owners:
             read_lines(owners, "".join(f"{number}\t{employee or ''}\n" for number, employee in changed.owners).encode())
