@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _ABOVE = 640, 200, 44, 24, 8
-_BARS, _LINES = "ab", "acdbe"
+_BARS, _LINES = "ab", "acdeb"
 """Colours, in their order."""
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b2430;--dim:#5b6675;--edge:#d9dee5;--bg:#fff;
@@ -22,7 +22,9 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--bg);ma
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}p.dim,figcaption{color:var(--dim)}
 table{border-collapse:collapse}td,th{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--edge);text-align:right}
 td:first-child,th:first-child{text-align:left}figure{margin:1rem 0}svg{width:100%;height:auto;max-width:640px}
-.sets{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:0 2rem}
+.sets{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));gap:0 2rem}.sets>*{min-width:0}
+@media(max-width:520px){body{font-size:13px}td,th{padding-right:.4rem}svg text{font-size:14px}}
+.wide{overflow-x:auto}
 svg text{fill:var(--dim);font-size:11px}svg .axis{stroke:var(--edge)}@media print{body{margin:0}}
 svg polyline{fill:none;stroke-width:1.6}.key{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 .8em}
 """
@@ -57,7 +59,7 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A table whose first column is words, and the others figures."""
     heads = "".join(f"<th>{escape(each)}" for each in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(each)}" for each in line) for line in lines)
-    return f"<table><thead><tr>{heads}<tbody>{body}</table>"
+    return f'<div class="wide"><table><thead><tr>{heads}<tbody>{body}</table></div>'
 
 
 def bars(title: str, bars: Sequence[tuple[str, tuple[float, ...]]], names: Sequence[str], top: float = 0.0) -> str:

@@ -332,6 +332,24 @@ class Refused(KommutatorError):
     code = "refused"
 
 
+class AccountTaken(Refused):
+    """A login is somebody else's, or an employee has an account already, or is none."""
+
+    code = "account_taken"
+
+
+class LastAdministrator(Refused):
+    """Without this administrator there would be none."""
+
+    code = "last_administrator"
+
+
+class PasswordLength(Refused):
+    """A password is too short, or too long."""
+
+    code = "password_length"
+
+
 class NoRollback(Refused):
     """There is no earlier activation to go back to."""
 

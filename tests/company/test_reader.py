@@ -192,6 +192,19 @@ class TestNodes:
             ("{kind: tag, set: {vip: true, n: 1, w: no}}", {"set": {"vip": "true", "n": "1", "w": "no"}}),
             ("{kind: split, weights: {a: 1, b: 0}}", {"weights": {"a": 1, "b": 0}}),
             ("{kind: hangup}", {"cause": "normal"}),
+            (
+                "{kind: queue, ring: [], seconds: 20, max_wait: 60, max_length: 9, pause: 1, announce: [next, hold]}",
+                {
+                    "ring": [],
+                    "strategy": "all",
+                    "seconds": 20.0,
+                    "max_wait": 60.0,
+                    "max_length": 9,
+                    "pause": 1.0,
+                    "announce": ["next", "hold"],
+                    "announce_every": 30.0,
+                },
+            ),
             ("{kind: transfer, to: 101}", {"to": "101", "seconds": 30.0}),
             ("{kind: webhook, url: 'http://x', choices: [a]}", {}),
             (

@@ -307,11 +307,11 @@ def test_what_is_wrong_is_told_with_its_line_and_column(dsn_of_company: str, tmp
         "line 3, column owner: there is no employee `борис`, or several of that name",
         "line 6: 5 cells, and the header has 4",
         "line 7: neither a name, nor a number, nor an e-mail address",
-        "Error: 4 rows cannot be taken, and none was: mend them, or leave them out with --skip-bad",
+        "Error: 4 rows cannot be taken, and none was: mend what is wrong, or leave it out with --skip-bad",
     ]
     assert run(dsn_of_company, "export", "-").stdout.count("\n") == 1
     done = run(dsn_of_company, "import", file, "--skip-bad")
-    assert done.stdout == "1 rows: 1 new clients, 0 changed, 0 as they were; 4 rows skipped\n"
+    assert done.stdout == "1 row: 1 new client, 0 changed, 0 as they were; 4 rows skipped\n"
 
 
 @pytest.mark.parametrize(
@@ -329,6 +329,13 @@ def test_a_file_that_is_no_table_is_refused(dsn_of_company: str, tmp_path: Path,
     file = tmp_path / "in.csv"
     file.write_bytes(content)
     assert told in run(dsn_of_company, "import", file, exit_code=2).stderr
+
+
+def test_a_column_is_named_as_the_file_writes_it(dsn_of_company: str, tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("ФИО,Телефон\nПётр,12\n", encoding="utf-8")
+    columns = ("--name-column", "ФИО", "--numbers-column", "телефон")
+    assert "line 2, column Телефон: `12`" in run(dsn_of_company, "import", file, *columns, exit_code=1).stderr
 
 
 def test_another_encoding_is_read_when_it_is_named(dsn_of_company: str, tmp_path: Path) -> None:

@@ -84,7 +84,14 @@ def test_versions_are_activated_compared_and_rolled_back(run: Commands, company:
     run("import", company)
     assert "+# другая" in run("diff", 1, 2).output
     assert run("diff", 1, 2, "--json").output == ""
-    run("diff", 1, 3, exit_code=1)
+    run("diff", 1, 9, exit_code=1)
+    # A document under another name is still the document.
+    renamed = file.rename(company / "tomorrow.yaml")
+    renamed.write_text(renamed.read_text() + "# третья\n")
+    run("import", company)
+    told = run("diff", 2, 3).output.splitlines()
+    assert told[:2] == ["--- company.yaml (version 2)", "+++ tomorrow.yaml (version 3)"]
+    assert [line for line in told[2:] if line.startswith(("+", "-"))] == ["+# третья"]
     run("activate", 2)
     run("activate", 2, exit_code=1)
     assert "version 1 is active" in run("rollback").output

@@ -9,6 +9,7 @@ import pytest
 
 from kommutator.crm.embedded import Server
 from kommutator.crm.migrate import Migration, migrate, migrations
+from kommutator.crm.pool import Database, DatabaseSettings
 from kommutator.errors import DatabaseUnreachable, MigrationRefused
 
 pytestmark = pytest.mark.anyio
@@ -51,3 +52,23 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself(dsn: str) -> None
 async def test_a_server_that_is_not_there_is_unreachable() -> None:
     with pytest.raises(DatabaseUnreachable):
         await migrate("postgresql://nobody@/none?host=%2Fnonexistent&port=5432")
+
+
+@pytest.mark.parametrize(
+    ("there", "not_there", "told"),
+    [("//kommutator@", "//stranger@", "stranger"), ("port=5432", "port=many", "many"), ("/migrated", "/none", "none")],
+    ids=["user", "port", "database"],
+)
+async def test_an_address_with_a_fault_is_unreachable_and_named(
+    server: Server, there: str, not_there: str, told: str
+) -> None:
+    assert there in server.dsn
+    address = server.dsn.replace(there, not_there, 1)
+    for connect in (migrate, _opened):
+        with pytest.raises(DatabaseUnreachable, match=told):
+            await connect(address)
+
+
+async def _opened(address: str) -> object:
+    async with Database.opened(DatabaseSettings(address)) as database:
+        return database

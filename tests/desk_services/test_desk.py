@@ -116,6 +116,16 @@ async def test_one_desk_a_data_folder(dsn: str, configure: Configure) -> None:
     assert "another desk works here" in desk.log.read_text()
 
 
+async def test_an_address_that_somebody_has_is_named_and_taken_when_it_is_free(dsn: str, configure: Configure) -> None:
+    desk = configure(postgres={"dsn": dsn})
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        address = f"127.0.0.1:{somebody.getsockname()[1]}"
+        desk.start(KOMMUTATOR_DESK__LISTEN=address)
+        await until(lambda: f"desk.listen: cannot listen at {address}" in desk.said())
+    assert await desk.serving() == f"http://{address}"
+    assert "Traceback" not in desk.said()
+
+
 async def test_routers_are_told_the_active_version_and_whose_owner_changed(
     db: Database, dsn: str, nats: EmbeddedNats, configure: Configure
 ) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
-from kommutator.crm import accounts
+from kommutator.crm import accounts, calls_live
 from kommutator.crm.ledger import Ledger
 from kommutator.crm.pool import Database
 from kommutator.desk.live import hub as hubs
@@ -19,6 +19,7 @@ from kommutator.desk.live.tabs import WAITING, Tab
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.exchange.messages import CallBatch, CallEntry, calls_subject, encode
 from kommutator.exchange.nats.ledger_writer import LedgerWriter
+from kommutator.routing.doings import CalledBack
 from kommutator.routing.entries import Began, Ended, Turned
 from kommutator.routing.turn import End, Endpoint, Ring, Turn
 from tests.desk_services.conftest import until
@@ -129,6 +130,36 @@ async def test_a_desk_that_begins_late_and_one_that_missed_entries_know_the_call
         await one.exchange.connection.jetstream.purge_stream("CALLS")
         async with late.running():
             await until(lambda: {card.call_id for card in late.hub.board.cards("anna")} == {"written", "new"})
+
+
+@pytest.mark.usefixtures("anna")
+async def test_a_call_back_whose_router_is_dead_is_over_at_every_desk_once_no_phone_can_ring_any_more(
+    db: Database, nats: EmbeddedNats
+) -> None:
+    one, other = Desk(db, nats), Desk(db, nats)
+    async with one.running(), other.running():
+        now_ms = round(time.time() * 1000)
+
+        def back(call_id: str, state: Literal["ringing", "talking"], at_ms: int) -> CalledBack:
+            return CalledBack(call_id, at_ms, "anna", "+79161234567", state)
+
+        long_ago_ms = now_ms - 120_000
+        talking = [back("back-talks", state, long_ago_ms) for state in ("ringing", "talking")]
+        await Router(one).tell(back("back-rings", "ringing", long_ago_ms), *talking)
+
+        def all_show(wanted: dict[str, str]) -> bool:
+            boards = (one.hub.board, other.hub.board)
+            return all({card.call_id: card.state for card in board.cards("anna")} == wanted for board in boards)
+
+        await until(lambda: all_show({"back-rings": "over", "back-talks": "talking"}))
+        card = other.hub.board.card("back-rings", "anna")
+        assert card is not None and card.back is not None and card.back.reason == "no_router"
+        talks = one.hub.board.call("back-talks")
+        assert talks is not None and await one.hub.board.give_up(talks)
+        await until(lambda: all_show({"back-rings": "over", "back-talks": "over"}))
+        async with db.transaction() as tx:
+            kept = await calls_live.one(tx, "back-talks")
+        assert kept is not None and kept.entries, "what a desk wrote down is in the ledger"
 
 
 async def test_no_more_pages_than_the_bound_and_of_one_user_the_newest(

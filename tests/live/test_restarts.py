@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kommutator.pbx.simulated import codec
+from kommutator.pbx.simulated.behaviour import PhoneAct
 from tests.live.conftest import Page, Stack
 
 pytestmark = [pytest.mark.anyio, pytest.mark.services]
@@ -90,3 +91,20 @@ async def test_a_router_that_is_killed_leaves_the_card_and_its_orders_to_the_nex
     await anna.card("talking", call_id, held=True)
     await stack.pbx(codec.HangUp(call_id))
     assert (await anna.card("over", call_id))["over_by"] == "client"
+
+
+async def test_the_card_of_a_call_back_is_closed_though_its_router_never_comes_back(stack: Stack) -> None:
+    number, boris = "+79161234567", await stack.listening("boris")
+    await stack.pbx(codec.Behave(number, (PhoneAct("answer", 0.1),)))
+    assert (await boris.ask("POST", "/api/call-backs", {"order": "of-boris", "number": number}))["done"]
+    await stack.picks_up("boris")
+    call_id = (await boris.card("talking"))["call_id"]
+    stack.kill("route")
+    assert (await boris.order(call_id, "hang_up"))["reason"] == "no_router", "it may begin again at once"
+    async with asyncio.timeout(30):
+        while not (await boris.order(call_id, "hang_up"))["done"]:
+            await asyncio.sleep(0.5)
+    assert (await boris.card("over", call_id))["back"] == {"state": "over", "reason": None}
+    stack.run("route", "main")
+    await stack.routes()
+    assert [card["state"] for card in (await boris.listen())["calls"]] == ["over"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kommutator.crm import effects, outbox
+from kommutator.crm import effects, outbox, recordings
 from kommutator.crm.effects import Effects
 from kommutator.crm.outbox import Notice
 from kommutator.crm.pool import Database
@@ -150,7 +150,13 @@ async def test_news_that_is_too_old_is_given_up(db: Database, clock: FakeClock, 
     assert channel.taken == []
 
 
-async def test_voicemail_becomes_a_letter_with_sound(db: Database, clock: FakeClock, tmp_path: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("first", ["the sound", "the ledger"])
+async def test_voicemail_becomes_a_letter_with_sound_at_the_first_attempt(
+    db: Database,  # noqa: F811
+    clock: FakeClock,
+    tmp_path: Path,
+    first: str,
+) -> None:
     (tmp_path / "kt-c1-4.wav").write_bytes(recording(1))
     effect = {
         "type": "voicemail",
@@ -159,10 +165,23 @@ async def test_voicemail_becomes_a_letter_with_sound(db: Database, clock: FakeCl
         "seconds": 1.0,
         "email": ["office@example.test"],
     }
-    await put(db, effect)
+
+    async def arrives() -> None:
+        async with db.transaction() as tx:
+            await recordings.stored(tx, "kt-c1-4", "kt-c1-4.wav", 16_044, "audio/wav", NOW)
+
+    async def told() -> None:
+        await put(db, effect)
+
+    steps = [arrives, told]
+    for step in steps if first == "the sound" else reversed(steps):
+        async with db.transaction() as tx:
+            assert await outbox.claim(tx, "email", "another", outbox.OutboxSettings(), NOW) == []
+        await step()
     head = Letterhead("calls@romashka.test", "Ромашка", "Europe/Moscow")
     channel = FileEmail(FileEmailSettings(tmp_path / "mail"), lambda: head, RecordingFolder(tmp_path))
     await send(db, clock, channel, {"c1.4:1": "sent"}, "email")
+    assert (await states(db))["c1.4:1"].attempts == 1
     (letter,) = (tmp_path / "mail").iterdir()
     assert b"audio/wav" in letter.read_bytes()
     assert b"+79161230099" in letter.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,12 @@ def test_the_image_is_built_of_what_there_is() -> None:
     sources = [word for line in lines if re.match(r"COPY (?!--)", line) for word in line.split()[1:-1]]
     assert "pyproject.toml" in sources
     assert [source for source in sources if not (ROOT / source).exists()] == []
+    members = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]
+    folders = [folder.relative_to(ROOT) for member in members for folder in ROOT.glob(member)]
+    assert folders and [at for at in folders if not any(at.is_relative_to(source) for source in sources)] == []
     assert 'ENTRYPOINT ["kommutator"]' in lines
+    made, wheel = (next(at for at, line in enumerate(lines) if words in line) for words in ("make ui", "maturin build"))
+    assert made <= wheel, "the pages are in the wheel"
 
 
 def test_compose_takes_the_file() -> None:

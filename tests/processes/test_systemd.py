@@ -15,6 +15,7 @@ import click
 import pytest
 
 from kommutator.cli import main
+from kommutator.configuration import FastAgi
 
 from .conftest import PATIENCE_S, ROOT, Start
 
@@ -55,6 +56,13 @@ def test_everything_belongs_to_the_target_and_starts_again_for_ever() -> None:
             "StateDirectory=kommutator",
         ):  # fmt: skip
             assert needed in lines, f"{unit.name} has no {needed}"
+
+
+def test_a_router_may_write_where_asterisk_has_messages_and_call_files_by_default() -> None:
+    lines = (UNITS / "kommutator-route@.service").read_text().splitlines()
+    (allowed,) = [Path(line.removeprefix("ReadWritePaths=-")) for line in lines if line.startswith("ReadWritePaths=")]
+    for name in ("messages", "outgoing"):
+        assert Path(FastAgi.model_fields[name].default).is_relative_to(allowed)
 
 
 @pytest.fixture

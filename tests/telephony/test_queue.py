@@ -13,6 +13,7 @@ from . import sound
 from .asterisk import Asterisk
 from .conftest import StartAsterisk
 from .dialogs import Behaviour
+from .hearing import hears
 from .messages import SipEvent
 from .router import RouterProcess
 from .sipp import Caller, Phone
@@ -20,7 +21,8 @@ from .sipp import Caller, Phone
 pytestmark = pytest.mark.telephony
 
 _DID = "+74951110000"
-_TALKS_S = 1.0
+_NEXT_HZ, _HOLD_HZ = 700, 560
+"""What is announced to the first in line, and to those behind him."""
 _BY_HAND = Behaviour("answer", after=600.0)
 _LONG_S = 60.0
 
@@ -52,11 +54,10 @@ def test_callers_are_served_in_the_order_of_coming(asterisk: Asterisk, router: R
         phone.wait_for("180", seconds=_LONG_S)
         phone.act()
         phone.wait_for("ACK", seconds=_LONG_S)
-        for caller in (first, second):
+        for caller, announced in ((first, _NEXT_HZ), (second, _HOLD_HZ)):
             caller.call()
             _turn(router, caller, "wait")
-            # The announcement, and the music after it.
-            caller.line.wait_sound(since=0.0)
+            hears(caller.line, announced, 0.0)
         if killed:
             router.kill()
             router.start()
@@ -126,11 +127,12 @@ def _invites(phone: Phone) -> list[SipEvent]:
 
 
 def _company(folder: Path) -> Path:
-    sound.tone(folder / "hold.wav", hertz=500, seconds=1.0)
+    sound.tone(folder / "next.wav", hertz=_NEXT_HZ, seconds=1.0)
+    sound.tone(folder / "hold.wav", hertz=_HOLD_HZ, seconds=1.0)
     nodes = {
         "line": {
             "kind": "queue", "ring": [{"employee": "anna"}], "seconds": 600, "max_wait": 900, "max_length": 3,
-            "announce": "hold", "exits": {"timeout": "later"},
+            "announce": ["next", "hold"], "exits": {"timeout": "later"},
         },
         "later": {"kind": "task", "assign": "house", "title": "Call back {caller}", "exits": {"done": "bye"}},
         "bye": {"kind": "hangup", "cause": "busy"},
@@ -139,7 +141,7 @@ def _company(folder: Path) -> Path:
         "company": {"name": "Queue", "timezone": "Europe/Moscow", "country": "RU", "language": "en"},
         "departments": {"house": {"name": "House"}},
         "employees": {"anna": {"name": "Anna", "department": "house", "endpoint": "PJSIP/101"}},
-        "prompts": {"hold": {"file": "hold.wav"}},
+        "prompts": {"next": {"file": "next.wav"}, "hold": {"file": "hold.wav"}},
         "numbers": {_DID: {"scheme": "main"}},
         "schemes": {"main": {"start": "line", "responsible": "house", "nodes": nodes}},
     }

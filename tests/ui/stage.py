@@ -46,6 +46,7 @@ USERS: tuple[tuple[str, str, Role, str | None], ...] = (
     ("olga", "Ольга Зимина", "operator", "rita"),
     ("boris", "Борис Орлов", "manager", "boris"),
     ("admin", "Ирина Седова", "administrator", "nina"),
+    ("root", "Администратор", "administrator", None),
 )
 _START_S = 60
 

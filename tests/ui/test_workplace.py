@@ -132,6 +132,23 @@ def test_a_call_back_is_given_up_with_the_key(stage: Stage, boris: Page) -> None
     expect(boris.get_by_role("alertdialog")).to_have_count(0)
 
 
+def test_an_account_of_no_employee_is_led_to_no_work_of_its_own_and_refusals_are_in_its_language(
+    stage: Stage, context: BrowserContext
+) -> None:
+    page = signed_in(stage, context.new_page(), "root")
+    expect(page.get_by_role("link", name="Пользователи")).to_be_visible()
+    expect(page.get_by_role("link", name="Моя работа")).to_have_count(0)
+    page.goto(f"{stage.address}/work")
+    expect(page.get_by_text("не сотрудник компании").first).to_be_visible()
+    page.goto(f"{stage.address}/users")
+    page.get_by_role("button", name="Новый пользователь").click()
+    card = page.get_by_role("dialog")
+    for label, written in (("Логин", "olga"), ("Имя", "Ольга"), ("Пароль", "correct horse")):
+        card.get_by_label(label).fill(written)
+    card.get_by_role("button", name="Сохранить").click()
+    expect(card.get_by_text("Такой логин уже есть")).to_be_visible()
+
+
 def test_the_system_tells_when_nobody_looks_once_it_was_switched_on(stage: Stage, context: BrowserContext) -> None:
     context.grant_permissions(["notifications"], origin=stage.address)
     context.add_init_script(NOTIFICATIONS)

@@ -46,7 +46,7 @@ from kommutator.desk.live.hub import Hub
 from kommutator.desk.metrics import DeskMetrics, MeasuredMemory
 from kommutator.desk.services import Services
 from kommutator.desk.softphone.servers import Softphones, SoftphoneServer
-from kommutator.errors import DatabaseUnreachable, DataFolderBusy, ExchangeError
+from kommutator.errors import AddressTaken, DatabaseUnreachable, DataFolderBusy, ExchangeError
 from kommutator.exchange.embedded import read_address
 from kommutator.exchange.nats.client import Connection, Exchange
 from kommutator.exchange.nats.ledger_writer import LedgerWriter
@@ -181,11 +181,15 @@ class _Desk:
     # --- the parts' own tasks
 
     async def _serve(self, stop: asyncio.Event) -> None:
-        """HTTP, until told to stop. Raises `OSError` when the address cannot be had."""
+        """HTTP, until told to stop. Raises `AddressTaken`."""
         if stop.is_set():
             return
         application = app.create(self._services)
-        listening = _bound(self._listen)
+        try:
+            listening = _bound(self._listen)
+        except AddressTaken as error:
+            readiness.status(str(error))
+            raise
         host, port = listening.getsockname()[:2]
         config = Config()
         config.bind = [f"fd://{listening.detach()}"]
@@ -325,10 +329,13 @@ async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:
 
 
 def _bound(listen: str) -> socket.socket:
-    """A listening socket on `host:port`. Raises `OSError`."""
+    """A listening socket on `host:port`. Raises `AddressTaken`."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, int(port)), family=family, backlog=512)
+    try:
+        listening = socket.create_server((host, int(port)), family=family, backlog=512)
+    except OSError as error:
+        raise AddressTaken(f"desk.listen: cannot listen at {listen}: {os.strerror(error.errno or 0)}") from error
     listening.setblocking(False)
     return listening

@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from kommutator.cli.groups import Sentences
+
 COMMANDS: Final[dict[str, str]] = {
     "up": "kommutator.cli.up",
     "config": "kommutator.cli.config",
@@ -39,7 +41,7 @@ COMMANDS: Final[dict[str, str]] = {
 """Each command's module, which holds it under the name `command`."""
 
 
-class _Commands(click.Group):
+class _Commands(Sentences):
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 

@@ -12,8 +12,10 @@ import click
 from rich.console import Console
 from rich.status import Status
 
+from kommutator.cli.groups import Sentences
 from kommutator.cli.inputs import EXIT_INVALID, EXIT_UNREADABLE, fail
 from kommutator.cli.memory import author_option, database_options, now, with_database
+from kommutator.cli.words import counted
 from kommutator.crm import bulk, client_csv, people
 from kommutator.crm.bulk import Taken
 from kommutator.crm.client_csv import FIELDS, ClientTable, Dialect, Encoding, Field
@@ -25,7 +27,7 @@ _TOLD = 100
 """Of the rows that cannot be taken, so many are shown."""
 
 
-@click.group("clients")
+@click.group("clients", cls=Sentences)
 def command() -> None:
     """Bring clients in from a CSV file, or write them into one."""
 
@@ -99,13 +101,13 @@ def take(
     except ClientsInvalid as error:
         _tell(console, error.problems)
         fail(
-            f"{error.rows} rows cannot be taken, and none was: mend them, or leave them out with --skip-bad",
+            f"{counted(error.rows, 'row')} cannot be taken, and none was: mend what is wrong, or leave it out with --skip-bad",
             EXIT_INVALID,
         )
     _tell(console, taken.problems)
     click.echo(
-        f"{taken.rows} rows: {taken.new} new clients, {taken.changed} changed, {taken.same} as they were"
-        + (f"; {taken.skipped} rows skipped" if taken.skipped else "")
+        f"{counted(taken.rows, 'row')}: {counted(taken.new, 'new client')}, {taken.changed} changed, "
+        f"{taken.same} as they were" + (f"; {counted(taken.skipped, 'row')} skipped" if taken.skipped else "")
     )
 
 

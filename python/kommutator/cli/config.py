@@ -12,6 +12,7 @@ import orjson
 from pydantic import BaseModel, SecretStr
 
 from kommutator.cli.configured import config_options
+from kommutator.cli.groups import Sentences
 from kommutator.settings import Settings
 
 MASK = "********"
@@ -20,7 +21,7 @@ _WORDS = r"[\w-]*(?:key|token|pass|pwd|secret|auth|credential|signature)[\w-]*"
 _PAIR = re.compile(rf"""(?P<name>{_WORDS}["']?\s*[=:]\s*["']?)(?P<value>[^\s"'&;,<>}}{{]+)""", re.IGNORECASE)
 
 
-@click.group("config")
+@click.group("config", cls=Sentences)
 def command() -> None:
     """Look at the configuration."""
 

@@ -8,7 +8,7 @@ import click
 
 from kommutator.app import desk
 from kommutator.cli.configured import config_options
-from kommutator.cli.inputs import EXIT_UNREADABLE, fail
+from kommutator.cli.inputs import EXIT_UNREADABLE, fail, made_folder
 from kommutator.cli.memory import EXIT_DATABASE
 from kommutator.errors import DataFolderBusy, MigrationRefused, SettingsInvalid
 from kommutator.settings import Settings
@@ -32,6 +32,7 @@ def command(settings: Settings) -> None:
     Exit code: 0 told to stop, 2 the configuration cannot be used, 5 another desk works in the data folder, 6 the
     database is newer than this program.
     """
+    made_folder(settings.configuration.data / "desk")
     try:
         asyncio.run(desk.run(settings.configuration))
     except SettingsInvalid as error:

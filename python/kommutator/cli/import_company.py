@@ -10,6 +10,7 @@ from rich.console import Console
 from kommutator.cli.check import show
 from kommutator.cli.inputs import EXIT_INVALID, EXIT_UNREADABLE, fail, now_ms
 from kommutator.cli.memory import author_option, database_options, now, with_database
+from kommutator.cli.words import counted
 from kommutator.crm import versions
 from kommutator.crm.pool import Database
 from kommutator.crm.versions import Draft, read_draft
@@ -47,7 +48,8 @@ def command(company: Path, comment: str, activate: bool, author: str, data: Path
         show(draft.report, Console(highlight=False, soft_wrap=True, stderr=True))
     state = "kept" if new else "is this document already"
     click.echo(
-        f"version {number} {state}: {len(draft.files)} files" + (", activated" if activate and draft.report.ok else "")
+        f"version {number} {state}: {counted(len(draft.files), 'file')}"
+        + (", activated" if activate and draft.report.ok else "")
     )
     if not draft.report.ok:
         raise SystemExit(EXIT_INVALID)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -94,3 +95,12 @@ def mapping(text: str, option: str) -> dict[str, Any]:
 
 def _ms(time: datetime) -> int:
     return round(time.timestamp() * 1000)
+
+
+def made_folder(folder: Path) -> Path:
+    """A folder of the data, made where it is not there. One that cannot be made ends the command with exit code 2."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{folder} cannot be made: {error.strerror}", EXIT_UNREADABLE)
+    return folder

@@ -19,7 +19,7 @@ from kommutator.crm import embedded
 from kommutator.crm.embedded import PostgresSettings
 from kommutator.crm.migrate import migrate
 from kommutator.crm.pool import Database, DatabaseSettings
-from kommutator.errors import DatabaseError, NotFound, Refused
+from kommutator.errors import DatabaseError, DatabaseUnreachable, NotFound, Refused
 from kommutator.settings import Settings
 
 EXIT_DATABASE = 6
@@ -40,10 +40,17 @@ def database_options(command: Callable[..., Any]) -> Callable[..., Any]:
     option = click.option(
         "--dsn",
         metavar="URL",
+        callback=_address,
         help="A PostgreSQL server to use, postgresql://user:password@host/database; default: the configuration's, else "
         "the embedded one.",
     )
     return config_options(option(on_a_database))
+
+
+def _address(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.startswith(("postgresql://", "postgres://")):
+        raise click.BadParameter("should be an address that begins with postgresql:// or postgres://")
+    return value
 
 
 def author_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,6 +78,8 @@ def with_database(data: Path, dsn: str | None, work: Callable[[Database], Awaita
             return asyncio.run(_work(address, work))
         except (NotFound, Refused) as error:
             fail(str(error), EXIT_INVALID)
+        except DatabaseUnreachable as error:
+            fail(f"the database cannot be reached: {error}", EXIT_DATABASE)
         except DatabaseError as error:
             fail(str(error), EXIT_DATABASE)
 

@@ -90,7 +90,7 @@ class Narrator:
         line = Text("■ ").append(disposition, style="bold green" if disposition in GOOD else "bold yellow")
         if fault != "none":
             line.append(f" ({_FAULT[self._language]}: {fault})")
-        line.append(f"  {took_s:g} {_SECONDS[self._language]}", style="dim")
+        line.append(f"  {round(took_s, 1):g} {_SECONDS[self._language]}", style="dim")
         self._say(at_ms, line, 1.0)
 
     def _say(self, at_ms: int, line: Text, reading_s: float) -> None:

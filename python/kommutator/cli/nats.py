@@ -12,7 +12,7 @@ import structlog
 
 from kommutator import readiness
 from kommutator.cli.configured import config_options
-from kommutator.cli.inputs import fail
+from kommutator.cli.inputs import fail, made_folder
 from kommutator.errors import DataFolderBusy, ServerNotStarted
 from kommutator.exchange.embedded import EmbeddedNats
 from kommutator.settings import Settings
@@ -45,7 +45,9 @@ def command(settings: Settings, port: int | None, server: Path | None) -> None:
     the folder.
     """
     configuration = settings.configuration
-    nats = EmbeddedNats(configuration.data / "nats", configuration.exchange.port if port is None else port, server)
+    nats = EmbeddedNats(
+        made_folder(configuration.data / "nats"), configuration.exchange.port if port is None else port, server
+    )
     told: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:

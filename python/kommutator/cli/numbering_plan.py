@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from kommutator.cli.groups import Sentences
 from kommutator.cli.inputs import EXIT_INVALID, fail
 from kommutator.company.numbering_plan import PLAN_FILE, import_files
 from kommutator.errors import NumberingPlanInvalid
 
 
-@click.group("numbering-plan")
+@click.group("numbering-plan", cls=Sentences)
 def command() -> None:
     """Tell a caller's region by the published numbering plan."""
 

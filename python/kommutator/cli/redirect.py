@@ -57,7 +57,9 @@ def command(company: str, data: Path | None, processes: int, log_form: Literal["
         form = Redirect.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise click.BadParameter(first["msg"], param_hint=f"--{first['loc'][0]}") from None
+        raise click.BadParameter(
+            first["msg"].removeprefix("Value error, "), param_hint=f"--{first['loc'][0]}"
+        ) from None
     loaded = read_company(company)
     try:
         redirect(loaded, form, data, processes)

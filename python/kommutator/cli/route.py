@@ -104,9 +104,9 @@ def command(
         return
     if config is not None:
         raise click.UsageError("--config and --ari exclude each other", context)
-    for value, parameter in ((user, "user"), (password, "password")):
+    for value, where in ((user, "--user"), (password, "KOMMUTATOR_ARI_PASSWORD, or --password")):
         if value is None:
-            raise click.MissingParameter(ctx=context, param_hint=f"'--{parameter}'", param_type="option")
+            raise click.UsageError(f"--ari needs the user of ari.conf and the password: give {where}", context)
     pbx = Asterisk(
         kind="asterisk",
         url=ari_url,

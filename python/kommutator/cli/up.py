@@ -12,7 +12,7 @@ import trio
 
 from kommutator import readiness
 from kommutator.cli.configured import config_options
-from kommutator.cli.inputs import fail
+from kommutator.cli.inputs import fail, made_folder
 from kommutator.cli.progress import Progress
 from kommutator.configuration import Configuration, Simulated
 from kommutator.errors import DataFolderBusy
@@ -41,6 +41,7 @@ def command(settings: Settings) -> None:
     Exit code: 0 told to stop, 2 the configuration cannot be used, 5 `up` runs already on this data folder.
     """
     configuration = settings.configuration
+    made_folder(configuration.data)
     children = children_of(configuration, settings.file)
 
     def at_ready() -> Iterable[str]:

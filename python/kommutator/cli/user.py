@@ -7,6 +7,7 @@ from typing import get_args
 
 import click
 
+from kommutator.cli.groups import Sentences
 from kommutator.cli.memory import author_option, database_options, now, with_database
 from kommutator.crm import accounts
 from kommutator.crm.accounts import AccountSettings, Role, User
@@ -19,7 +20,7 @@ _password = click.option(
 )  # fmt: skip
 
 
-@click.group("user")
+@click.group("user", cls=Sentences)
 def command() -> None:
     """Keep the accounts of the desk: the first administrator is made here."""
 

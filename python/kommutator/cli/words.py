@@ -20,6 +20,11 @@ def effect_words(effect: Json, language: str) -> str:
     return words(effect) if words else str(effect["type"])
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A number with its noun, in English."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def label(name: str, language: str) -> str:
     """A fixed word of the output."""
     return _LABELS[language][name]

@@ -346,8 +346,18 @@ class Queue(Node):
     max_length: Annotated[int, BeforeValidator(_number), Field(ge=0, le=100_000)] = 1000
     pause: Seconds = 10.0
     music: Id | None = None
-    announce: Id | None = None
+    announce: Ids | None = None
+    """One for everybody in line, or several by the place in it; the last counts for all places after."""
     announce_every: Seconds = 30.0
+
+    def engine(self) -> dict[str, Any]:
+        node = super().engine()
+        match node.get("announce"):
+            case [alike]:
+                node["announce"] = alike
+            case []:
+                del node["announce"]
+        return node
 
 
 class Repeat(Node):

@@ -20,7 +20,16 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from kommutator.crm import audit
 from kommutator.crm.pool import Database, Row, Tx
-from kommutator.errors import Conflict, NotFound, Refused, SignInRefused, SignInThrottled
+from kommutator.errors import (
+    AccountTaken,
+    Conflict,
+    LastAdministrator,
+    NotFound,
+    PasswordLength,
+    Refused,
+    SignInRefused,
+    SignInThrottled,
+)
 
 Role = Literal["operator", "manager", "supervisor", "administrator"]
 MIN_PASSWORD: Final = 8
@@ -112,7 +121,7 @@ async def create_user(
                 _login(login), name, role, employee, hashed, now,
             )  # fmt: skip
     except asyncpg.UniqueViolationError as error:
-        raise Refused("the login is taken, or the employee has an account already") from error
+        raise AccountTaken("the login is taken, or the employee has an account already") from error
     except (asyncpg.ForeignKeyViolationError, asyncpg.CheckViolationError) as error:
         raise Refused("an account has a login, a known role, and a known employee if any") from error
     assert row is not None
@@ -137,7 +146,7 @@ async def change_user(
             user_id,
         )
         if not others:
-            raise Refused("the last administrator stays one")
+            raise LastAdministrator("the last administrator stays one")
     try:
         async with tx.connection.transaction():
             row = await tx.one(
@@ -146,7 +155,7 @@ async def change_user(
                 user_id, name, role, employee, active,
             )  # fmt: skip
     except asyncpg.IntegrityConstraintViolationError as error:
-        raise Refused("the role or the employee is unknown, or the employee has an account already") from error
+        raise AccountTaken("the role or the employee is unknown, or the employee has an account already") from error
     assert row is not None
     if not active:
         await sign_out_everywhere(tx, user_id)
@@ -405,7 +414,7 @@ async def _throttle(
 
 async def _hashed(password: str, settings: AccountSettings) -> str:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise Refused(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
+        raise PasswordLength(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
     return await asyncio.to_thread(settings.hasher.hash, password)
 
 

@@ -79,10 +79,10 @@ class ClientTable:
         first = next(lines, "")
         self._separator = max(",;\t", key=first.count)
         self._cells = csv.reader(_again(first, lines), delimiter=self._separator, strict=True)
-        header = [name.strip().casefold() for name in next(self._rows(), (0, []))[1]]
+        self._names = [name.strip() for name in next(self._rows(), (0, []))[1]]
+        header = [name.casefold() for name in self._names]
         self._places, self.ignored = _places(header, dialect.columns)
         """`ignored`: the columns that nothing is read of."""
-        self._names = header
 
     def __iter__(self) -> Iterator[ClientRow | BadRow]:
         """Every row but the empty ones. Raises `ClientsUnreadable` where the rest cannot be told apart."""

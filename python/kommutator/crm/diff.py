@@ -53,16 +53,27 @@ def _compared(
 
 
 def _files(before: Mapping[str, bytes], after: Mapping[str, bytes], old: int, new: int) -> Iterator[str]:
-    for path in sorted(before.keys() | after.keys()):
-        one, two = before.get(path), after.get(path)
+    renamed = _renamed(before, after)
+    for path in sorted((before.keys() | after.keys()) - renamed.keys()):
+        earlier = next((old_name for old_name, name in renamed.items() if name == path), path)
+        one, two = before.get(earlier), after.get(path)
         if one == two:
             continue
         lines = _lines(one), _lines(two)
         if lines[0] is None or lines[1] is None:
             yield f"{path}: {'added' if one is None else 'removed' if two is None else 'changed'}\n"
             continue
-        for line in difflib.unified_diff(lines[0], lines[1], f"{path} (version {old})", f"{path} (version {new})"):
+        for line in difflib.unified_diff(lines[0], lines[1], f"{earlier} (version {old})", f"{path} (version {new})"):
             yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _renamed(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, str]:
+    """The document's one file of YAML, where it was imported under another name."""
+    gone, come = (
+        [path for path in there.keys() - elsewhere.keys() if path.endswith((".yaml", ".yml"))]
+        for there, elsewhere in ((before, after), (after, before))
+    )
+    return dict(zip(gone, come, strict=True)) if len(gone) == len(come) == 1 else {}
 
 
 def _lines(content: bytes | None) -> list[str] | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from kommutator.crm import missed, outbox, recordings, tasks
 from kommutator.crm.pool import Tx
 from kommutator.errors import BadEntry
+
+_RECORDING: Final = timedelta(seconds=15)
+"""A letter is tried so long after its call, when its recording has not come by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,10 @@ async def _write(tx: Tx, call_id: str, at: datetime, effect: Mapping[str, Any], 
             if assign is not None:
                 await tasks.add(tx, id, "voicemail", call_id, assign, "", at)
             payload = {"voicemail": effect["recording"], "seconds": effect["seconds"]}
+            # The sound comes a moment after the ledger's entry, and makes its letters due.
+            due = at if await recordings.arrived(tx, effect["recording"]) else at + _RECORDING
             for index, address in enumerate(effect["email"], 1):
-                await outbox.enqueue(tx, f"{id}:{index}", "email", address, payload, at, call_id=call_id)
+                await outbox.enqueue(tx, f"{id}:{index}", "email", address, payload, at, call_id=call_id, due=due)
         case "task":
             await tasks.add(tx, id, "task", call_id, effect["assign"], effect["title"], at, missed_id=missed_id)
         case "missed_call":

@@ -14,7 +14,7 @@ from typing import Final
 
 import asyncpg
 
-from kommutator.crm.pool import Connection
+from kommutator.crm.pool import UNREACHED, Connection
 from kommutator.errors import DatabaseUnreachable, MigrationRefused
 
 _LOCK: Final = 0x6B6F6D6D75746174
@@ -53,12 +53,7 @@ async def migrate(dsn: str, steps: list[Migration] | None = None) -> list[Migrat
     """
     try:
         connection = await asyncpg.connect(dsn)
-    except (
-        OSError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.CannotConnectNowError,
-        asyncpg.InvalidCatalogNameError,
-    ) as error:
+    except UNREACHED as error:
         # An embedded server takes connections a moment before it has our database.
         raise DatabaseUnreachable(str(error)) from error
     try:

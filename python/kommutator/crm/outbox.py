@@ -83,12 +83,14 @@ async def enqueue(
     now: datetime,
     *,
     call_id: str | None = None,
+    due: datetime | None = None,
 ) -> bool:
-    """Puts a notice into the queue; False when one of this identity is known. One insertion, and senders are told."""
+    """Puts a notice into the queue, to be sent at once or when it is `due`; False when one of this identity is known. One
+    insertion, and senders are told."""
     put = await tx.run(
         """insert into outbox (company_id, id, channel, recipient, payload, call_id, created_at, next_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $7) on conflict (company_id, id) do nothing""",
-        id, channel, recipient, dict(payload), call_id, now,
+           values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (company_id, id) do nothing""",
+        id, channel, recipient, dict(payload), call_id, now, due or now,
     )  # fmt: skip
     if put:
         await tx.tell("outbox", channel=channel)

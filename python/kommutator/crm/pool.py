@@ -30,6 +30,15 @@ _LOST: Final = (
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,
 )
+UNREACHED: Final = (
+    OSError,
+    *_LOST,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    # asyncpg's own error of an address is one, and that of a port in it is Python's.
+    ValueError,
+)
+"""Why no connection is made: besides a server that is away, one that knows no such user, password or database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ class Database:
                 init=prepare,
                 server_settings={"application_name": "kommutator", "timezone": "UTC"},
             )
-        except (OSError, *_LOST) as error:
+        except UNREACHED as error:
             raise DatabaseUnreachable(str(error)) from error
         try:
             yield cls(pool, settings)
@@ -149,7 +158,7 @@ class Database:
             return await self._pool.acquire(timeout=deadline_s)
         except TimeoutError as error:
             raise DatabaseUnreachable(f"no connection is free or to be had within {deadline_s:g} s") from error
-        except (OSError, *_LOST, asyncpg.InterfaceError) as error:
+        except (*UNREACHED, asyncpg.InterfaceError) as error:
             raise DatabaseUnreachable(str(error)) from error
 
     async def listen(self, heard: Callable[[dict[str, Any]], None], connected: Callable[[], None]) -> None:
@@ -163,7 +172,7 @@ class Database:
             ended = asyncio.Event()
             try:
                 connection = await asyncpg.connect(self.settings.dsn, timeout=self.settings.statement_deadline_s)
-            except (OSError, *_LOST) as error:
+            except UNREACHED as error:
                 log.warning("cannot listen to the database", reason=str(error))
                 await asyncio.sleep(1)
                 continue

@@ -82,6 +82,12 @@ async def stored(tx: Tx, key: str, location: str, size: int, media_type: str, no
     return _of(row, row["name"])
 
 
+async def arrived(tx: Tx, name: str) -> bool:
+    """Whether the sound of a recording is here. One row by key."""
+    query = "select stored_at is not null from recordings where company_id = $1 and name = $2"
+    return bool(await tx.value(query, name))
+
+
 async def _alone(tx: Tx, key: str) -> None:
     """The ledger and the sound tell of one recording one after the other."""
     await tx.value("select pg_advisory_xact_lock($1::integer, hashtext($2))", key)

@@ -71,7 +71,7 @@ class CalledBack(msgspec.Struct, frozen=True, tag="called_back", tag_field="kind
     """`ringing`: the employee's phone; `calling`: the client's."""
     reason: str | None = None
     """Of `over`, when nobody talked: `employee_…` or `client_…`, with `busy`, `declined`, `no_answer`, `unreachable` or
-    `gone`; `cancelled`; `failed`."""
+    `gone`; `cancelled`; `failed`; `no_router`, which desks tell of one whose router is dead."""
 
 
 Doing = Consulted | Held | PassedOn | CalledBack

@@ -221,6 +221,33 @@ fn the_announcement_is_told_at_first_and_then_every_so_often() {
 }
 
 #[test]
+fn the_announcement_tells_the_place_in_line_and_the_last_one_whoever_stands_further_back() {
+    let places = json!(["hello", "speak", "sorry"]);
+    let doc = queue(1, json!({"seconds": 20.0, "announce": places, "announce_every": 26.0}));
+    let mut desk = doc.desk();
+    desk.line(0, Line::Busy);
+    let said = |turn: &Turn| match &turn.action {
+        Action::Wait { announce, ms, .. } => (announce.clone().unwrap_or_default().to_string(), *ms),
+        other => panic!("{other:?}"),
+    };
+    let turns: Vec<Turn> = ["first", "second", "third", "fourth"].iter().map(|call| desk.arrive(call)).collect();
+    // After the longest of the three, "sorry" with its four seconds.
+    let every = 30_000;
+    let heard: Vec<_> = turns.iter().map(said).collect();
+    assert_eq!(heard, [("hello", every), ("speak", every), ("sorry", every), ("sorry", every)].map(own));
+    assert_eq!(said(&desk.engine.resume(&turns[1].state, desk.now).unwrap()), own(("speak", every)));
+    // The first leaves: who stands behind him moves up, and hears so when it is said again.
+    desk.step(&turns[0], &plain("caller_hung_up"));
+    let third = desk.after(10, &turns[2], &plain(FREE));
+    assert_eq!(said(&third), own(("", 20_000)));
+    assert_eq!(said(&desk.after(20, &third, &plain("waited"))), own(("speak", every)));
+}
+
+fn own((prompt, ms): (&str, u64)) -> (String, u64) {
+    (prompt.to_owned(), ms)
+}
+
+#[test]
 fn who_is_taken_over_has_his_old_place() {
     let doc = one_by_one(1);
     let mut before = doc.desk();
@@ -415,6 +442,7 @@ fn faults_of_a_queue_are_named() {
     assert_eq!(doc(json!({"seconds": 20.0, "max_wait": 0.0})), ["out_of_range"]);
     assert_eq!(doc(json!({"seconds": 20.0, "announce": "sorry", "announce_every": 0.5})), ["out_of_range"]);
     assert_eq!(doc(json!({"seconds": 20.0, "announce": "nowhere"})), ["unknown_reference"]);
+    assert_eq!(doc(json!({"seconds": 20.0, "announce": ["sorry", "nowhere"]})), ["unknown_reference"]);
     assert_eq!(doc(json!({"seconds": 20.0, "max_wait": 15.0})), ["attempt_cut"]);
     assert_eq!(doc(json!({"seconds": 20.0, "exits": {"full": "mail"}})), ["missing_exit"]);
 }

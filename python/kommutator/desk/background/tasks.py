@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from kommutator.errors import DatabaseUnreachable, ExchangeError
+from kommutator.errors import AddressTaken, DatabaseUnreachable, ExchangeError
 
 _PAUSES_S: Final = (0.2, 30.0)
 _STABLE_S: Final = 30.0
@@ -35,6 +35,8 @@ class Tasks:
                 return
             except (DatabaseUnreachable, ExchangeError) as error:
                 self._log.warning("a task cannot go on", task=name, reason=str(error))
+            except AddressTaken as error:
+                self._log.error("a task cannot go on", alarm="task", task=name, reason=str(error))
             except Exception:  # noqa: BLE001 - the supervisor of a task
                 self._log.exception("a task failed; it is begun again", alarm="task", task=name)
             self.restarts[name] += 1

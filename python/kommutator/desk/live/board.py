@@ -7,14 +7,15 @@ whatever one desk knows, every other desk knows too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+import msgspec
 import structlog
 
-from kommutator.crm import calls_live
+from kommutator.crm import calls_live, doings
 from kommutator.crm.pool import Database
 from kommutator.desk.background.tasks import Bell
 from kommutator.desk.forms import View
@@ -38,7 +39,9 @@ _TRY_AGAIN_S: Final = 2.0
 _KEEP_OVER_S: Final = 120.0
 _KEEP: Final = timedelta(days=1)
 _KEEP_BACK_S: Final = 4 * 3600.0
-"""A call back goes on when its router dies, and then nobody tells that it is over."""
+"""Both talk on when a call back's router dies, and then nobody tells that it is over but who has called back."""
+_DIALS_S: Final = 90.0
+"""Longer no call back is without both talking: each of the two phones rings for 35 s at most."""
 _LOOK_S: Final = 5.0
 _MOST_CALLS: Final = 20_000
 _MOST_HEARD: Final = 200_000
@@ -93,12 +96,15 @@ class Board:
         clock: Callable[[], datetime],
         jobs: Jobs,
         listeners: Listeners,
+        dead: Callable[[Call], bool],
     ) -> None:
+        """`dead` tells whether the router of a call is taken for dead."""
         self._database = database
         self._facts = facts
         self._clock = clock
         self._jobs = jobs
         self._listeners = listeners
+        self._dead = dead
         self._calls: dict[str, _Live] = {}
         self._of: dict[str, set[str]] = {}
         """The calls in which an employee has a seat."""
@@ -159,6 +165,25 @@ class Board:
             except TimeoutError:
                 pass
 
+    async def give_up(self, call: Call, reason: str | None = None) -> bool:
+        """Write down that a call back is over whose router is taken for dead and will not say so; whether it was. All desks
+        are told. Raises `DatabaseUnreachable`."""
+        if call.back is None or call.back.state == "over" or call.holder is None or not self._dead(call):
+            return False
+        at_ms, number = round(self._clock().timestamp() * 1000), call.caller or ""
+        over = CalledBack(call.call_id, at_ms, call.holder, number, "over", reason)
+        async with self._database.transaction() as tx:
+            await doings.write(tx, [over], self._facts().country)
+            await tx.tell("call_back", entry=msgspec.to_builtins(over))
+        return True
+
+    def given_up(self, told: Mapping[str, Any] | None) -> None:
+        """A desk has told of a call back that is over."""
+        if told is not None:
+            entry = msgspec.convert(told["entry"], CalledBack)
+            live = self._calls.get(entry.call)
+            self._hear(ToldEntry("" if live is None else live.call.router, "", 0, entry))
+
     def show_again(self, employee: str, call_id: str) -> None:
         """Something of the card that is no part of the call has changed."""
         live = self._calls.get(call_id)
@@ -215,6 +240,14 @@ class Board:
                 longest_s = _KEEP.total_seconds() if live.call.back is None else _KEEP_BACK_S
                 if over or now - live.since > longest_s:
                     self._drop(call_id)
+                elif live.call.back is not None and not live.call.talking and self._rang_out(live.call):
+                    self._jobs.begin("call back", self._give_up(live.call))
+
+    def _rang_out(self, call: Call) -> bool:
+        return self._clock().timestamp() - call.began_ms / 1000 > _DIALS_S and self._dead(call)
+
+    async def _give_up(self, call: Call) -> None:
+        await self.give_up(call, "no_router")
 
     # --- entries
 

@@ -24,6 +24,7 @@ from kommutator.desk.forms import View
 from kommutator.desk.live import company, forms
 from kommutator.desk.live.attendance import ABSENT_AFTER_S, Attendance
 from kommutator.desk.live.board import Board
+from kommutator.desk.live.calls import Call
 from kommutator.desk.live.company import CompanyFacts
 from kommutator.desk.live.jobs import Jobs
 from kommutator.desk.live.tabs import HEARTBEAT, Tab, Written
@@ -74,7 +75,7 @@ class Hub:
         self._log = structlog.get_logger()
         self.floor = DeskFloor(exchange, self._fact)
         self._jobs = Jobs()
-        self.board = Board(database, exchange, lambda: self._facts, clock, self._jobs, self)
+        self.board = Board(database, exchange, lambda: self._facts, clock, self._jobs, self, self._router_dead)
         self.attendance = Attendance(database, self.floor, clock, self._every, absent_after_s)
         for topic, heard in {
             "version": self._version,
@@ -83,6 +84,7 @@ class Hub:
             "task": lambda told: self._count(told, "assign"),
             "draft": self._draft,
             "session": self._session,
+            "call_back": self.board.given_up,
         }.items():
             topics.on(topic, heard)
 
@@ -104,6 +106,10 @@ class Hub:
     def e164(self, raw: str) -> str | None:
         """A number in any spelling, by the company's country."""
         return self._facts.e164(raw)
+
+    def _router_dead(self, call: Call) -> bool:
+        router = call.router or (None if call.holder is None else self.floor.router_of(call.holder))
+        return self.floor.dead(router or "")
 
     def close(self) -> None:
         """End all streams; no page is let in any more."""

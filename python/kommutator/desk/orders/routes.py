@@ -43,6 +43,9 @@ async def give_order(asked: Asked, call_id: str, body: OrderForm) -> Ordered:
         async with asked.transaction() as tx:
             await audit.record(tx, "call.hang_up", "call", call_id, {"operator": by})
     order = Order(body.order, body.kind, by, 0, call_id, body.employee, body.endpoint)
+    if body.kind == "hang_up" and await hub.board.give_up(call):
+        # Nobody is there to order it of. If both talk, they go on until one puts his phone down.
+        return Ordered(done=True, reason=None, card=hub.board.card(call_id, by))
     router = call.router or hub.floor.router_of(by)
     if router is None:
         return Ordered(done=False, reason="no_router", card=hub.board.card(call_id, by))

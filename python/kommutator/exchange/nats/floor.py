@@ -15,6 +15,7 @@ from kommutator.exchange.messages import FLOOR, Alive, Fact, alive_subject, deco
 from kommutator.exchange.nats.client import Connection, Exchange
 
 _SILENT_S = 7.0
+"""A router that has said nothing for so long is taken for dead."""
 _HEARTBEATS = 256
 
 
@@ -43,6 +44,9 @@ class DeskFloor:
         self._shown: dict[tuple[str, str], FloorFact] = {}
         self._alive: dict[str, float] = {}
         self._routers: dict[str, str] = {}
+        self._spoke: dict[str, float] = {}
+        """When each router was last heard, in the loop's time."""
+        self._hears_since: float | None = None
         self._connected = False
         self._log = structlog.get_logger()
         exchange.attach("watching the floor", self._watch)
@@ -57,6 +61,13 @@ class DeskFloor:
         lives is taken to have its PBX's name."""
         fact = self._told.get(line_key(employee))
         return None if fact is None else self._routers.get(fact.pbx, fact.pbx)
+
+    def dead(self, router: str) -> bool:
+        """Whether a router is taken for dead: this desk could hear it, and has not for 7 s."""
+        if self._hears_since is None:
+            return False
+        heard = max(self._hears_since, self._spoke.get(router, 0.0))
+        return asyncio.get_running_loop().time() - heard >= _SILENT_S
 
     async def presence(self, employee: str, presence: str, at_ms: int) -> None:
         """Tell that an employee is `present`, `away` or `offline`. Raises `ExchangeError`."""
@@ -82,19 +93,23 @@ class DeskFloor:
             self._show()
 
     async def _hear(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+
         async def alive(payload: bytes) -> bytes | None:
             told = decode(payload, Alive)
-            self._alive[told.pbx] = asyncio.get_running_loop().time()
+            self._alive[told.pbx] = self._spoke[told.router] = loop.time()
             self._routers[told.pbx] = told.router
             return None
 
         async with asyncio.TaskGroup() as tasks:
             silence = tasks.create_task(self._find_silent())
+            self._hears_since = loop.time()
             try:
                 await connection.serve(
                     alive_subject("*").replace(token("*"), "*"), alive, at_once=1, waiting=_HEARTBEATS
                 )
             finally:
+                self._hears_since = None
                 silence.cancel()
 
     async def _find_silent(self) -> None:

@@ -408,7 +408,7 @@ fn action(company: &Company, route: &Route) -> Action {
         }
         Step::Queue(queue) => Action::Wait {
             music: queue.hunt.music.clone(),
-            announce: queue.announce.map(prompt),
+            announce: queue.announcement(1).map(prompt),
             ms: queue.max_wait_ms,
             position: None,
         },

@@ -11,7 +11,7 @@
 use smol_str::SmolStr;
 
 use crate::company::document::Strategy;
-use crate::company::version::{Hunt, Leg, Node, PromptIx, Queue, Step, exit};
+use crate::company::version::{Hunt, Leg, Node, Queue, Step, exit};
 use crate::floor::{ClaimKind, Kin, LINE_GRACE_MS, LineId, Place, RING_GRACE_MS, Slot, Stand, Standing, TALK_CLAIM_MS};
 use crate::trace::Reason;
 
@@ -167,8 +167,8 @@ impl<'e> Run<'e> {
         let deadline_ms = self.deadline(queue)?;
         let head = self.floor.is_head(&self.state.call_id);
         let mut until_ms = deadline_ms.min(self.now_ms.saturating_add(LONGEST_WAIT_MS));
-        if let Some(prompt) = queue.announce {
-            let next_ms = self.next_announcement(queue, prompt, self.now_ms);
+        if !queue.announce.is_empty() {
+            let next_ms = self.next_announcement(queue, self.now_ms);
             let line = self.in_line()?;
             if line.announce_ms <= line.clock_ms {
                 line.announce_ms = next_ms;
@@ -190,19 +190,22 @@ impl<'e> Run<'e> {
         let (_, queue) = self.queue()?;
         let line = *self.in_line()?;
         // This wait begins with the announcement if the next is due a whole interval after its beginning.
-        let announce =
-            queue.announce.filter(|&prompt| line.announce_ms == self.next_announcement(queue, prompt, line.clock_ms));
+        let announces = line.announce_ms == self.next_announcement(queue, line.clock_ms);
+        let position = self.floor.position(&self.state.call_id);
+        let announce = queue.announcement(position.unwrap_or(1)).filter(|_| announces);
         Ok(Action::Wait {
             music: queue.hunt.music.clone(),
             announce: announce.map(|prompt| self.prompt(prompt)),
             ms: self.left_of_round()?,
-            position: self.floor.position(&self.state.call_id),
+            position,
         })
     }
 
-    /// When the announcement is due again that begins at `now_ms`: so long after its end.
-    fn next_announcement(&self, queue: &Queue, prompt: PromptIx, now_ms: i64) -> i64 {
-        now_ms.saturating_add_unsigned(self.company.prompt_ms(prompt) + queue.announce_every_ms)
+    /// When the next announcement is due after one that begins at `now_ms`. The longest of them counts, so that it does not
+    /// depend on a place that changes meanwhile.
+    fn next_announcement(&self, queue: &Queue, now_ms: i64) -> i64 {
+        let longest_ms = queue.longest_announcement_ms(|prompt| self.company.prompt_ms(prompt));
+        now_ms.saturating_add_unsigned(longest_ms + queue.announce_every_ms)
     }
 
     fn answered(&mut self, event: &Event, endpoint: &str) -> Result<Next, EngineError> {

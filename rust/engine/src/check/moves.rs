@@ -149,7 +149,7 @@ impl Moves<'_, '_> {
                 let mut after = if rings { self.later() } else { self.from };
                 after.informed = false;
                 // A PBX may play an announcement that has begun to its end.
-                let ms = queue.max_wait_ms + queue.announce.map_or(0, |prompt| self.prompt_ms(prompt));
+                let ms = queue.max_wait_ms + queue.longest_announcement_ms(|prompt| self.prompt_ms(prompt));
                 if rings {
                     self.go(exit::TIMEOUT, after, ms);
                     // A caller is turned away in the moment in which he comes.

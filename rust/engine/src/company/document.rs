@@ -408,9 +408,9 @@ pub enum Kind {
         pause: f64,
         #[serde(default)]
         music: Option<String>,
-        /// Told to who waits, at first and then every `announce_every` seconds.
+        /// Told to who waits, at first and then `announce_every` seconds after the end of the longest of them.
         #[serde(default)]
-        announce: Option<String>,
+        announce: Option<Announce>,
         #[serde(default = "queue_announce")]
         announce_every: f64,
     },
@@ -446,6 +446,27 @@ fn queue_pause() -> f64 {
 }
 fn queue_announce() -> f64 {
     30.0
+}
+
+/// What callers in line are told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Announce {
+    /// The same to everybody.
+    Alike(String),
+    /// By the place in line: to the first, the second, and so on; the last to whoever stands further back.
+    ByPlace(Vec<String>),
+}
+
+impl Announce {
+    /// The prompts, by place.
+    #[must_use]
+    pub fn prompts(&self) -> &[String] {
+        match self {
+            Self::Alike(prompt) => std::slice::from_ref(prompt),
+            Self::ByPlace(prompts) => prompts,
+        }
+    }
 }
 
 /// Whom a round rings.

@@ -265,8 +265,9 @@ fn queue(site: &mut Site<'_, '_>) -> Option<Queue> {
     if *max_length == 0 {
         site.error("out_of_range", &["max_length"], "`max_length` must be at least 1".into());
     }
-    let announce = announce.as_deref().map(|id| site.prompt(id, "announce"));
-    if announce.is_some() && *announce_every < ANNOUNCE_S {
+    let announce = announce.iter().flat_map(doc::Announce::prompts).map(|id| site.prompt(id, "announce"));
+    let announce: Vec<_> = announce.collect();
+    if !announce.is_empty() && *announce_every < ANNOUNCE_S {
         let message = format!("`announce_every` must be at least {ANNOUNCE_S} s");
         site.error("out_of_range", &["announce_every"], message);
     }

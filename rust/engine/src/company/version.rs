@@ -452,10 +452,25 @@ pub struct Queue {
     pub max_length: u32,
     /// For how long a phone rung in vain is passed over, milliseconds.
     pub pause_ms: u64,
-    /// Told to who waits.
-    pub announce: Option<PromptIx>,
-    /// From one announcement to the next, milliseconds.
+    /// Told to who waits, by his place in line; the last to whoever stands further back.
+    pub announce: Vec<PromptIx>,
+    /// From the end of an announcement, the longest of them, to the next; milliseconds.
     pub announce_every_ms: u64,
+}
+
+impl Queue {
+    /// What the caller is told who stands `position`th in line, the first being 1.
+    #[must_use]
+    pub fn announcement(&self, position: u32) -> Option<PromptIx> {
+        let place = (position.max(1) - 1) as usize;
+        self.announce.get(place).or(self.announce.last()).copied()
+    }
+
+    /// The longest of the announcements, milliseconds; none lasts 0.
+    #[must_use]
+    pub fn longest_announcement_ms(&self, ms: impl Fn(PromptIx) -> u64) -> u64 {
+        self.announce.iter().map(|&prompt| ms(prompt)).max().unwrap_or(0)
+    }
 }
 
 /// A round's size and length.

@@ -12,6 +12,11 @@ const CODES = {
   bad_number: "problem.bad_number",
   company_invalid: "problem.company_invalid",
   no_rollback: "problem.no_rollback",
+  no_employee: "problem.no_employee",
+  account_taken: "problem.account_taken",
+  last_administrator: "problem.last_administrator",
+  password_length: "problem.password_length",
+  pbx_unreachable: "problem.pbx",
   database_unreachable: "problem.database",
   exchange_unreachable: "problem.exchange",
 } satisfies Record<string, Key>;
