@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::call::state::{CallId, CallState, MAX_CALL_ID, Pending};
-use crate::call::{Ask, Decision, Decisions, EngineError, Event, Ground, Run, Turn};
+use crate::call::{Ask, Decision, Decisions, Ending, EngineError, Event, Ground, Run, Turn, Walk, World};
 use crate::company::version::{Company, NodeIx, Step, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
@@ -206,6 +206,15 @@ impl Engine {
             held(&self.versions, table.version()).ok_or(EngineError::BadState("its company version is not held"))?;
         let ground = Ground { company: &held.company, slots: &held.slots };
         table.ask(ground, &mut self.floor, &mut self.facts, ask)
+    }
+
+    /// Follows a call that would arrive now through the active version, as far as the world answers: how it ends, if it
+    /// does. Nothing changes. See [`World`].
+    pub fn walk<W: World>(&mut self, ask: &Ask<'_>, world: &mut W) -> Result<Option<Ending>, EngineError> {
+        let held =
+            held(&self.versions, self.active.id).ok_or(EngineError::BadState("its company version is not held"))?;
+        let ground = Ground { company: &held.company, slots: &held.slots };
+        Walk::new(ground, &mut self.floor, &mut self.facts, ask).go(world)
     }
 
     /// Sets an employee's presence.

@@ -420,9 +420,18 @@ pub struct Hunt {
     pub rounds: Vec<Round>,
     /// Music while waiting, or the PBX's ringback.
     pub music: Option<SmolStr>,
+    /// How many legs, from the first, the first round rings where they are all free: none where that depends on the call,
+    /// or where two of them are the same phone.
+    pub surely: usize,
 }
 
 impl Hunt {
+    /// True when a round that nobody has answered is its last.
+    #[must_use]
+    pub fn has_one_round(&self) -> bool {
+        if self.one_by_one() { self.legs.len() == 1 } else { self.rounds.len() == 1 }
+    }
+
     /// True when each round rings one leg.
     #[must_use]
     pub fn one_by_one(&self) -> bool {
