@@ -162,7 +162,9 @@ fn a_walk_is_the_whole_call() {
             crowd(&mut engine, &mut dice, &company);
             remember(&mut engine, &mut dice, &company, NOON);
             for live in 0..dice.below(4) {
-                engine.arrive(&format!("live-{live}"), dice.pick::<String>(&dialled(&company)), Some(CALLER), NOON).unwrap();
+                engine
+                    .arrive(&format!("live-{live}"), dice.pick::<String>(&dialled(&company)), Some(CALLER), NOON)
+                    .unwrap();
             }
             for did in dialled(&company) {
                 for caller in CALLERS {

@@ -237,7 +237,12 @@ impl<'s> Phones<'s> {
     /// The phone of this address.
     #[must_use]
     pub fn find(&self, address: &str) -> Option<Phone<'s>> {
-        self.iter().find(|phone| phone.is(address))
+        let Self { company, hunt, rung, owner } = *self;
+        let of = |leg: &Leg| phone(company, *leg, owner).map(|(_, phone)| phone).filter(|phone| phone.is(address));
+        match rung {
+            Rung::First(legs) => hunt.legs.iter().take(legs).find_map(of),
+            Rung::These(legs) => legs.iter().find_map(|&leg| of(hunt.legs.get(usize::from(leg))?)),
+        }
     }
 
     fn endpoints(&self) -> Vec<RungEndpoint> {

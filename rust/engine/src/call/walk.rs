@@ -90,14 +90,22 @@ pub(crate) struct Walk<'e, 'a> {
     learned: Option<Learned>,
     /// Where round-robin hunts begin that this call has moved on.
     rotated: SmallVec<[(NodeIx, u16); 2]>,
+    refused: Option<EngineError>,
 }
 
-/// What comes after a node.
+/// What comes after a node, in one register: why the call was refused stands aside.
 enum Onward {
-    Exit(usize),
+    Exit(u16),
     Over(Ending),
     /// The world has no answer.
     Stopped,
+    Refused,
+}
+
+impl Onward {
+    fn by(place: usize) -> Self {
+        Self::Exit(place as u16)
+    }
 }
 
 impl<'e, 'a> Walk<'e, 'a> {
@@ -113,6 +121,7 @@ impl<'e, 'a> Walk<'e, 'a> {
             owned: None,
             learned: None,
             rotated: SmallVec::new(),
+            refused: None,
         }
     }
 
@@ -120,40 +129,57 @@ impl<'e, 'a> Walk<'e, 'a> {
     ///
     /// Allocates only in hunts that are not at once all free or have a second round, and where an address is longer than 23
     /// bytes. Errors: an event that does not answer its action; a way of more than [`MAX_NODES_A_TURN`] nodes.
-    pub fn go<W: World>(mut self, world: &mut W) -> Result<Option<Ending>, EngineError> {
+    pub fn go<W: World>(&mut self, world: &mut W) -> Result<Option<Ending>, EngineError> {
         let company = self.ground.company;
-        let Some(scheme) = company.scheme_for(self.ask.did) else {
-            self.earned.nowhere = true;
-            let onward = self.hang_up(world, NodeIx::NOWHERE, &Said::UNALLOCATED, false)?;
-            return Ok(self.over(world, NodeIx::NOWHERE, onward));
+        let (at, onward) = match company.scheme_for(self.ask.did) {
+            Some(scheme) => self.follow(world, company.schemes[scheme.at()].start),
+            None => {
+                self.earned.nowhere = true;
+                (NodeIx::NOWHERE, self.hang_up(world, NodeIx::NOWHERE, &Said::UNALLOCATED, false))
+            }
         };
-        let mut ix = company.schemes[scheme.at()].start;
-        for _ in 0..MAX_NODES_A_TURN {
-            let node = company.node(ix);
-            match self.enter(world, ix, node)? {
-                Onward::Exit(place) => {
-                    world.passed(ix, place);
-                    ix = node.exits[place].to;
-                }
-                onward => return Ok(self.over(world, ix, onward)),
+        match onward {
+            Onward::Over((disposition, fault)) => {
+                world.answer(self.at(at), &Said::End { disposition, fault });
+                Ok(Some((disposition, fault)))
+            }
+            Onward::Stopped => Ok(None),
+            Onward::Exit(_) | Onward::Refused => {
+                Err(self.refused.take().unwrap_or_else(|| EngineError::Runaway(company.node(at).id.to_string())))
             }
         }
-        Err(EngineError::Runaway(company.node(ix).id.to_string()))
     }
 
-    fn over<W: World>(&self, world: &mut W, ix: NodeIx, onward: Onward) -> Option<Ending> {
-        let Onward::Over((disposition, fault)) = onward else { return None };
-        world.answer(self.at(ix), &Said::End { disposition, fault });
-        Some((disposition, fault))
+    /// From a node on, to the node where the call stays.
+    fn follow<W: World>(&mut self, world: &mut W, start: NodeIx) -> (NodeIx, Onward) {
+        let company = self.ground.company;
+        let mut ix = start;
+        for _ in 0..MAX_NODES_A_TURN {
+            let node = company.node(ix);
+            match self.enter(world, ix, node) {
+                Onward::Exit(place) => {
+                    world.passed(ix, place.into());
+                    ix = node.exits[usize::from(place)].to;
+                }
+                onward => return (ix, onward),
+            }
+        }
+        (ix, Onward::Refused)
+    }
+
+    #[cold]
+    fn refuse(&mut self, error: EngineError) -> Onward {
+        self.refused = Some(error);
+        Onward::Refused
     }
 
     fn at(&self, node: NodeIx) -> At {
         At { node, owner: self.owner, ms: self.ask.at_ms }
     }
 
-    fn enter<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &'e Node) -> Result<Onward, EngineError> {
+    fn enter<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &'e Node) -> Onward {
         let company = self.ground.company;
-        Ok(Onward::Exit(match &node.step {
+        Onward::by(match &node.step {
             Step::Play { prompt } => return self.play(world, ix, node, *prompt),
             Step::Schedule { schedule } => {
                 let open = company.schedules[schedule.at()].1.is_open(self.ask.at_ms);
@@ -177,41 +203,35 @@ impl<'e, 'a> Walk<'e, 'a> {
             Step::Jump => 0,
             Step::Split { upto } => side(self.ask.call_id, upto).0,
             Step::Repeat { times, counter } => self.repeat(*counter, *times),
-            Step::Hole => return Err(EngineError::Runaway(node.id.to_string())),
-        }))
+            Step::Hole => return self.refuse(EngineError::Runaway(node.id.to_string())),
+        })
     }
 
-    fn play<W: World>(
-        &mut self,
-        world: &mut W,
-        ix: NodeIx,
-        node: &Node,
-        prompt: PromptIx,
-    ) -> Result<Onward, EngineError> {
+    fn play<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node, prompt: PromptIx) -> Onward {
         let said = Said::Play { prompt: &self.ground.company.prompts[prompt.at()] };
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Ok(Onward::Stopped) };
+        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
         self.ask.at_ms = happened.at_ms;
         match happened.event {
             Event::Played {} => {
                 self.earned.informed = node.allow_lost;
-                Ok(Onward::Exit(exit::DONE))
+                Onward::by(exit::DONE)
             }
             event => self.broken_off(event, &said),
         }
     }
 
-    fn menu<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node, menu: &Menu) -> Result<Onward, EngineError> {
+    fn menu<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node, menu: &Menu) -> Onward {
         let company = self.ground.company;
         let prompt = |ix: PromptIx| &company.prompts[ix.at()];
         let mut notice = None;
         for attempt in 1_u8.. {
             let said = Said::Menu { menu, prompt: prompt(menu.prompt), notice };
-            let Some(happened) = world.answer(self.at(ix), &said) else { return Ok(Onward::Stopped) };
+            let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
             self.ask.at_ms = happened.at_ms;
             let (last, again) = match happened.event {
                 Event::Digits { digits } => {
                     if let Some((_, place)) = menu.options.iter().find(|(option, _)| option == digits) {
-                        return Ok(Onward::Exit(*place));
+                        return Onward::by(*place);
                     }
                     (menu.invalid(node), menu.invalid_prompt)
                 }
@@ -219,25 +239,29 @@ impl<'e, 'a> Walk<'e, 'a> {
                 event => return self.broken_off(event, &said),
             };
             if attempt >= menu.attempts {
-                return Ok(Onward::Exit(last));
+                return Onward::by(last);
             }
             notice = again.map(prompt);
         }
-        Ok(Onward::Exit(menu.invalid(node)))
+        Onward::by(menu.invalid(node))
     }
 
-    fn record<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node) -> Result<Onward, EngineError> {
+    fn record<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node) -> Onward {
         let said = Said::of(self.ground.company, node, Hunted::NOT);
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Ok(Onward::Stopped) };
+        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
         self.ask.at_ms = happened.at_ms;
         match happened.event {
             Event::Recorded { seconds } => {
-                self.recorded(*seconds)?;
-                Ok(Onward::Exit(exit::DONE))
+                if let Err(error) = self.recorded(*seconds) {
+                    return self.refuse(error);
+                }
+                Onward::by(exit::DONE)
             }
             event => {
-                if let Event::CallerHungUp { seconds: Some(seconds) } = event {
-                    self.recorded(*seconds)?;
+                if let Event::CallerHungUp { seconds: Some(seconds) } = event
+                    && let Err(error) = self.recorded(*seconds)
+                {
+                    return self.refuse(error);
                 }
                 self.broken_off(event, &said)
             }
@@ -250,43 +274,37 @@ impl<'e, 'a> Walk<'e, 'a> {
         Ok(())
     }
 
-    fn transfer<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node) -> Result<Onward, EngineError> {
+    fn transfer<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node) -> Onward {
         let said = Said::of(self.ground.company, node, Hunted::NOT);
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Ok(Onward::Stopped) };
+        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
         self.ask.at_ms = happened.at_ms;
         match happened.event {
-            Event::Transferred {} => Ok(Onward::Over((Disposition::Transferred, Fault::None))),
-            Event::Failed {} => Ok(Onward::Exit(exit::FAILED)),
+            Event::Transferred {} => Onward::Over((Disposition::Transferred, Fault::None)),
+            Event::Failed {} => Onward::by(exit::FAILED),
             event => self.broken_off(event, &said),
         }
     }
 
     /// `tells`: what the call ends by is an announcement that it may end by.
-    fn hang_up<W: World>(
-        &mut self,
-        world: &mut W,
-        ix: NodeIx,
-        said: &Said<'_>,
-        tells: bool,
-    ) -> Result<Onward, EngineError> {
-        let Some(happened) = world.answer(self.at(ix), said) else { return Ok(Onward::Stopped) };
+    fn hang_up<W: World>(&mut self, world: &mut W, ix: NodeIx, said: &Said<'_>, tells: bool) -> Onward {
+        let Some(happened) = world.answer(self.at(ix), said) else { return Onward::Stopped };
         self.ask.at_ms = happened.at_ms;
-        Ok(Onward::Over(match happened.event {
+        Onward::Over(match happened.event {
             Event::HungUp {} | Event::CallerHungUp { .. } => self.earned.ending(),
             Event::Fault { whose } => self.failed(*whose, !tells),
-            event => return Err(unexpected(event, said)),
-        }))
+            event => return self.refuse(unexpected(event, said)),
+        })
     }
 
     /// The call ends by what can happen at any time.
     #[cold]
-    fn broken_off(&self, event: &Event, said: &Said<'_>) -> Result<Onward, EngineError> {
-        Ok(Onward::Over(match event {
+    fn broken_off(&mut self, event: &Event, said: &Said<'_>) -> Onward {
+        Onward::Over(match event {
             Event::CallerHungUp { .. } if is_over(self.earned, false) => self.earned.ending(),
             Event::CallerHungUp { .. } => (Disposition::Abandoned, Fault::Caller),
             Event::Fault { whose } => self.failed(*whose, false),
-            event => return Err(unexpected(event, said)),
-        }))
+            event => return self.refuse(unexpected(event, said)),
+        })
     }
 
     fn failed(&self, whose: Whose, ended: bool) -> Ending {
@@ -312,35 +330,29 @@ impl<'e, 'a> Walk<'e, 'a> {
         place.unwrap_or(regions.len())
     }
 
-    fn history<W: World>(
-        &mut self,
-        world: &mut W,
-        ix: NodeIx,
-        node: &Node,
-        days: Option<u32>,
-    ) -> Result<Onward, EngineError> {
-        let Some(caller) = self.ask.caller else { return Ok(Onward::Exit(exit::FIRST)) };
+    fn history<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node, days: Option<u32>) -> Onward {
+        let Some(caller) = self.ask.caller else { return Onward::by(exit::FIRST) };
         match self.facts.peek_history(caller, self.learned, days, self.ask.at_ms) {
-            Called::Before => return Ok(Onward::Exit(exit::REPEAT)),
-            Called::Never => return Ok(Onward::Exit(exit::FIRST)),
+            Called::Before => return Onward::by(exit::REPEAT),
+            Called::Never => return Onward::by(exit::FIRST),
             Called::Unknown => {}
         }
         let said = Said::of(self.ground.company, node, Hunted::NOT);
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Ok(Onward::Stopped) };
+        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
         self.ask.at_ms = happened.at_ms;
         let before = match happened.event {
             Event::CalledBefore {} => true,
             Event::NeverCalled {} => false,
-            Event::Failed {} => return Ok(Onward::Exit(exit::REPEAT)),
+            Event::Failed {} => return Onward::by(exit::REPEAT),
             event => return self.broken_off(event, &said),
         };
         self.learned = Some(self.facts.learn_history(caller, self.learned, days, before, self.ask.at_ms));
-        Ok(Onward::Exit(if before { exit::REPEAT } else { exit::FIRST }))
+        Onward::by(if before { exit::REPEAT } else { exit::FIRST })
     }
 
-    fn owner<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node) -> Result<Onward, EngineError> {
+    fn owner<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node) -> Onward {
         self.owner = None;
-        let Some(caller) = self.ask.caller else { return Ok(Onward::Exit(exit::UNKNOWN)) };
+        let Some(caller) = self.ask.caller else { return Onward::by(exit::UNKNOWN) };
         let company = self.ground.company;
         let of = |id: &str| company.employee_index.get(id).copied();
         let known = self.owned.or_else(|| match self.facts.owner(caller)? {
@@ -351,12 +363,12 @@ impl<'e, 'a> Walk<'e, 'a> {
             Some(known) => known,
             None => {
                 let said = Said::of(company, node, Hunted::NOT);
-                let Some(happened) = world.answer(self.at(ix), &said) else { return Ok(Onward::Stopped) };
+                let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
                 self.ask.at_ms = happened.at_ms;
                 let told = match happened.event {
                     Event::Owner { employee } => of(employee),
                     Event::NoOwner {} => None,
-                    Event::Failed {} => return Ok(Onward::Exit(exit::OWNER_UNAVAILABLE)),
+                    Event::Failed {} => return Onward::by(exit::OWNER_UNAVAILABLE),
                     event => return self.broken_off(event, &said),
                 };
                 self.owned = Some(told);
@@ -364,7 +376,7 @@ impl<'e, 'a> Walk<'e, 'a> {
             }
         };
         self.owner = found;
-        Ok(Onward::Exit(if found.is_some() { exit::FOUND } else { exit::UNKNOWN }))
+        Onward::by(if found.is_some() { exit::FOUND } else { exit::UNKNOWN })
     }
 
     fn repeat(&mut self, counter: CounterIx, times: u16) -> usize {
@@ -380,30 +392,26 @@ impl<'e, 'a> Walk<'e, 'a> {
         exit::AGAIN
     }
 
-    fn hunt<W: World>(
-        &mut self,
-        world: &mut W,
-        ix: NodeIx,
-        node: &'e Node,
-        hunt: &'e Hunt,
-    ) -> Result<Onward, EngineError> {
+    fn hunt<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &'e Node, hunt: &'e Hunt) -> Onward {
         (self.earned.informed, self.earned.outcome) = (false, Outcome::None);
         let Some(round) = hunt.rounds.first().filter(|_| self.all_free(hunt)) else {
             return self.hunt_on(world, ix, node, hunt, None);
         };
         let phones = Phones::new(self.ground.company, hunt, Rung::First(hunt.surely), self.owner);
         let said = Said::Ring { phones, ms: round.ms, music: hunt.music.as_ref(), round: 1 };
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Ok(Onward::Stopped) };
+        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
         match happened.event {
             Event::Answered { endpoint } => {
                 self.ask.at_ms = happened.at_ms;
-                let phone = phones.find(endpoint).ok_or_else(|| unexpected(happened.event, &said))?;
-                self.talk(world, ix, phone)
+                match phones.find(endpoint) {
+                    Some(phone) => self.talk(world, ix, phone),
+                    None => self.refuse(unexpected(happened.event, &said)),
+                }
             }
             Event::NoAnswer { ended } if ended.is_empty() && hunt.has_one_round() => {
                 self.ask.at_ms = happened.at_ms;
                 self.earned.outcome = Outcome::NoAnswer;
-                Ok(Onward::Exit(exit::NO_ANSWER))
+                Onward::by(exit::NO_ANSWER)
             }
             event => {
                 let (event, at_ms) = (event.clone(), happened.at_ms);
@@ -431,6 +439,17 @@ impl<'e, 'a> Walk<'e, 'a> {
     /// A hunt as the machine would hold it, on trial: from its beginning, or after an event of its first round.
     #[inline(never)]
     fn hunt_on(
+        &mut self,
+        world: &mut dyn World,
+        ix: NodeIx,
+        node: &'e Node,
+        hunt: &'e Hunt,
+        after: Option<(&Event, i64)>,
+    ) -> Onward {
+        self.try_hunt(world, ix, node, hunt, after).unwrap_or_else(|error| self.refuse(error))
+    }
+
+    fn try_hunt(
         &mut self,
         world: &mut dyn World,
         ix: NodeIx,
@@ -473,45 +492,41 @@ impl<'e, 'a> Walk<'e, 'a> {
             next = match event {
                 Event::Answered { endpoint } if rings => {
                     let phone = phones.find(endpoint).ok_or_else(|| unexpected(event, &said))?;
-                    return self.talk(world, ix, phone);
+                    return Ok(self.talk(world, ix, phone));
                 }
-                Event::CallerHungUp { .. } | Event::Fault { .. } => return self.broken_off(event, &said),
+                Event::CallerHungUp { .. } | Event::Fault { .. } => return Ok(self.broken_off(event, &said)),
                 Event::Taken { .. } => return Err(unexpected(event, &said)),
                 event if rings => run.ring_event(event)?,
                 event => run.wait_event(event)?,
             };
         }
         self.earned.outcome = run.state.outcome;
-        Ok(Onward::Exit(match run.state.outcome {
+        Ok(Onward::by(match run.state.outcome {
             Outcome::None | Outcome::NoAnswer => exit::NO_ANSWER,
             Outcome::Busy => exit::BUSY,
             Outcome::Unavailable => exit::UNAVAILABLE,
         }))
     }
 
-    fn queue<W: World>(
-        &mut self,
-        world: &mut W,
-        ix: NodeIx,
-        node: &'e Node,
-        queue: &'e Queue,
-    ) -> Result<Onward, EngineError> {
+    fn queue<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &'e Node, queue: &'e Queue) -> Onward {
         (self.earned.informed, self.earned.outcome) = (false, Outcome::None);
         let state = on_trial(self.ground.company, &self.ask, ix, self.owner);
         let mut run = Run::new(self.ground, &mut *self.floor, &mut *self.facts, state, self.ask.at_ms);
         run.trial = true;
         if let Some(place) = run.turned_away(node, queue) {
             self.earned.outcome = if place == exit::FULL { Outcome::Busy } else { Outcome::Unavailable };
-            return Ok(Onward::Exit(place));
+            return Onward::by(place);
         }
         let said = Said::of(self.ground.company, node, Hunted { owner: self.owner, ..Hunted::NOT });
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Ok(Onward::Stopped) };
+        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
         self.ask.at_ms = happened.at_ms;
         let (outcome, place) = match happened.event {
             Event::Answered { endpoint } => {
                 let phones = Phones::all(self.ground.company, &queue.hunt, self.owner);
-                let phone = phones.find(endpoint).ok_or_else(|| unexpected(happened.event, &said))?;
-                return self.talk(world, ix, phone);
+                return match phones.find(endpoint) {
+                    Some(phone) => self.talk(world, ix, phone),
+                    None => self.refuse(unexpected(happened.event, &said)),
+                };
             }
             Event::Waited {} => (Outcome::Busy, exit::TIMEOUT),
             Event::NoAnswer { .. } => (Outcome::NoAnswer, exit::TIMEOUT),
@@ -519,23 +534,22 @@ impl<'e, 'a> Walk<'e, 'a> {
             event => return self.broken_off(event, &said),
         };
         self.earned.outcome = outcome;
-        Ok(Onward::Exit(place))
+        Onward::by(place)
     }
 
-    fn talk<W: World + ?Sized>(&mut self, world: &mut W, ix: NodeIx, phone: Phone<'_>) -> Result<Onward, EngineError> {
+    fn talk<W: World + ?Sized>(&mut self, world: &mut W, ix: NodeIx, phone: Phone<'_>) -> Onward {
         self.earned.answered = true;
         let mut passed_to: SmolStr;
         let mut phone = phone;
         loop {
             let said = Said::Talk { phone };
-            let Some(happened) = world.answer(self.at(ix), &said) else { return Ok(Onward::Stopped) };
+            let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
             self.ask.at_ms = happened.at_ms;
             match happened.event {
-                Event::ConversationEnded {} => return Ok(Onward::Over(self.earned.ending())),
+                Event::ConversationEnded {} => return Onward::Over(self.earned.ending()),
                 Event::Passed { employee, endpoint } => {
-                    check_endpoint(endpoint)?;
-                    if let Some(id) = employee.as_deref().filter(|id| !self.is_employee(id)) {
-                        return Err(EngineError::UnknownEmployee(id.to_owned()));
+                    if let Err(error) = self.check_passed(employee.as_deref(), endpoint) {
+                        return self.refuse(error);
                     }
                     passed_to = endpoint.into();
                     phone = Phone::Address(&passed_to);
@@ -545,8 +559,13 @@ impl<'e, 'a> Walk<'e, 'a> {
         }
     }
 
-    fn is_employee(&self, id: &str) -> bool {
-        self.ground.company.employee_index.contains_key(id)
+    fn check_passed(&self, employee: Option<&str>, endpoint: &str) -> Result<(), EngineError> {
+        check_endpoint(endpoint)?;
+        let known = |id: &&str| self.ground.company.employee_index.contains_key(*id);
+        match employee.filter(|id| !known(id)) {
+            Some(id) => Err(EngineError::UnknownEmployee(id.to_owned())),
+            None => Ok(()),
+        }
     }
 }
 
