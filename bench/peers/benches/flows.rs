@@ -26,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use criterion::Criterion;
 use jiff::Timestamp;
-use kommutator_engine::call::{Ask, At, Happened, Said};
+use kommutator_engine::call::{Ask, At, Disposition, Happened, Said};
 use kommutator_engine::company::version::NodeIx;
 use kommutator_engine::number::{Country, Number};
 use kommutator_engine::{Action, Engine, Event};
@@ -219,11 +219,14 @@ fn ours_call(engine: &mut Engine, world: World, tell: &mut dyn FnMut(Words<'_>))
 fn our_walk(engine: &mut Engine, happens: &mut Happens, tell: &mut dyn FnMut(Words<'_>)) {
     happens.path.clear();
     let ask = Ask { did: happens.did, caller: happens.caller, call_id: "", at_ms: happens.now_ms };
-    let mut walked = Walked { happens, ending: "informed", tell };
-    let ending = engine.walk(&ask, &mut walked).expect("every event answers its action");
-    assert!(ending.is_some(), "the world answers everything");
-    let ending = walked.ending;
-    tell(Words::Ended(ending));
+    let ending = engine.walk(&ask, &mut Walked { happens, tell }).expect("every event answers its action");
+    let (disposition, _) = ending.expect("the world answers everything");
+    tell(Words::Ended(match disposition {
+        Disposition::Answered => "answered",
+        Disposition::Voicemail => "voicemail",
+        Disposition::Informed => "informed",
+        other => panic!("{other:?} is not of these flows"),
+    }));
 }
 
 /// What happens during a walk, and memory for the nodes passed.
@@ -265,12 +268,11 @@ static HUNG_UP: Event = Event::HungUp {};
 /// A walk's world, as [`Effects`] is the peer's.
 struct Walked<'a> {
     happens: &'a mut Happens,
-    ending: &'static str,
     tell: &'a mut dyn FnMut(Words<'_>),
 }
 
 impl kommutator_engine::call::World for Walked<'_> {
-    fn answer(&mut self, at: At, said: &Said<'_>) -> Option<Happened<'_>> {
+    fn answer(&mut self, at: &At, said: &Said<'_>) -> Option<Happened<'_>> {
         let event = match *said {
             Said::Play { prompt } => {
                 (self.tell)(Words::Heard(&prompt.id));
@@ -284,14 +286,10 @@ impl kommutator_engine::call::World for Walked<'_> {
                 (self.tell)(Words::Rang { seconds: ms / 1000 });
                 if self.happens.answers { &self.happens.answered } else { &NO_ANSWER }
             }
-            Said::Talk { .. } => {
-                self.ending = "answered";
-                &CONVERSATION_ENDED
-            }
+            Said::Talk { .. } => &CONVERSATION_ENDED,
             Said::Record { prompt, ms } => {
                 (self.tell)(Words::Heard(&prompt.id));
                 (self.tell)(Words::Recorded { seconds: ms / 1000 });
-                self.ending = "voicemail";
                 &RECORDED
             }
             Said::HangUp { .. } | Said::End { .. } => &HUNG_UP,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::call::state::{CallId, CallState, MAX_CALL_ID, Pending};
-use crate::call::{Ask, Decision, Decisions, Ending, EngineError, Event, Ground, Run, Turn, Walk, World};
+use crate::call::{
+    Ask, Decision, Decisions, Ending, EngineError, Event, Ground, Outcome, Outcomes, Run, Turn, Walk, Walked, World,
+};
 use crate::company::version::{Company, NodeIx, Step, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
@@ -215,6 +217,23 @@ impl Engine {
             held(&self.versions, self.active.id).ok_or(EngineError::BadState("its company version is not held"))?;
         let ground = Ground { company: &held.company, slots: &held.slots };
         Walk::new(ground, &mut self.floor, &mut self.facts, ask).go(world)
+    }
+
+    /// The same for people who do what they did: see [`Outcomes`].
+    pub fn walk_with(
+        &mut self,
+        did: &str,
+        caller: Option<&str>,
+        at_ms: i64,
+        outcomes: &Outcomes,
+        call_id: &str,
+    ) -> Result<Walked, EngineError> {
+        let company = Arc::clone(&self.active);
+        let (did, caller) =
+            (Number::parse(did, company.country), caller.and_then(|caller| Number::parse(caller, company.country)));
+        let mut world = Outcome::new(&company, outcomes, at_ms);
+        self.walk(&Ask { did, caller, call_id, at_ms }, &mut world)?;
+        Ok(world.walked())
     }
 
     /// Sets an employee's presence.

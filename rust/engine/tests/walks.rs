@@ -100,7 +100,7 @@ impl Chance<'_> {
 }
 
 impl World for Chance<'_> {
-    fn answer(&mut self, at: At, said: &Said<'_>) -> Option<Happened<'_>> {
+    fn answer(&mut self, at: &At, said: &Said<'_>) -> Option<Happened<'_>> {
         self.actions.push(said.action());
         self.queued.push(matches!(said, Said::Queue { .. }));
         let event = self.event(said);

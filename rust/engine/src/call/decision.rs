@@ -48,7 +48,7 @@ pub struct Decision {
 }
 
 /// A node passed, and the exit taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Taken {
     /// Scheme id.
     pub scheme: SmolStr,
@@ -56,6 +56,14 @@ pub struct Taken {
     pub node: SmolStr,
     /// The exit's name; empty for a jump to another scheme.
     pub exit: SmolStr,
+}
+
+impl Taken {
+    pub(super) fn new(company: &Company, node: NodeIx, exit: usize) -> Self {
+        let node = company.node(node);
+        let scheme = company.schemes[node.scheme.at()].id.clone();
+        Self { scheme, node: node.id.clone(), exit: node.exits[exit].name.clone() }
+    }
 }
 
 /// A decision by places in its version: equal for calls that go the same way to the same phones.
@@ -187,7 +195,7 @@ struct Hearing<'r>(&'r mut Route);
 static PLAYED: Event = Event::Played {};
 
 impl World for Hearing<'_> {
-    fn answer(&mut self, at: At, said: &Said<'_>) -> Option<Happened<'_>> {
+    fn answer(&mut self, at: &At, said: &Said<'_>) -> Option<Happened<'_>> {
         if let Said::Play { .. } = said {
             return Some(Happened { at_ms: at.ms, event: &PLAYED });
         }
@@ -209,11 +217,7 @@ impl World for Hearing<'_> {
 
 fn named(company: &Company, route: &Route) -> Decision {
     let names = |ix: NodeIx| (company.schemes[company.node(ix).scheme.at()].id.clone(), company.node(ix).id.clone());
-    let taken = |&step: &u32| {
-        let (ix, place) = (NodeIx((step >> 16) as u16), step as usize & 0xffff);
-        let (scheme, node) = names(ix);
-        Taken { scheme, node, exit: company.node(ix).exits[place].name.clone() }
-    };
+    let taken = |&step: &u32| Taken::new(company, NodeIx((step >> 16) as u16), step as usize & 0xffff);
     let (scheme, node) = if route.stop == NodeIx::NOWHERE { <_>::default() } else { names(route.stop) };
     let owner = route.owner.map(|ix| company.employees[ix.at()].id.clone());
     Decision { path: route.path.iter().map(taken).collect(), scheme, node, owner, action: action(company, route) }

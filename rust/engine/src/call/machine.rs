@@ -431,8 +431,7 @@ impl<'e> Run<'e> {
 
     fn transfer_to(&self) -> SmolStr {
         match &self.node().step {
-            Step::Transfer { to: crate::company::version::Destination::Phone(number), .. } => number.text(),
-            Step::Transfer { to: crate::company::version::Destination::Endpoint(address), .. } => address.clone(),
+            Step::Transfer { to, .. } => to.address(),
             _ => SmolStr::default(),
         }
     }

@@ -134,8 +134,7 @@ impl<'s> Said<'s> {
             Self::FindHistory { days, timeout_ms } => {
                 Action::FindHistory { caller: SmolStr::default(), timeout_ms, days }
             }
-            Self::Transfer { to: Destination::Phone(number), ms } => Action::Transfer { to: number.text(), ms },
-            Self::Transfer { to: Destination::Endpoint(address), ms } => Action::Transfer { to: address.clone(), ms },
+            Self::Transfer { to, ms } => Action::Transfer { to: to.address(), ms },
             Self::Talk { phone } => Action::Talk { endpoint: phone.text() },
             Self::HangUp { prompt, cause } => Action::HangUp { prompt: prompt.map(id), cause },
             Self::End { disposition, fault } => Action::End { disposition, fault },

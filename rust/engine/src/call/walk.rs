@@ -47,7 +47,7 @@ pub struct Ask<'a> {
 /// What happens to a call on its way.
 pub trait World {
     /// The event that answers an action; with none the walk stops there. What it says to an `end` is not asked.
-    fn answer(&mut self, at: At, said: &Said<'_>) -> Option<Happened<'_>>;
+    fn answer(&mut self, at: &At, said: &Said<'_>) -> Option<Happened<'_>>;
 
     /// A node was left by the exit of this place.
     fn passed(&mut self, _node: NodeIx, _exit: usize) {}
@@ -81,8 +81,8 @@ pub(crate) struct Walk<'e, 'a> {
     ground: Ground<'e>,
     floor: &'a mut Floor,
     facts: &'a mut Facts,
-    ask: Ask<'a>,
-    owner: Option<EmployeeIx>,
+    ask: &'a Ask<'a>,
+    at: At,
     earned: Earned,
     passes: SmallVec<[(CounterIx, u16); 4]>,
     /// What this call was answered about its owner and its history, as facts would have kept it.
@@ -109,13 +109,13 @@ impl Onward {
 }
 
 impl<'e, 'a> Walk<'e, 'a> {
-    pub fn new(ground: Ground<'e>, floor: &'a mut Floor, facts: &'a mut Facts, ask: &Ask<'a>) -> Self {
+    pub fn new(ground: Ground<'e>, floor: &'a mut Floor, facts: &'a mut Facts, ask: &'a Ask<'a>) -> Self {
         Self {
             ground,
             floor,
             facts,
-            ask: *ask,
-            owner: None,
+            ask,
+            at: At { node: NodeIx::NOWHERE, owner: None, ms: ask.at_ms },
             earned: Earned::default(),
             passes: SmallVec::new(),
             owned: None,
@@ -131,40 +131,42 @@ impl<'e, 'a> Walk<'e, 'a> {
     /// bytes. Errors: an event that does not answer its action; a way of more than [`MAX_NODES_A_TURN`] nodes.
     pub fn go<W: World>(&mut self, world: &mut W) -> Result<Option<Ending>, EngineError> {
         let company = self.ground.company;
-        let (at, onward) = match company.scheme_for(self.ask.did) {
+        let onward = match company.scheme_for(self.ask.did) {
             Some(scheme) => self.follow(world, company.schemes[scheme.at()].start),
             None => {
                 self.earned.nowhere = true;
-                (NodeIx::NOWHERE, self.hang_up(world, NodeIx::NOWHERE, &Said::UNALLOCATED, false))
+                self.hang_up(world, &Said::UNALLOCATED, false)
             }
         };
         match onward {
             Onward::Over((disposition, fault)) => {
-                world.answer(self.at(at), &Said::End { disposition, fault });
+                world.answer(&self.at, &Said::End { disposition, fault });
                 Ok(Some((disposition, fault)))
             }
             Onward::Stopped => Ok(None),
-            Onward::Exit(_) | Onward::Refused => {
-                Err(self.refused.take().unwrap_or_else(|| EngineError::Runaway(company.node(at).id.to_string())))
-            }
+            Onward::Exit(_) | Onward::Refused => Err(self
+                .refused
+                .take()
+                .unwrap_or_else(|| EngineError::Runaway(company.node(self.at.node).id.to_string()))),
         }
     }
 
     /// From a node on, to the node where the call stays.
-    fn follow<W: World>(&mut self, world: &mut W, start: NodeIx) -> (NodeIx, Onward) {
+    fn follow<W: World>(&mut self, world: &mut W, start: NodeIx) -> Onward {
         let company = self.ground.company;
         let mut ix = start;
         for _ in 0..MAX_NODES_A_TURN {
             let node = company.node(ix);
-            match self.enter(world, ix, node) {
+            self.at.node = ix;
+            match self.enter(world, node) {
                 Onward::Exit(place) => {
                     world.passed(ix, place.into());
                     ix = node.exits[usize::from(place)].to;
                 }
-                onward => return (ix, onward),
+                onward => return onward,
             }
         }
-        (ix, Onward::Refused)
+        Onward::Refused
     }
 
     #[cold]
@@ -173,31 +175,27 @@ impl<'e, 'a> Walk<'e, 'a> {
         Onward::Refused
     }
 
-    fn at(&self, node: NodeIx) -> At {
-        At { node, owner: self.owner, ms: self.ask.at_ms }
-    }
-
-    fn enter<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &'e Node) -> Onward {
+    fn enter<W: World>(&mut self, world: &mut W, node: &'e Node) -> Onward {
         let company = self.ground.company;
         Onward::by(match &node.step {
-            Step::Play { prompt } => return self.play(world, ix, node, *prompt),
+            Step::Play { prompt } => return self.play(world, node, *prompt),
             Step::Schedule { schedule } => {
-                let open = company.schedules[schedule.at()].1.is_open(self.ask.at_ms);
+                let open = company.schedules[schedule.at()].1.is_open(self.at.ms);
                 if open { exit::OPEN } else { exit::CLOSED }
             }
-            Step::Menu(menu) => return self.menu(world, ix, node, menu),
-            Step::Ring(hunt) => return self.hunt(world, ix, node, hunt),
+            Step::Menu(menu) => return self.menu(world, node, menu),
+            Step::Ring(hunt) => return self.hunt(world, node, hunt),
             Step::List { lists } => self.list(lists),
             Step::Region { regions } => self.region(regions),
-            Step::History { days, .. } => return self.history(world, ix, node, *days),
-            Step::Owner { .. } => return self.owner(world, ix, node),
-            Step::Queue(queue) => return self.queue(world, ix, node, queue),
-            Step::Voicemail { .. } => return self.record(world, ix, node),
-            Step::Transfer { .. } => return self.transfer(world, ix, node),
+            Step::History { days, .. } => return self.history(world, node, *days),
+            Step::Owner { .. } => return self.owner(world, node),
+            Step::Queue(queue) => return self.queue(world, node, queue),
+            Step::Voicemail { .. } => return self.record(world, node),
+            Step::Transfer { .. } => return self.transfer(world, node),
             Step::Hangup { prompt, .. } => {
                 self.earned.informed |= node.allow_lost;
                 let said = Said::of(company, node, Hunted::NOT);
-                return self.hang_up(world, ix, &said, node.allow_lost && prompt.is_some());
+                return self.hang_up(world, &said, node.allow_lost && prompt.is_some());
             }
             Step::Notice(_) | Step::Tag { .. } => exit::DONE,
             Step::Jump => 0,
@@ -207,10 +205,10 @@ impl<'e, 'a> Walk<'e, 'a> {
         })
     }
 
-    fn play<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node, prompt: PromptIx) -> Onward {
+    fn play<W: World>(&mut self, world: &mut W, node: &Node, prompt: PromptIx) -> Onward {
         let said = Said::Play { prompt: &self.ground.company.prompts[prompt.at()] };
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
-        self.ask.at_ms = happened.at_ms;
+        let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
+        self.at.ms = happened.at_ms;
         match happened.event {
             Event::Played {} => {
                 self.earned.informed = node.allow_lost;
@@ -220,14 +218,14 @@ impl<'e, 'a> Walk<'e, 'a> {
         }
     }
 
-    fn menu<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node, menu: &Menu) -> Onward {
+    fn menu<W: World>(&mut self, world: &mut W, node: &Node, menu: &Menu) -> Onward {
         let company = self.ground.company;
         let prompt = |ix: PromptIx| &company.prompts[ix.at()];
         let mut notice = None;
         for attempt in 1_u8.. {
             let said = Said::Menu { menu, prompt: prompt(menu.prompt), notice };
-            let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
-            self.ask.at_ms = happened.at_ms;
+            let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
+            self.at.ms = happened.at_ms;
             let (last, again) = match happened.event {
                 Event::Digits { digits } => {
                     if let Some((_, place)) = menu.options.iter().find(|(option, _)| option == digits) {
@@ -246,10 +244,10 @@ impl<'e, 'a> Walk<'e, 'a> {
         Onward::by(menu.invalid(node))
     }
 
-    fn record<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node) -> Onward {
+    fn record<W: World>(&mut self, world: &mut W, node: &Node) -> Onward {
         let said = Said::of(self.ground.company, node, Hunted::NOT);
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
-        self.ask.at_ms = happened.at_ms;
+        let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
+        self.at.ms = happened.at_ms;
         match happened.event {
             Event::Recorded { seconds } => {
                 if let Err(error) = self.recorded(*seconds) {
@@ -274,10 +272,10 @@ impl<'e, 'a> Walk<'e, 'a> {
         Ok(())
     }
 
-    fn transfer<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node) -> Onward {
+    fn transfer<W: World>(&mut self, world: &mut W, node: &Node) -> Onward {
         let said = Said::of(self.ground.company, node, Hunted::NOT);
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
-        self.ask.at_ms = happened.at_ms;
+        let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
+        self.at.ms = happened.at_ms;
         match happened.event {
             Event::Transferred {} => Onward::Over((Disposition::Transferred, Fault::None)),
             Event::Failed {} => Onward::by(exit::FAILED),
@@ -286,9 +284,9 @@ impl<'e, 'a> Walk<'e, 'a> {
     }
 
     /// `tells`: what the call ends by is an announcement that it may end by.
-    fn hang_up<W: World>(&mut self, world: &mut W, ix: NodeIx, said: &Said<'_>, tells: bool) -> Onward {
-        let Some(happened) = world.answer(self.at(ix), said) else { return Onward::Stopped };
-        self.ask.at_ms = happened.at_ms;
+    fn hang_up<W: World>(&mut self, world: &mut W, said: &Said<'_>, tells: bool) -> Onward {
+        let Some(happened) = world.answer(&self.at, said) else { return Onward::Stopped };
+        self.at.ms = happened.at_ms;
         Onward::Over(match happened.event {
             Event::HungUp {} | Event::CallerHungUp { .. } => self.earned.ending(),
             Event::Fault { whose } => self.failed(*whose, !tells),
@@ -330,28 +328,28 @@ impl<'e, 'a> Walk<'e, 'a> {
         place.unwrap_or(regions.len())
     }
 
-    fn history<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node, days: Option<u32>) -> Onward {
+    fn history<W: World>(&mut self, world: &mut W, node: &Node, days: Option<u32>) -> Onward {
         let Some(caller) = self.ask.caller else { return Onward::by(exit::FIRST) };
-        match self.facts.peek_history(caller, self.learned, days, self.ask.at_ms) {
+        match self.facts.peek_history(caller, self.learned, days, self.at.ms) {
             Called::Before => return Onward::by(exit::REPEAT),
             Called::Never => return Onward::by(exit::FIRST),
             Called::Unknown => {}
         }
         let said = Said::of(self.ground.company, node, Hunted::NOT);
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
-        self.ask.at_ms = happened.at_ms;
+        let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
+        self.at.ms = happened.at_ms;
         let before = match happened.event {
             Event::CalledBefore {} => true,
             Event::NeverCalled {} => false,
             Event::Failed {} => return Onward::by(exit::REPEAT),
             event => return self.broken_off(event, &said),
         };
-        self.learned = Some(self.facts.learn_history(caller, self.learned, days, before, self.ask.at_ms));
+        self.learned = Some(self.facts.learn_history(caller, self.learned, days, before, self.at.ms));
         Onward::by(if before { exit::REPEAT } else { exit::FIRST })
     }
 
-    fn owner<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &Node) -> Onward {
-        self.owner = None;
+    fn owner<W: World>(&mut self, world: &mut W, node: &Node) -> Onward {
+        self.at.owner = None;
         let Some(caller) = self.ask.caller else { return Onward::by(exit::UNKNOWN) };
         let company = self.ground.company;
         let of = |id: &str| company.employee_index.get(id).copied();
@@ -363,8 +361,8 @@ impl<'e, 'a> Walk<'e, 'a> {
             Some(known) => known,
             None => {
                 let said = Said::of(company, node, Hunted::NOT);
-                let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
-                self.ask.at_ms = happened.at_ms;
+                let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
+                self.at.ms = happened.at_ms;
                 let told = match happened.event {
                     Event::Owner { employee } => of(employee),
                     Event::NoOwner {} => None,
@@ -375,7 +373,7 @@ impl<'e, 'a> Walk<'e, 'a> {
                 told
             }
         };
-        self.owner = found;
+        self.at.owner = found;
         Onward::by(if found.is_some() { exit::FOUND } else { exit::UNKNOWN })
     }
 
@@ -392,30 +390,30 @@ impl<'e, 'a> Walk<'e, 'a> {
         exit::AGAIN
     }
 
-    fn hunt<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &'e Node, hunt: &'e Hunt) -> Onward {
+    fn hunt<W: World>(&mut self, world: &mut W, node: &'e Node, hunt: &'e Hunt) -> Onward {
         (self.earned.informed, self.earned.outcome) = (false, Outcome::None);
         let Some(round) = hunt.rounds.first().filter(|_| self.all_free(hunt)) else {
-            return self.hunt_on(world, ix, node, hunt, None);
+            return self.hunt_on(world, node, hunt, None);
         };
-        let phones = Phones::new(self.ground.company, hunt, Rung::First(hunt.surely), self.owner);
+        let phones = Phones::new(self.ground.company, hunt, Rung::First(hunt.surely), self.at.owner);
         let said = Said::Ring { phones, ms: round.ms, music: hunt.music.as_ref(), round: 1 };
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
+        let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
         match happened.event {
             Event::Answered { endpoint } => {
-                self.ask.at_ms = happened.at_ms;
+                self.at.ms = happened.at_ms;
                 match phones.find(endpoint) {
-                    Some(phone) => self.talk(world, ix, phone),
+                    Some(phone) => self.talk(world, phone),
                     None => self.refuse(unexpected(happened.event, &said)),
                 }
             }
             Event::NoAnswer { ended } if ended.is_empty() && hunt.has_one_round() => {
-                self.ask.at_ms = happened.at_ms;
+                self.at.ms = happened.at_ms;
                 self.earned.outcome = Outcome::NoAnswer;
                 Onward::by(exit::NO_ANSWER)
             }
             event => {
                 let (event, at_ms) = (event.clone(), happened.at_ms);
-                self.hunt_on(world, ix, node, hunt, Some((&event, at_ms)))
+                self.hunt_on(world, node, hunt, Some((&event, at_ms)))
             }
         }
     }
@@ -431,7 +429,7 @@ impl<'e, 'a> Walk<'e, 'a> {
             };
             let slot = self.ground.slots[ix.at()];
             self.floor.is_at_rest(slot)
-                || self.floor.standing(slot, self.ask.call_id, mobile, self.ask.at_ms) == Standing::Free
+                || self.floor.standing(slot, self.ask.call_id, mobile, self.at.ms) == Standing::Free
         };
         hunt.surely > 0 && hunt.legs.iter().take(hunt.surely).all(free)
     }
@@ -441,25 +439,23 @@ impl<'e, 'a> Walk<'e, 'a> {
     fn hunt_on(
         &mut self,
         world: &mut dyn World,
-        ix: NodeIx,
         node: &'e Node,
         hunt: &'e Hunt,
         after: Option<(&Event, i64)>,
     ) -> Onward {
-        self.try_hunt(world, ix, node, hunt, after).unwrap_or_else(|error| self.refuse(error))
+        self.try_hunt(world, node, hunt, after).unwrap_or_else(|error| self.refuse(error))
     }
 
     fn try_hunt(
         &mut self,
         world: &mut dyn World,
-        ix: NodeIx,
         node: &'e Node,
         hunt: &'e Hunt,
         after: Option<(&Event, i64)>,
     ) -> Result<Onward, EngineError> {
-        let (company, owner) = (self.ground.company, self.owner);
-        let state = on_trial(company, &self.ask, ix, owner);
-        let mut run = Run::new(self.ground, &mut *self.floor, &mut *self.facts, state, self.ask.at_ms);
+        let (company, At { node: ix, owner, .. }) = (self.ground.company, self.at);
+        let state = on_trial(company, self.ask, ix, owner);
+        let mut run = Run::new(self.ground, &mut *self.floor, &mut *self.facts, state, self.at.ms);
         run.trial = true;
         run.rotated = self.rotated.iter().find(|(known, _)| *known == ix).map(|&(_, start)| start);
         let mut next = run.begin_hunt(node, hunt)?;
@@ -482,17 +478,17 @@ impl<'e, 'a> Walk<'e, 'a> {
             };
             let (event, at_ms) = match given.take() {
                 Some(given) => given,
-                None => match world.answer(At { node: ix, owner, ms: run.now_ms }, &said) {
+                None => match world.answer(&self.at, &said) {
                     Some(happened) => (happened.event, happened.at_ms),
                     None => return Ok(Onward::Stopped),
                 },
             };
             run.now_ms = at_ms;
-            self.ask.at_ms = at_ms;
+            self.at.ms = at_ms;
             next = match event {
                 Event::Answered { endpoint } if rings => {
                     let phone = phones.find(endpoint).ok_or_else(|| unexpected(event, &said))?;
-                    return Ok(self.talk(world, ix, phone));
+                    return Ok(self.talk(world, phone));
                 }
                 Event::CallerHungUp { .. } | Event::Fault { .. } => return Ok(self.broken_off(event, &said)),
                 Event::Taken { .. } => return Err(unexpected(event, &said)),
@@ -508,23 +504,23 @@ impl<'e, 'a> Walk<'e, 'a> {
         }))
     }
 
-    fn queue<W: World>(&mut self, world: &mut W, ix: NodeIx, node: &'e Node, queue: &'e Queue) -> Onward {
+    fn queue<W: World>(&mut self, world: &mut W, node: &'e Node, queue: &'e Queue) -> Onward {
         (self.earned.informed, self.earned.outcome) = (false, Outcome::None);
-        let state = on_trial(self.ground.company, &self.ask, ix, self.owner);
-        let mut run = Run::new(self.ground, &mut *self.floor, &mut *self.facts, state, self.ask.at_ms);
+        let state = on_trial(self.ground.company, self.ask, self.at.node, self.at.owner);
+        let mut run = Run::new(self.ground, &mut *self.floor, &mut *self.facts, state, self.at.ms);
         run.trial = true;
         if let Some(place) = run.turned_away(node, queue) {
             self.earned.outcome = if place == exit::FULL { Outcome::Busy } else { Outcome::Unavailable };
             return Onward::by(place);
         }
-        let said = Said::of(self.ground.company, node, Hunted { owner: self.owner, ..Hunted::NOT });
-        let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
-        self.ask.at_ms = happened.at_ms;
+        let said = Said::of(self.ground.company, node, Hunted { owner: self.at.owner, ..Hunted::NOT });
+        let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
+        self.at.ms = happened.at_ms;
         let (outcome, place) = match happened.event {
             Event::Answered { endpoint } => {
-                let phones = Phones::all(self.ground.company, &queue.hunt, self.owner);
+                let phones = Phones::all(self.ground.company, &queue.hunt, self.at.owner);
                 return match phones.find(endpoint) {
-                    Some(phone) => self.talk(world, ix, phone),
+                    Some(phone) => self.talk(world, phone),
                     None => self.refuse(unexpected(happened.event, &said)),
                 };
             }
@@ -537,14 +533,14 @@ impl<'e, 'a> Walk<'e, 'a> {
         Onward::by(place)
     }
 
-    fn talk<W: World + ?Sized>(&mut self, world: &mut W, ix: NodeIx, phone: Phone<'_>) -> Onward {
+    fn talk<W: World + ?Sized>(&mut self, world: &mut W, phone: Phone<'_>) -> Onward {
         self.earned.answered = true;
         let mut passed_to: SmolStr;
         let mut phone = phone;
         loop {
             let said = Said::Talk { phone };
-            let Some(happened) = world.answer(self.at(ix), &said) else { return Onward::Stopped };
-            self.ask.at_ms = happened.at_ms;
+            let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
+            self.at.ms = happened.at_ms;
             match happened.event {
                 Event::ConversationEnded {} => return Onward::Over(self.earned.ending()),
                 Event::Passed { employee, endpoint } => {

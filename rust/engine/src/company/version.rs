@@ -405,6 +405,17 @@ pub enum Destination {
     Endpoint(SmolStr),
 }
 
+impl Destination {
+    /// Its address as the contract writes it.
+    #[must_use]
+    pub fn address(&self) -> SmolStr {
+        match self {
+            Self::Phone(number) => number.text(),
+            Self::Endpoint(address) => address.clone(),
+        }
+    }
+}
+
 /// The most phones one hunt can ring: their two bit sets and a call's identity fit a state of 512 bytes.
 pub const MAX_LEGS: usize = 1000;
 
