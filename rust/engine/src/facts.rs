@@ -75,9 +75,21 @@ impl Facts {
         self.callers.of(number, days, now_ms)
     }
 
-    /// The same, without counting as a use of what is known, for who has learned an answer that is not remembered here.
+    /// The same, without counting as a use of what is known.
     #[must_use]
-    pub fn peek_history(&self, number: Number, learned: Option<Learned>, days: Option<u32>, now_ms: i64) -> Called {
+    pub fn peek_history(&self, number: Number, days: Option<u32>, now_ms: i64) -> Called {
+        self.peek_history_after(None, number, days, now_ms)
+    }
+
+    /// The same, for who has learned an answer that is not remembered here.
+    #[must_use]
+    pub fn peek_history_after(
+        &self,
+        learned: Option<Learned>,
+        number: Number,
+        days: Option<u32>,
+        now_ms: i64,
+    ) -> Called {
         self.callers.peek(number, learned, days, now_ms)
     }
 

@@ -26,7 +26,8 @@ use super::event::Event;
 use super::machine::Ground;
 use super::said::{Hunted, Rung, Said};
 use super::turn::Action;
-use super::walk::{Ask, At, Happened, Walk, World};
+pub(super) use super::walk::Ask;
+use super::walk::{At, Happened, Walk, World};
 
 /// The most decisions that one table keeps: far more than a company has, and a bound for one whose phones are in every
 /// order of busy and free.

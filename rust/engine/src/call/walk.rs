@@ -330,7 +330,7 @@ impl<'e, 'a> Walk<'e, 'a> {
 
     fn history<W: World>(&mut self, world: &mut W, node: &Node, days: Option<u32>) -> Onward {
         let Some(caller) = self.ask.caller else { return Onward::by(exit::FIRST) };
-        match self.facts.peek_history(caller, self.learned, days, self.at.ms) {
+        match self.facts.peek_history_after(self.learned, caller, days, self.at.ms) {
             Called::Before => return Onward::by(exit::REPEAT),
             Called::Never => return Onward::by(exit::FIRST),
             Called::Unknown => {}
