@@ -83,8 +83,8 @@ unit: build
 fuzz: ## searches for bytes that engine and codecs do not survive; SECONDS=600 for each way in
 	$(PYTHON) rust/fuzz/search.py $(or $(SECONDS),300)
 
-glance: ## the same for three seconds each, where there is a C++ compiler for the fuzzer
-	@if command -v c++ >/dev/null; then $(PYTHON) rust/fuzz/search.py 3; else echo "no C++ compiler: nothing is searched for"; fi
+glance: ## the same for some seconds, always the same ones, where there is a C++ compiler for the fuzzer
+	@if command -v c++ >/dev/null; then $(PYTHON) rust/fuzz/search.py glance; else echo "no C++ compiler: nothing is searched for"; fi
 
 instructions: build ## counts what each measured decision takes, and holds it to its budget
 	$(BIN)/python -m bench.budget

@@ -1,20 +1,26 @@
-"""Searches for bytes that a target does not survive, guided by the code they reach: `search.py SECONDS [TARGET...]`.
+"""Searches for bytes that a target does not survive, guided by the code they reach: `search.py SECONDS|glance [TARGET...]`.
 
 The fuzzer is LLVM's (libFuzzer), and a stable
 Rust compiler makes the code tell what it reaches; a C++ compiler is needed for the fuzzer itself. What is found is written
 to `target/fuzz/found/TARGET`: mend it, and keep it in `corpus/TARGET`. What reached something new stays in
 `target/fuzz/reached/TARGET`, where the next search begins.
+
+A glance is short, and the same each time: it begins at the corpus alone, with one seed, so that what it finds is
+found by whoever looks again at the same code.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "rust/fuzz/corpus"
+GLANCE = ("-seed=1", "-runs=40000", "-max_total_time=20")
+"""Two or three seconds for each target, more where the machine is busy."""
 SLOW_S = 30
 """An input that takes longer is a finding. The check of a document may take seconds."""
 COVERAGE = (
@@ -34,10 +40,10 @@ PROFILE = {f"CARGO_PROFILE_RELEASE_{key}": value for key, value in (("LTO", "off
 
 def main() -> int:
     """0: nothing was found."""
-    seconds = int(sys.argv[1])
+    long = () if sys.argv[1] == "glance" else (f"-max_total_time={int(sys.argv[1])}",)
     work = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "fuzz"
     program = built(work)
-    found = [name for name in sys.argv[2:] or targets() if not survives(program, work, name, seconds)]
+    found = [name for name in sys.argv[2:] or targets() if not survives(program, work, name, long)]
     if found:
         sys.stderr.write(f"found something: {', '.join(found)}; see {work / 'found'}\n")
     return 1 if found else 0
@@ -63,12 +69,14 @@ def built(work: Path) -> Path:
     return work / host / "release" / "guided"
 
 
-def survives(program: Path, work: Path, name: str, seconds: int) -> bool:
-    """Search one target."""
-    found, reached = work / "found" / name, work / "reached" / name
+def survives(program: Path, work: Path, name: str, long: tuple[str, ...]) -> bool:
+    """Search one target: for as long as it is told, or at a glance."""
+    found, reached = work / "found" / name, work / ("reached" if long else "glanced") / name
+    if not long:
+        shutil.rmtree(reached, ignore_errors=True)
     for folder in (found, reached):
         folder.mkdir(parents=True, exist_ok=True)
-    options = (f"-max_total_time={seconds}", f"-timeout={SLOW_S}", "-rss_limit_mb=2048")
+    options = (*(long or GLANCE), f"-timeout={SLOW_S}", "-rss_limit_mb=2048")
     command = [program, reached, CORPUS / name, *options, f"-artifact_prefix={found}/"]
     log = work / f"{name}.log"
     with log.open("wb") as said:

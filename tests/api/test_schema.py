@@ -30,6 +30,7 @@ ENDLESS = "follow_events"
 """An answer that lasts as long as the page does: `tests/live` reads it."""
 
 
+@pytest.mark.timeout(1_200)
 async def test_the_api_is_as_its_document_says(live: Stage, tmp_path: Path) -> None:
     stage = live
     await furnished(stage)

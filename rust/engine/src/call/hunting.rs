@@ -56,7 +56,7 @@ impl<'e> Run<'e> {
             }
             let chooses = chooses(hunt);
             let state = self.hunt_state()?;
-            state.round += 1;
+            state.round = state.round.saturating_add(1);
             if chooses {
                 return self.hunt_over();
             }

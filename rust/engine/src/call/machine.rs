@@ -343,19 +343,21 @@ impl<'e> Run<'e> {
         if let Some((pressed, place)) = menu.options.iter().find(|(option, _)| option == digits) {
             return Ok(self.leave(*place, Reason::Pressed { digits: pressed.clone() }));
         }
-        if failed + 1 >= menu.attempts {
+        let attempts = failed.saturating_add(1);
+        if attempts >= menu.attempts {
             let digits = digits.chars().take(16).collect();
-            return Ok(self.leave(menu.invalid(node), Reason::WrongDigits { digits, attempts: failed + 1 }));
+            return Ok(self.leave(menu.invalid(node), Reason::WrongDigits { digits, attempts }));
         }
-        self.offer_again(failed + 1, false)
+        self.offer_again(attempts, false)
     }
 
     fn silence(&mut self, failed: u8) -> Result<Next, EngineError> {
         let (node, menu) = self.menu()?;
-        if failed + 1 >= menu.attempts {
-            return Ok(self.leave(menu.no_input(node), Reason::Silence { attempts: failed + 1 }));
+        let attempts = failed.saturating_add(1);
+        if attempts >= menu.attempts {
+            return Ok(self.leave(menu.no_input(node), Reason::Silence { attempts }));
         }
-        self.offer_again(failed + 1, true)
+        self.offer_again(attempts, true)
     }
 
     fn offer_again(&mut self, failed: u8, silent: bool) -> Result<Next, EngineError> {
