@@ -6,6 +6,7 @@ mod calls;
 use std::time::Duration;
 
 use criterion::Criterion;
+use kommutator_engine::call::Disposition;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -14,6 +15,7 @@ fn main() {
         .configure_from_args();
     arrivals(&mut criterion);
     decisions(&mut criterion);
+    walks(&mut criterion);
     answered_calls(&mut criterion);
     criterion.final_summary();
 }
@@ -40,6 +42,17 @@ fn decisions(criterion: &mut Criterion) {
         assert_eq!(calls::told(&decision.action), call.decided_answer(), "{scheme}");
         group.bench_function(scheme, |bencher| bencher.iter(|| call.decide(&mut engine, &mut table)));
         assert_eq!((call.decide(&mut engine, &mut table), table.len()), (place, 1), "{scheme}");
+    }
+    group.finish();
+}
+
+/// All that the caller of an answered call meets, and nothing else.
+fn walks(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("walk");
+    for (scheme, call) in &calls::all() {
+        let mut engine = call.proven_engine(scheme);
+        assert_eq!(call.follow(&mut engine).0, Disposition::Answered, "{scheme}");
+        group.bench_function(scheme, |bencher| bencher.iter(|| call.follow(&mut engine)));
     }
     group.finish();
 }

@@ -8,6 +8,7 @@
 mod calls;
 
 use allocation_counter::{AllocationInfo, measure};
+use kommutator_engine::call::{Disposition, Fault};
 
 /// The most that a reply may hold: the state, the trace, the round with whom it left out, the phones that ring.
 const REPLY: u64 = 5;
@@ -37,6 +38,16 @@ fn a_decision_that_was_made_before_allocates_nothing() {
         assert_eq!((again, made.count_total), (Some(place), 0), "{scheme}");
         let decision = table.get(place).expect("a decision");
         assert_eq!(calls::told(&decision.action), call.decided_answer(), "{scheme}");
+    }
+}
+
+#[test]
+fn a_walk_allocates_nothing_where_the_first_round_answers() {
+    for (scheme, call) in &calls::all() {
+        let mut engine = call.proven_engine(scheme);
+        let mut ending = None;
+        let made = measure(|| ending = Some(call.follow(&mut engine)));
+        assert_eq!((ending, made.count_total), (Some((Disposition::Answered, Fault::None)), 0), "{scheme}");
     }
 }
 

@@ -70,7 +70,7 @@ pub fn compile(site: &mut Site<'_, '_>) -> Option<Hunt> {
         Strategy::Linear => 1,
         _ => 0,
     };
-    let surely = if are_different_phones(&site.frame.employees, &legs.all[..first]) { first } else { 0 };
+    let surely = if are_different_phones(site.frame.employees, &legs.all[..first]) { first } else { 0 };
     Some(Hunt { legs: legs.all, strategy, rounds, music: music.map(Into::into), surely })
 }
 
