@@ -237,7 +237,13 @@ impl<'s> Phones<'s> {
     #[must_use]
     pub fn find(&self, address: &str) -> Option<Phone<'s>> {
         let Self { company, hunt, rung, owner } = *self;
-        let of = |leg: &Leg| phone(company, *leg, owner).map(|(_, phone)| phone).filter(|phone| phone.is(address));
+        let of = |leg: &Leg| match leg {
+            Leg::Desk(ix) => {
+                let own = company.employees[ix.at()].endpoint.as_ref()?;
+                (own.as_str() == address).then_some(Phone::Address(own))
+            }
+            leg => phone(company, *leg, owner).map(|(_, phone)| phone).filter(|phone| phone.is(address)),
+        };
         match rung {
             Rung::First(legs) => hunt.legs.iter().take(legs).find_map(of),
             Rung::These(legs) => legs.iter().find_map(|&leg| of(hunt.legs.get(usize::from(leg))?)),

@@ -190,11 +190,15 @@ impl<'e, 'a> Walk<'e, 'a> {
             Step::History { days, .. } => return self.history(world, node, *days),
             Step::Owner { .. } => return self.owner(world, node),
             Step::Queue(queue) => return self.queue(world, node, queue),
-            Step::Voicemail { .. } => return self.record(world, node),
+            Step::Voicemail { prompt, ms, .. } => {
+                let said = Said::Record { prompt: &company.prompts[prompt.at()], ms: *ms };
+                return self.record(world, &said);
+            }
             Step::Transfer { .. } => return self.transfer(world, node),
-            Step::Hangup { prompt, .. } => {
+            Step::Hangup { prompt, cause } => {
                 self.earned.informed |= node.allow_lost;
-                let said = Said::of(company, node, Hunted::NOT);
+                let spoken = prompt.map(|prompt| &company.prompts[prompt.at()]);
+                let said = Said::HangUp { prompt: spoken, cause: *cause };
                 return self.hang_up(world, &said, node.allow_lost && prompt.is_some());
             }
             Step::Notice(_) | Step::Tag { .. } => exit::DONE,
@@ -244,9 +248,8 @@ impl<'e, 'a> Walk<'e, 'a> {
         Onward::by(menu.invalid(node))
     }
 
-    fn record<W: World>(&mut self, world: &mut W, node: &Node) -> Onward {
-        let said = Said::of(self.ground.company, node, Hunted::NOT);
-        let Some(happened) = world.answer(&self.at, &said) else { return Onward::Stopped };
+    fn record<W: World>(&mut self, world: &mut W, said: &Said<'_>) -> Onward {
+        let Some(happened) = world.answer(&self.at, said) else { return Onward::Stopped };
         self.at.ms = happened.at_ms;
         match happened.event {
             Event::Recorded { seconds } => {
@@ -261,7 +264,7 @@ impl<'e, 'a> Walk<'e, 'a> {
                 {
                     return self.refuse(error);
                 }
-                self.broken_off(event, &said)
+                self.broken_off(event, said)
             }
         }
     }

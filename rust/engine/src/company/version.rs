@@ -93,6 +93,8 @@ pub struct Company {
     pub templates: Vec<Template>,
     /// Dialled numbers and the schemes that serve them.
     pub numbers: FxHashMap<Number, SchemeIx>,
+    /// The same of a company that has one number, as most have.
+    pub only_number: Option<(Number, SchemeIx)>,
     /// The scheme of a number not listed.
     pub default_scheme: Option<SchemeIx>,
     /// Schemes.
@@ -510,7 +512,11 @@ impl Company {
     /// The scheme a dialled number is served by.
     #[must_use]
     pub fn scheme_for(&self, did: Option<Number>) -> Option<SchemeIx> {
-        did.and_then(|did| self.numbers.get(&did).copied()).or(self.default_scheme)
+        let found = |did| match self.only_number {
+            Some((only, scheme)) => (did == only).then_some(scheme),
+            None => self.numbers.get(&did).copied(),
+        };
+        did.and_then(found).or(self.default_scheme)
     }
 
     /// The most a prompt lasts, milliseconds.
