@@ -43,7 +43,8 @@ fn a_decision_that_was_made_before_allocates_nothing() {
 
 #[test]
 fn a_walk_allocates_nothing_where_the_first_round_answers() {
-    for (scheme, call) in &calls::all() {
+    // The other's second round is formed by the machine.
+    for (scheme, call) in calls::all().iter().filter(|(scheme, _)| *scheme != "8-expanding") {
         let mut engine = call.proven_engine(scheme);
         let mut ending = None;
         let made = measure(|| ending = Some(call.follow(&mut engine)));

@@ -423,12 +423,16 @@ impl<'e, 'a> Walk<'e, 'a> {
 
     /// Whether the first round rings all whom it names for certain, and they are all free: most hunts at most times.
     fn all_free(&self, hunt: &Hunt) -> bool {
+        let employees = &self.ground.company.employees;
         let free = |leg: &Leg| {
             let (ix, mobile) = match *leg {
                 Leg::Desk(ix) => (ix, false),
                 Leg::Mobile(ix) => (ix, true),
                 Leg::Phone(_) => return true,
-                Leg::Owner => return false,
+                Leg::Owner => match self.at.owner.filter(|ix| employees[ix.at()].endpoint.is_some()) {
+                    Some(ix) => (ix, false),
+                    None => return false,
+                },
             };
             let slot = self.ground.slots[ix.at()];
             self.floor.is_at_rest(slot)
