@@ -307,6 +307,12 @@ def test_a_call_as_a_line_of_the_ledger() -> None:
     assert line["disposition"] == "abandoned"
 
 
+def test_who_would_have_lost_patience_while_it_rings_leaves_a_message_where_nothing_rings() -> None:
+    options = ["--at", "2026-11-22T12:00", "--hang-up", "ring:3", "--press", "7", "--speak", "4", "--json"]
+    line = orjson.loads(run("call", "+74951112201", "--as", "89161230099", *options).stdout)
+    assert line["disposition"] == "voicemail"
+
+
 def test_each_ringing_of_a_phone_may_differ() -> None:
     result = run(
         "call", "+74951112205", "--at", "2026-11-18T12:00", "--phone", "PJSIP/101=busy,answer:1:5", "--json"

@@ -11,8 +11,8 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from kommutator.errors import PbxCannot
-from kommutator.pbx.agi import adapter, session
+from kommutator.errors import PbxCannot, PbxUnreachable
+from kommutator.pbx.agi import adapter, call_file, session
 from kommutator.routing.order import Order
 
 from .asking import Asking, House, house, usual
@@ -59,6 +59,34 @@ def test_who_says_nothing_or_nonsense_is_closed_and_others_are_served(
             await _until_served(there)
 
     trio.run(_in_time, main)
+
+
+def test_a_command_that_was_sent_in_part_ends_the_connection() -> None:
+    async def main() -> None:
+        ours, asterisks = trio.testing.lockstep_stream_pair()
+        one = session.Session(ours, "this test")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.run)
+            await asterisks.send_all(b"agi_uniqueid: 1.7\n\n")
+            await one.greeting()
+            with pytest.raises(PbxUnreachable):
+                await one.command("SET VARIABLE", "NAME", "value")  # and nobody reads it
+            assert one.closed
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_the_call_file_follows_no_link_of_asterisk(tmp_path: Path) -> None:
+    shared, outgoing, ours = tmp_path / "shared", tmp_path / "outgoing", tmp_path / "ours"
+    for folder in (shared, outgoing):
+        folder.mkdir()
+    ours.write_text("ours")
+    (shared / "kommutator-look.call").symlink_to(ours)
+    call_file.put(shared, outgoing)
+    (put,) = outgoing.iterdir()
+    assert (put.is_symlink(), put.stat().st_mode & 0o777, ours.read_text()) == (False, 0o664, "ours")
+    assert list(shared.iterdir()) == []
 
 
 def test_desks_can_order_nothing(company: Path, tmp_path: Path) -> None:

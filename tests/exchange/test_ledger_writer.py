@@ -13,7 +13,7 @@ from kommutator.exchange.journal import ToldJournal
 from kommutator.exchange.messages import CALLS, REFUSED, Began, CallBatch, Consulted, ToldEntry, decode, encode
 from kommutator.exchange.nats.calls import CallFeed
 from kommutator.exchange.nats.client import Exchange
-from kommutator.exchange.nats.ledger_writer import LedgerWriter, purge_written
+from kommutator.exchange.nats.ledger_writer import LedgerWriter, has_written, purge_written
 from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.exchange.settings import SpoolSettings
 from kommutator.exchange.shipper import Shipper
@@ -172,3 +172,25 @@ async def test_desks_hear_of_calls_as_they_happen_without_gaps_over_connections(
     assert [told.number for told in heard[:12]] == list(range(1, 13))
     assert heard[0] == ToldEntry("r1", "pbx", 1, Began("call-1", "+74951112233", "+79161230099", 1))
     assert gaps == []
+
+
+async def test_what_has_come_since_does_not_matter_to_whether_a_message_is_written(desk: Desk) -> None:
+    ledger = Written()
+    LedgerWriter(desk.exchange, ledger)
+    desk.start()
+
+    async def told(exchange: Exchange) -> int:
+        await exchange.connection.append("kt.calls.r1", encode(CallBatch("r1", "spool", 1, ())))
+        return (await exchange.connection.last_sequence(CALLS))[1]
+
+    first = await trio.to_thread.run_sync(desk.do, told)
+
+    def is_written(message: int) -> bool:
+        found: bool = desk.do(lambda exchange: has_written(exchange.connection, message))
+        return found
+
+    await until(lambda: is_written(first))
+    ledger.failures = 1_000_000
+    second = await trio.to_thread.run_sync(desk.do, told)
+    assert await trio.to_thread.run_sync(is_written, first)
+    assert not await trio.to_thread.run_sync(is_written, second)

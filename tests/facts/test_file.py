@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import zlib
 from pathlib import Path
 
 import pytest
 
 from kommutator._engine import CallerTable, OwnerTable
-from kommutator.errors import TablesBad
-from kommutator.exchange.messages import Called, FactsChanged, encode
+from kommutator.errors import ExchangeMessageBad, TablesBad
+from kommutator.exchange.messages import Called, FactsChanged, TablesMade, decode, encode
 from kommutator.exchange.tables_file import Counts, Header, TablesFile, TablesWriter
 from kommutator.exchange.tables_shelf import CALLS, FACTS, Bounds, Pending, TablesShelf, line, own
 
@@ -64,6 +65,22 @@ def test_cut_off_or_damaged_anywhere_it_is_refused(tmp_path: Path) -> None:
             read(bytes(flipped))
 
 
+def test_a_page_that_is_not_as_long_as_it_says_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tables"
+    for said in (1, 13, 15, 2**20):
+        with TablesWriter(path, HEADER) as writer:
+            writer._page(b"o", zlib.compress(b"+79161230001\tan"[:14]), said)
+            writer.end(Counts(1, 0))
+        with pytest.raises(TablesBad):
+            TablesFile(path).read({"owners": OwnerTable()}, lambda: True)
+
+
+def test_no_name_leads_out_of_the_folder() -> None:
+    for name in ("../../etc/x", "a/b", "", "."):
+        with pytest.raises(ExchangeMessageBad):
+            decode(encode(TablesMade(name, "e", 7, 70, 0, 0, 0, 0, 0)), TablesMade)
+
+
 def test_a_line_that_is_no_number_is_left_out_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.tables"
     with TablesWriter(path, HEADER) as writer:
@@ -102,6 +119,16 @@ def test_the_shelf_keeps_what_changed_and_goes_on_from_it(tmp_path: Path) -> Non
     once_more.open()
     assert load(once_more) == (10, 6, 7), "those before"
     once_more.close()
+
+
+def test_new_tables_of_a_desk_whose_clock_was_set_back_stay(tmp_path: Path) -> None:
+    shelf = TablesShelf(tmp_path)
+    for made, name in enumerate(("a", "b")):
+        shelf.put(write(shelf.new(name), header=Header("e", 7 + made, 70, HEADER.made + made)))
+    shelf.put(write(shelf.new("c"), header=Header("e", 9, 90, HEADER.made - 1)))
+    assert shelf.build("c", Bounds(10**6, 10**6), lambda: True).sequence == 9
+    assert {path.name for path in tmp_path.iterdir()} == {"b.tables", "b.changes", "c.tables", "c.changes"}
+    shelf.close()
 
 
 def test_what_a_crash_cut_off_and_what_comes_after_a_gap_is_not_taken(tmp_path: Path) -> None:

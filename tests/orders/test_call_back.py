@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import trio
 
+from kommutator.errors import PbxRefused
+from kommutator.pbx.simulated.adapter import SimulatedPbx
 from kommutator.routing.doings import CalledBack
 
 from .house import House, play
@@ -129,3 +131,21 @@ def test_a_router_that_dies_leaves_those_who_talk(talking: bool) -> None:
         await house.until(lambda: house.called_back()[-1] == told)
 
     play(story, {CLIENT: {"does": "answer", "after": 2}})
+
+
+def test_a_pbx_that_fails_over_a_call_back_costs_no_other_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(*_: object) -> bool:
+        raise PbxRefused("the simulated PBX has failed")
+
+    async def story(house: House) -> None:
+        await house.does("call_back", None, number=CLIENT)
+        await house.until(lambda: ("talking", None) in house.called_back())
+        monkeypatch.setattr(SimulatedPbx, "call_back_over", fails)
+        await house.another_router(0.1)
+        await house.until(lambda: house.called_back()[-1] == ("over", None))
+        house.put_down_all()
+        await house.until(lambda: house.router.lines["anna"] == "idle")
+        await house.client_talks()
+        house.put_down_all()
+
+    play(story, {ANNA: {"does": "answer"}, CLIENT: {"does": "answer", "after": 2}})

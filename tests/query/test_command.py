@@ -99,6 +99,21 @@ async def test_processes_share_an_address_and_one_that_dies_is_replaced(
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
 
+def test_a_process_that_fails_in_our_code_says_where() -> None:
+    failing = """
+from kommutator.app.forked import Forked
+def work(place, lifeline):
+    raise ValueError("of this test")
+Forked("query", 1, work).run()
+"""
+    with subprocess.Popen([sys.executable, "-c", failing], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = next((line for line in process.stdout if "ValueError: of this test" in line), None)
+        process.terminate()
+        process.stdout.read()
+    assert (process.returncode, told is not None) == (0, True)
+
+
 @pytest.mark.trio
 async def test_processes_end_with_the_one_that_began_them(run: Callable[..., Process]) -> None:
     process = run("--listen", "127.0.0.1:0", "--processes", "2")
@@ -128,6 +143,9 @@ async def test_an_address_that_is_taken_and_a_folder_in_use_end_it_with_a_reason
     await ready(run("--listen", f"unix:{tmp_path}/query.sock", "--data", str(tmp_path / "data")))
     held = ended("--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"))
     assert (held.returncode, "another router works here" in held.stderr) == (5, True)
+    for no_address in ("127.0.0.1:http", "127.0.0.1:99999"):
+        nowhere = ended("--listen", no_address)
+        assert (nowhere.returncode, f"cannot listen at {no_address}: it is no" in nowhere.stderr) == (4, True)
     open_to_all = ended("--listen", "0.0.0.0:0")
     assert (open_to_all.returncode, "--token" in open_to_all.stderr) == (2, True)
 

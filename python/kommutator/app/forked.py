@@ -87,6 +87,10 @@ class Forked:
         except KommutatorError as error:
             self._log.error("a process cannot work", process=place + 1, reason=str(error))
             return 1
+        except Exception:
+            log = self._log
+            log.exception("a process failed in our code", process=place + 1)
+            return 1
         return 0
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:

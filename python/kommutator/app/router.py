@@ -98,6 +98,7 @@ class _Parts:
             alone=len(configuration.routers) == 1,
         )  # fmt: skip
         self._callers = SharedCallers(bridge, self._tables.ended)
+        self._callers.go_on(self._kept.callers())
         self._shipper = Shipper(bridge, self._outgoing, name)
         self._recordings = RecordingUploader(bridge, data / "recordings")
         self._queries: Queries | None = None

@@ -114,7 +114,7 @@ def command(
     """
     acts = [CallerAct("menu", press=pressed) for pressed in keys]
     acts += [_hang_up(hang_up)] if hang_up is not None else []
-    acts.append(CallerAct("record", speak=speak, end="hash"))
+    acts.append(CallerAct("record", speak=speak, end="hash", whenever=True))
     scripts = dict(map(_phone, phones))
     virtual = {"--company": company, "--at": at, "--owner": owner, "--history": history, "--away": away or None}
     only_virtual = [option for option, value in virtual.items() if value is not None]

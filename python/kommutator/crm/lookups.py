@@ -43,8 +43,8 @@ async def called_before(tx: Tx, number: str, now: datetime, days: int | None = N
 
 
 async def take_changes(tx: Tx, limit: int = 1_000) -> list[str]:
-    """Takes numbers whose owner may have changed, to tell the routers within this transaction: when it does not
-    commit, they stay.
+    """Takes the first changes: the numbers whose owner may have changed, each as often as it was said. When the transaction
+    does not commit, they stay.
 
     Several takers share them. One index range, and a deletion of each.
     """
@@ -55,7 +55,7 @@ async def take_changes(tx: Tx, limit: int = 1_000) -> list[str]:
            returning id, number::text""",
         limit,
     )
-    return list(dict.fromkeys(row["number"] for row in sorted(rows, key=lambda row: row["id"])))
+    return [row["number"] for row in sorted(rows, key=lambda row: row["id"])]
 
 
 async def owners_of(tx: Tx, numbers: Sequence[str]) -> dict[str, str | None]:

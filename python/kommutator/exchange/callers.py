@@ -7,7 +7,7 @@ because more has ended while the exchange was away than waits here, is not told 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 import trio
@@ -34,6 +34,10 @@ class SharedCallers:
         self._ended: deque[tuple[str, int]] = deque(maxlen=_MOST_WAITING)
         self._more = trio.Event()
         self._log = structlog.get_logger()
+
+    def go_on(self, callers: Mapping[str, tuple[str, int]]) -> None:
+        """These calls, by their ids, were begun by an earlier process of this router."""
+        self._live.update(callers)
 
     def take(self, entry: CallEntry) -> None:
         """Something happened to a call of this router."""

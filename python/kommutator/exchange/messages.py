@@ -6,7 +6,7 @@ do not know.
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
@@ -251,7 +251,8 @@ class FactsChanged(msgspec.Struct, frozen=True):
 class TablesMade(msgspec.Struct, frozen=True):
     """Tables of all owners and callers are in the object store."""
 
-    name: str
+    name: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z-]{1,100}$")]
+    """A router names its files so."""
     epoch: str
     sequence: int
     """The last change that is in them."""

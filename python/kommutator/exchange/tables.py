@@ -12,7 +12,7 @@ off from the others, it does not say of anybody that he has not called.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -352,9 +352,9 @@ class Tables:
             self._calls[number] = max(at, self._calls.pop(number, at))
         whole = True
         while whole and len(self._pending.messages) > 1:  # what came meanwhile, while more comes
-            whole = await trio.to_thread.run_sync(_take_all, built, self._pending.take())
+            whole = await trio.to_thread.run_sync(built.take_all, self._pending.take())
         async with self._turn:
-            whole = whole and _take_all(built, self._pending.take())
+            whole = whole and built.take_all(self._pending.take())
             calls = dict(self._calls)
             await trio.to_thread.run_sync(built.called, calls)
             built.called({number: at for number, at in self._calls.items() if calls.get(number) != at})
@@ -475,22 +475,20 @@ class Tables:
             return
         part = self._shelf.new(made.name)
         seconds = _FETCH_S + made.bytes / _FETCHED_PER_S
-        with await trio.to_thread.run_sync(private_file, part) as file:
-            there = await self._bridge.call(lambda c: c.fetch_file(TABLES, made.name, file, seconds), seconds)
-        if not there:
-            self._bad.add(made.name)
-            raise ExchangeError(f"the tables {made.name} are not there any more")
         try:
+            with await trio.to_thread.run_sync(private_file, part) as file:
+                there = await self._bridge.call(lambda c: c.fetch_file(TABLES, made.name, file, seconds), seconds)
+            if not there:
+                self._bad.add(made.name)
+                raise ExchangeError(f"the tables {made.name} are not there any more")
             async with self._disk:
                 await trio.to_thread.run_sync(self._shelf.put, part)
         except TablesBad:
             self._bad.add(made.name)
             raise
+        finally:
+            part.unlink(missing_ok=True)
         self._more_lines.set()
-
-
-def _take_all(built: Built, some: Iterable[FactsChanged]) -> bool:
-    return all(built.take(each) for each in some)
 
 
 async def _in_thread(work: Callable[[Callable[[], bool]], _T]) -> _T:

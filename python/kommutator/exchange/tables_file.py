@@ -187,7 +187,11 @@ def _checksum(kind: bytes, content: bytes, size: int) -> int:
 
 
 def _unpacked(content: bytes, size: int, path: Path) -> bytes:
+    inflating = zlib.decompressobj()
     try:
-        return zlib.decompress(content, bufsize=max(size, 1))
+        lines = inflating.decompress(content, max(size, 1))
     except zlib.error as error:
         raise TablesBad(f"{path}: a page cannot be read: {error}") from error
+    if len(lines) != size or not inflating.eof:
+        raise TablesBad(f"{path}: a page has not the bytes that it says")
+    return lines

@@ -76,6 +76,10 @@ class Built:
                 del self.calls[number]
         return True
 
+    def take_all(self, some: Iterable[FactsChanged]) -> bool:
+        """Several, up to the first that does not follow."""
+        return all(self.take(each) for each in some)
+
     def _read(self, changed: FactsChanged) -> None:
         if (owners := self.tables.get("owners")) is not None and changed.owners:
             read_lines(owners, "".join(f"{number}\t{employee or ''}\n" for number, employee in changed.owners).encode())
@@ -179,9 +183,10 @@ class TablesShelf:
         part.replace(self._path(name, "tables"))
         self.name = name
         self._open_changes()
-        for old in list(self._files())[_KEPT:]:
-            old.path.unlink(missing_ok=True)
-            old.path.with_suffix(".changes").unlink(missing_ok=True)
+        # By the desk's clock, which may have been set back: what was put here now stays, whenever it says it was made.
+        for old in [file.path for file in self._files() if file.path.stem != name][_KEPT - 1 :]:
+            old.unlink(missing_ok=True)
+            old.with_suffix(".changes").unlink(missing_ok=True)
 
     def append(self, lines: Iterable[bytes]) -> None:
         """Keep changes and calls, which `line` made."""

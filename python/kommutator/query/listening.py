@@ -12,6 +12,7 @@ from pathlib import Path
 from kommutator.errors import AddressTaken, CertificateUnusable
 
 _BACKLOG = 1024
+_LAST_PORT = 65535
 UNIX = "unix:"
 """How the address of a Unix socket begins."""
 
@@ -55,6 +56,8 @@ def listen(address: str, *, shared: bool = False) -> list[socket.socket]:
             sockets.append(_unix(Path(address.removeprefix(UNIX))))
         else:
             host, _, port = address.rpartition(":")
+            if not (port.isascii() and port.isdigit() and int(port) <= _LAST_PORT):
+                raise AddressTaken(f"cannot listen at {address}: it is no host:port, and no unix:PATH")
             flags = socket.AI_PASSIVE | socket.AI_ADDRCONFIG
             found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=flags)
             for family, kind, protocol, _, where in dict.fromkeys(found):

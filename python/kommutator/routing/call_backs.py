@@ -78,8 +78,14 @@ class CallBacks:
         return Outcome(True)
 
     async def _take_up(self, back: _CallBack) -> None:
-        """One that an earlier router began: it ends when both have hung up, or has ended with that router."""
-        talked = await self._pbx.call_back_over(back.call_id) or back.talked
+        """The supervisor of one that an earlier router began: it ends when both have hung up, or has ended with that router."""
+        log, talked = self._log.bind(call=back.call_id), back.talked
+        try:
+            talked = await self._pbx.call_back_over(back.call_id) or talked
+        except PbxError as error:
+            log.error("how a call back goes on cannot be known", code=error.code, reason=str(error))
+        except Exception:
+            log.exception("a call back failed in our code")
         del self._going[back.call_id]
         self._tell(back, "over", None if talked else "failed")
 

@@ -191,6 +191,11 @@ class FileJournal:
         """The calls that go on, with their last turn."""
         return self._records.unfinished()
 
+    def callers(self) -> Mapping[str, tuple[str, int]]:
+        """Who calls, of the calls that go on and tell it, and since when: milliseconds of UTC."""
+        live = self._records.live.values()
+        return {record.call_id: (record.caller, record.began_ms) for record in live if record.caller is not None}
+
     def calls_back(self) -> Mapping[str, CalledBack]:
         """The calls back that are not over."""
         return self._records.backs

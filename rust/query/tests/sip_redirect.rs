@@ -4,7 +4,9 @@
 mod sip;
 
 use kommutator_engine::call::{Disposition, Event};
-use kommutator_query::sip::{Counts, Network, Sources, Targets};
+use kommutator_engine::facts::{Called, Callers};
+use kommutator_engine::number::{Country, Number};
+use kommutator_query::sip::{Counts, Network, Settings, Sources, Targets};
 use proptest::prelude::*;
 use sip::{House, NOW_MS, settings};
 
@@ -44,7 +46,6 @@ fn what_needs_a_voice_goes_to_who_has_one_and_is_told_by_him() {
     let mut house = House::new();
     let answers = house.take(&invite("+74951112203", "z9hG4bK1"));
     assert_eq!(answers[0].header("Contact"), Some("<sip:+74951112203@pbx.example>"));
-    assert!(house.redirect.decided().is_empty());
 }
 
 #[test]
@@ -104,7 +105,6 @@ fn a_request_that_comes_again_gets_the_same_bytes_and_is_one_call() {
     // Its answer has arrived: what still comes is late.
     assert!(house.take(&message("ACK", "sip:+74951112201@x.example", "z9hG4bK1", "")).is_empty());
     assert!(house.take(&invite("+74951112201", "z9hG4bK1")).is_empty());
-    assert_eq!(house.redirect.decided().len(), 0);
 }
 
 #[test]
@@ -145,6 +145,21 @@ fn a_question_is_asked_before_the_answer() {
     assert_eq!(answer.0.to, sip::ASKER.parse().expect("an address"));
     assert_eq!(house.take(&request), [answer]);
     assert_eq!(house.redirect.decided()[0].turns.len(), 2);
+}
+
+#[test]
+fn who_has_called_has_called_before_also_where_there_is_no_journal() {
+    let mut house = House::with(Settings { journal: false, ..settings() });
+    let mut callers = Callers::default();
+    callers.complete();
+    house.engine.swap_callers(callers);
+    let known = |house: &House| {
+        let caller = Number::parse("+79161234567", Country::Ru).expect("a number");
+        house.engine.facts().peek_history(caller, None, house.now_ms)
+    };
+    assert_eq!(known(&house), Called::Never);
+    assert_eq!(house.take(&invite("+74951112206", "z9hG4bK1"))[0].status(), 486);
+    assert_eq!(known(&house), Called::Before);
 }
 
 #[test]

@@ -16,7 +16,7 @@ from kommutator.crm.tables import State
 from kommutator.desk.background.tasks import Bell
 from kommutator.desk.background.topics import Topics
 from kommutator.errors import ExchangeError
-from kommutator.exchange.messages import FactsChanged, TablesMade
+from kommutator.exchange.messages import CALLS, FactsChanged, TablesMade
 from kommutator.exchange.nats import ledger_writer
 from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.nats.tables import DeskTables
@@ -93,8 +93,7 @@ class FactChanges:
             waiting = await tables.logged(tx, _TOLD_AT_ONCE)
         for each in waiting:
             at = round(each.at.timestamp() * 1000)
-            owners, calls = tuple((n, e) for n, e in each.owners), tuple((n, ms) for n, ms in each.calls)
-            await self._told.tell(FactsChanged(each.epoch, each.sequence, at, owners, calls))
+            await self._told.tell(FactsChanged(each.epoch, each.sequence, at, each.owners, each.calls))
             self._last_s = time.monotonic()
         if waiting:
             async with self._database.transaction() as tx:
@@ -199,13 +198,15 @@ class Snapshots:
         """Until when all calls that the exchange was told are in the ledger; None while it is behind."""
         at = round(time.time() * 1000)
         deadline = time.monotonic() + _WRITTEN_S
-        while time.monotonic() < deadline:
-            try:
-                if await ledger_writer.lag(self._exchange.connection) == 0:
+        try:
+            connection = self._exchange.connection
+            last = (await connection.last_sequence(CALLS))[1]
+            while time.monotonic() < deadline:
+                if await ledger_writer.has_written(connection, last):
                     return at
-            except ExchangeError:
-                return None
-            await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)
+        except ExchangeError:
+            return None
         return None
 
 

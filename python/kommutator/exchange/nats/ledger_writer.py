@@ -157,6 +157,12 @@ async def lag(connection: Connection) -> int:
     return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
 
+async def has_written(connection: Connection, message: int) -> bool:
+    """Whether this message of the stream is in the ledger with all before it, whatever has come since. Raises
+    `ExchangeError`."""
+    return await written(connection) >= message or await lag(connection) == 0
+
+
 async def written(connection: Connection) -> int:
     """The last message of the stream that is in the ledger with all before it; 0: none is. Raises `ExchangeError`."""
     try:

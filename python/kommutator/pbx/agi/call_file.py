@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +22,11 @@ def put(beside: Path, outgoing: Path) -> None:
     Asterisk reads what it sees: the file is written in `beside`, on the same file system, and moved. Raises `OSError`.
     """
     written = beside / _NAME
-    written.write_text(_LOOK, encoding="ascii")
-    written.chmod(0o664)
+    # Asterisk may write here, too: a link that it put there is not followed.
+    written.unlink(missing_ok=True)
+    with written.open("x", encoding="ascii") as file:
+        file.write(_LOOK)
+        os.fchmod(file.fileno(), 0o664)
     try:
         written.replace(outgoing / _NAME)
     except OSError:

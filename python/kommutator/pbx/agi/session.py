@@ -148,8 +148,10 @@ class Session:
                 return pending
             self._pending.append(pending)
             try:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + QUICK_S):
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + QUICK_S) as sending:
                     await self._stream.send_all(line)
+                if sending.cancelled_caught:
+                    self._end()  # Asterisk would take half of a command and the next one for one
             except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
                 self._end()
         return pending

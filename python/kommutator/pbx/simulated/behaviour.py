@@ -27,6 +27,8 @@ class CallerAct:
     """Seconds of speech from the beep on."""
     end: SpeechEnd = "silence"
     """How the caller ends a message."""
+    whenever: bool = False
+    """He does it when its stage comes, in whatever order; else he waits for what stands before it."""
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> CallerAct:
@@ -38,7 +40,8 @@ class CallerAct:
 
 
 class CallerScript:
-    """A caller's acts, each used once and in order; where the next is of another stage, he is silent and waits."""
+    """A caller's acts, each used once and in order (but for those of `whenever`); where the next is of another stage, he is
+    silent and waits."""
 
     def __init__(self, acts: Iterable[CallerAct] = ()) -> None:
         self._acts = list(acts)
@@ -50,8 +53,9 @@ class CallerScript:
 
     def next(self, action: str) -> CallerAct | None:
         """What the caller does now that an action of this type begins."""
-        if self._acts and self._acts[0].during == action:
-            return self._acts.pop(0)
+        for place, act in enumerate(self._acts):
+            if act.during == action and (place == 0 or act.whenever):
+                return self._acts.pop(place)
         return None
 
 

@@ -210,7 +210,7 @@ impl Redirect {
             asking.begun.settle(engine, self.holding.as_mut(), now_ms)?;
             asking.begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
         });
-        self.conclude(&asked, &datagram, outcome, now_ms, out)
+        self.conclude(engine, &asked, &datagram, outcome, now_ms, out)
     }
 
     /// Lets go those who were held for long enough; answers whether there are others.
@@ -288,11 +288,12 @@ impl Redirect {
             begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
         });
         // What failed is counted, and was answered 500: the caller of this has nobody to tell.
-        let _counted = self.conclude(asked, datagram, outcome, now_ms, out);
+        let _counted = self.conclude(engine, asked, datagram, outcome, now_ms, out);
     }
 
     fn conclude(
         &mut self,
+        engine: &mut Engine,
         asked: &Asked<'_, '_>,
         datagram: &[u8],
         outcome: Result<Outcome, EngineError>,
@@ -314,8 +315,8 @@ impl Redirect {
                 self.counts.calls += 1;
                 let until_ms = now_ms.saturating_add(i64::from(self.settings.hold_ms));
                 self.held.extend(held.map(|state| (until_ms, state)));
-                if self.settings.journal {
-                    self.decided.extend(decided.map(|decided| *decided));
+                if let Some(decided) = decided {
+                    self.tell(engine, *decided, now_ms);
                 }
                 (asked.answer(status, Content::Lines(&lines)), Ok(()))
             }
@@ -327,6 +328,16 @@ impl Redirect {
         self.memory.put(asked.transaction, Entry::Answered(answer.bytes.as_slice().into(), answer.to), now_ms);
         out.push(answer);
         failed
+    }
+
+    /// Tells of a call that is over. From then on its number has called before: whoever writes the journal says so to the
+    /// engine, too.
+    fn tell(&mut self, engine: &mut Engine, decided: Decided, now_ms: i64) {
+        if self.settings.journal {
+            self.decided.push(decided);
+        } else if let Some(caller) = &decided.caller {
+            let _what_is_no_number_has_not = engine.called(caller, now_ms);
+        }
     }
 
     /// RFC 3261, 9.2: the CANCEL of an INVITE that is not answered ends it; of one that is, changes nothing.
@@ -344,10 +355,8 @@ impl Redirect {
 
     fn abandon(&mut self, engine: &mut Engine, transaction: u128, now_ms: i64, out: &mut Vec<Outgoing>) {
         let Some(asking) = self.asking.remove(&call_id(transaction)) else { return };
-        if let Ok(decided) = asking.begun.cancelled(engine, now_ms)
-            && self.settings.journal
-        {
-            self.decided.push(decided);
+        if let Ok(decided) = asking.begun.cancelled(engine, now_ms) {
+            self.tell(engine, decided, now_ms);
         }
         let Some((request, line)) = reread(&asking.datagram) else { return };
         let Some(via) = Via::read(&line) else { return };
