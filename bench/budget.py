@@ -32,7 +32,7 @@ from tests.apt import PackagesMissing
 BUDGET: Final = ROOT / "bench/instructions.json"
 TIMES: Final = 200
 """How many times each decision is made while instructions are counted; the mean is kept."""
-WHAT: Final = {"arrival": "arrivals", "decision": "decisions", "answered_call": "answered_calls"}
+WHAT: Final = {"arrival": "arrivals", "decision": "decisions", "walk": "walks", "answered_call": "answered_calls"}
 """What is counted: a function of `bench/decide`, and the one that calls it so many times."""
 MOST: Final = 1.05
 MOST_ELSEWHERE: Final = 1.3
@@ -117,7 +117,7 @@ def over(counts: Counts, budget: Counts, most: float) -> list[str]:
 
 
 def count() -> Counts:
-    """Instructions of each scheme's arrival, decision and answered call, the reply's end included. Raises `PackagesMissing`.
+    """Instructions of each scheme's arrival, decision, walk and answered call, the reply's end included. Raises `PackagesMissing`.
 
     All are counted in one run of one small program, which takes a few seconds.
     """

@@ -164,6 +164,20 @@ class Decision:
         number of a look-up."""
 
 @final
+class Walk:
+    """A call followed to its end. Walks that do the same in the same nodes are equal."""
+
+    @property
+    def path(self) -> list[tuple[str, str, str]]:
+        """The nodes passed: scheme, node, and exit; a jump to another scheme has an empty one."""
+    @property
+    def actions(self) -> list[dict[str, Any]]:
+        """What the PBX would do, in the contract's JSON form, from the first to the `end`; a call that comes to no end within
+        1,000 actions has none. What only a call has is empty: a recording's name, the number of a look-up."""
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class Turn:
     """The answer to an arrival or an event: a new state, exactly one action, effects, and the trace."""
 
@@ -287,6 +301,18 @@ class Engine:
         decided on the version that was active at first. Raises `ValueError` for columns of different lengths and offsets that
         do not fit, `TypeError`, `BufferError` for a buffer of other items, and `BadState` where the version has been dropped
         meanwhile."""
+    def walk(self, did: str, caller: str | None, now_ms: int, outcomes: Mapping[str, Any], call_id: str = "") -> Walk:
+        """What a caller would meet who arrives now, to the end of the call, on the floor as it is and with people who do what
+        they did; nothing changes.
+
+        `outcomes` may have: `digits`, what is pressed at one menu's offer after another, empty for silence, and nothing
+        after the last; `phones`, of each address `answered`, `busy`, `declined`, `unavailable` or `no_answer`, which is that of
+        the others; `message_s`, how long a message is; `owner`, an employee's id, empty for nobody's client; `called_before`;
+        `patience_ms`, after which the caller hangs up. A look-up that they do not answer fails. Announcements, silence, rounds
+        that nobody answers, messages and waits take the time that they are long. A queue is one `wait`, of its longest time.
+
+        A microsecond or two. Raises `ValueError` for outcomes that are none, `BadEvent` for a message of no length that one
+        can have."""
     def handle(self, state: bytes | str, event: Event | Mapping[str, Any], now_ms: int) -> Turn:
         """An event of a call, whose state comes as bytes or as text.
 

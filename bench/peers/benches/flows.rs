@@ -4,9 +4,13 @@
 //! Before anything is timed, both answer a call at every quarter of an hour of 2026, for every outcome that the flow has,
 //! and must say the same to the caller from the greeting to the end.
 //!
-//! A whole call is not the same work. Kommutator answers turn by turn with a state that survives the process, claims whom
-//! it rings, and gives its reasons; the peer runs once through, its position kept in a future. A decision is the same work: from the greeting to the
-//! first thing that somebody must answer, where the peer's future is left, and nothing is kept. Both are spared all I/O.
+//! Three things are timed, and both are spared all I/O:
+//!
+//! - A walk is the same work: once through from the greeting to the conversation or the message, what happens being asked of
+//!   a value on the way, to which everything is said that the caller meets, and the nodes passed. Nothing is kept.
+//! - A decision is the same way to the first thing that somebody must answer, where the peer's future is left.
+//! - A whole call is not the same work. Kommutator answers turn by turn with a state that survives the process, claims whom
+//!   it rings, and gives its reasons; the peer runs once through, its position kept in a future.
 #![allow(clippy::expect_used, clippy::panic, missing_docs)] // a benchmark that cannot go on must say so and stop
 
 #[path = "../../../rust/engine/benches/calls/mod.rs"]
@@ -22,7 +26,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use criterion::Criterion;
 use jiff::Timestamp;
-use kommutator_engine::call::Ask;
+use kommutator_engine::call::{Ask, At, Disposition, Happened, Said};
+use kommutator_engine::company::version::NodeIx;
 use kommutator_engine::number::{Country, Number};
 use kommutator_engine::{Action, Engine, Event};
 use time::OffsetDateTime;
@@ -54,6 +59,8 @@ fn main() {
 
     let office = Pair::new("1-office-hours", OFFICE);
     office.agree(&[World { now_ms: 0, digit: None, answers: true }, World { now_ms: 0, digit: None, answers: false }]);
+    office.time_walk(&mut criterion, "office/walk/answered", World { now_ms: noon, digit: None, answers: true });
+    office.time_walk(&mut criterion, "office/walk/voicemail", World { now_ms: night, digit: None, answers: true });
     office.time(&mut criterion, "office/answered", World { now_ms: noon, digit: None, answers: true });
     office.time(&mut criterion, "office/voicemail", World { now_ms: night, digit: None, answers: true });
     office.time_hours(&mut criterion, noon);
@@ -62,6 +69,7 @@ fn main() {
     let menu = Pair::new("2-list-and-menu", MENU);
     let pressed = [Digit::D1, Digit::D2, Digit::D3, Digit::D9].map(Some);
     menu.agree(&pressed.map(|digit| World { now_ms: 0, digit, answers: true }));
+    menu.time_walk(&mut criterion, "menu/walk/answered", World { now_ms: noon, digit: Some(Digit::D1), answers: true });
     menu.time(&mut criterion, "menu/answered", World { now_ms: noon, digit: Some(Digit::D1), answers: true });
     menu.time_decision(&mut criterion, "menu/decision", noon);
     criterion.final_summary();
@@ -90,15 +98,17 @@ impl Pair {
 
     /// Shows that both say the same to the caller, at every quarter of an hour of 2026 in each of these worlds.
     fn agree(&self, worlds: &[World]) {
-        let mut engine = self.engine();
+        let (mut engine, mut walker) = (self.engine(), self.engine());
         let (from, until) = (instant("2026-01-01T00:00:00+03:00"), instant("2027-01-01T00:00:00+03:00"));
         for now_ms in (from..until).step_by(15 * MINUTE_MS as usize) {
             for world in worlds {
                 let world = World { now_ms, ..*world };
-                let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+                let (mut ours, mut walked, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
                 ours_call(&mut engine, world, &mut |words| ours.push(format!("{words:?}")));
                 their_call(&self.flow, world, &mut |words| theirs.push(format!("{words:?}")));
                 assert_eq!(ours, theirs, "{}: {world:?}", self.scheme);
+                our_walk(&mut walker, &mut Happens::of(world), &mut |words| walked.push(format!("{words:?}")));
+                assert_eq!(walked, theirs, "{}: {world:?}", self.scheme);
             }
         }
     }
@@ -109,6 +119,19 @@ impl Pair {
         let mut group = criterion.benchmark_group(name);
         group.bench_function("kommutator", |bencher| bencher.iter(|| ours_call(&mut engine, world, &mut |_| {})));
         group.bench_function("wavekat-flow", |bencher| bencher.iter(|| their_call(&self.flow, world, &mut |_| {})));
+        group.finish();
+    }
+
+    /// Times the same flow run through once, by both.
+    fn time_walk(&self, criterion: &mut Criterion, name: &str, world: World) {
+        let (mut engine, mut happens) = (self.engine(), Happens::of(world));
+        let mut group = criterion.benchmark_group(name);
+        group.bench_function("kommutator", |bencher| {
+            bencher.iter(|| our_walk(&mut engine, black_box(&mut happens), &mut |_| {}));
+        });
+        group.bench_function("wavekat-flow", |bencher| {
+            bencher.iter(|| their_call(&self.flow, black_box(world), &mut |_| {}));
+        });
         group.finish();
     }
 
@@ -189,6 +212,95 @@ fn ours_call(engine: &mut Engine, world: World, tell: &mut dyn FnMut(Words<'_>))
             other => panic!("{other:?} is not of these flows"),
         };
         turn = engine.handle(&turn.state, &event, world.now_ms).expect("the event answers the action");
+    }
+}
+
+/// A call walked through, told in words as it goes.
+fn our_walk(engine: &mut Engine, happens: &mut Happens, tell: &mut dyn FnMut(Words<'_>)) {
+    happens.path.clear();
+    let ask = Ask { did: happens.did, caller: happens.caller, call_id: "", at_ms: happens.now_ms };
+    let ending = engine.walk(&ask, &mut Walked { happens, tell }).expect("every event answers its action");
+    let (disposition, _) = ending.expect("the world answers everything");
+    tell(Words::Ended(match disposition {
+        Disposition::Answered => "answered",
+        Disposition::Voicemail => "voicemail",
+        Disposition::Informed => "informed",
+        other => panic!("{other:?} is not of these flows"),
+    }));
+}
+
+/// What happens during a walk, and memory for the nodes passed.
+struct Happens {
+    did: Option<Number>,
+    caller: Option<Number>,
+    now_ms: i64,
+    answers: bool,
+    pressed: Event,
+    answered: Event,
+    path: Vec<(NodeIx, usize)>,
+}
+
+impl Happens {
+    fn of(world: World) -> Self {
+        let endpoint = match world.digit {
+            Some(Digit::D2) => "PJSIP/103",
+            Some(Digit::D3) => "PJSIP/105",
+            _ => "PJSIP/101",
+        };
+        Self {
+            did: Number::from_e164(74_951_112_233),
+            caller: Number::from_e164(79_161_230_099),
+            now_ms: world.now_ms,
+            answers: world.answers,
+            pressed: Event::Digits { digits: world.digit.map_or("", Digit::as_key).to_owned() },
+            answered: Event::Answered { endpoint: endpoint.to_owned() },
+            path: Vec::new(),
+        }
+    }
+}
+
+static PLAYED: Event = Event::Played {};
+static RECORDED: Event = Event::Recorded { seconds: RECORDED_S as f64 };
+static NO_ANSWER: Event = Event::NoAnswer { ended: Vec::new() };
+static CONVERSATION_ENDED: Event = Event::ConversationEnded {};
+static HUNG_UP: Event = Event::HungUp {};
+
+/// A walk's world, as [`Effects`] is the peer's.
+struct Walked<'a> {
+    happens: &'a mut Happens,
+    tell: &'a mut dyn FnMut(Words<'_>),
+}
+
+impl kommutator_engine::call::World for Walked<'_> {
+    #[inline(always)] // each place that asks is compiled for what it says
+    fn answer(&mut self, at: &At, said: &Said<'_>) -> Option<Happened<'_>> {
+        let event = match *said {
+            Said::Play { prompt } => {
+                (self.tell)(Words::Heard(&prompt.id));
+                &PLAYED
+            }
+            Said::Menu { prompt, .. } => {
+                (self.tell)(Words::Heard(&prompt.id));
+                &self.happens.pressed
+            }
+            Said::Ring { ms, .. } => {
+                (self.tell)(Words::Rang { seconds: ms / 1000 });
+                if self.happens.answers { &self.happens.answered } else { &NO_ANSWER }
+            }
+            Said::Talk { .. } => &CONVERSATION_ENDED,
+            Said::Record { prompt, ms } => {
+                (self.tell)(Words::Heard(&prompt.id));
+                (self.tell)(Words::Recorded { seconds: ms / 1000 });
+                &RECORDED
+            }
+            Said::HangUp { .. } | Said::End { .. } => &HUNG_UP,
+            ref other => panic!("{other:?} is not of these flows"),
+        };
+        Some(Happened { at_ms: at.ms, event })
+    }
+
+    fn passed(&mut self, node: NodeIx, exit: usize) {
+        self.happens.path.push((node, exit));
     }
 }
 

@@ -1,11 +1,12 @@
-"""`kommutator what-if`: where the calls of a ledger would go."""
+"""`kommutator what-if`: where the calls of a ledger would go, and what would become of them."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -13,19 +14,13 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from kommutator._engine import Decision
+from kommutator._engine import Decision, Walk
+from kommutator.cli.happened import Call, Line, ms, outcomes
 from kommutator.cli.inputs import EXIT_INVALID, EXIT_UNREADABLE, fail, read_company
 from kommutator.engine import Engine
 from kommutator.errors import CompanyInvalid
 
-
-class _Line(msgspec.Struct):
-    """What is read of a ledger's line: a call of a router, or of anybody who writes four fields."""
-
-    call_id: str
-    did: str
-    caller: str | None
-    began: datetime
+_Line = TypeVar("_Line", bound=Line)
 
 
 @dataclass(slots=True)
@@ -36,6 +31,8 @@ class _Calls:
     dids: list[str] = field(default_factory=list)
     callers: list[str | None] = field(default_factory=list)
     moments_ms: list[int] = field(default_factory=list)
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    """What happened, where that was asked for."""
 
 
 @click.command("what-if")
@@ -47,23 +44,35 @@ class _Calls:
     help="A router's ledger.jsonl, or any JSON lines with call_id, did, caller and began (ISO 8601 with an offset).",
 )
 @click.option("--against", metavar="COMPANY", help="Another company: show which calls would go otherwise there.")
+@click.option(
+    "--to-the-end",
+    is_flag=True,
+    help="Follow each call to its end, its people doing what they did. Needs a router's ledger.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each row.")
-def command(company: str, ledger: Path, against: str | None, as_json: bool) -> None:
+def command(company: str, ledger: Path, against: str | None, to_the_end: bool, as_json: bool) -> None:
     """Show where the calls of a ledger would go, or which of them another version would send elsewhere.
 
     Each call is followed from its arrival, over announcements, to the first thing that waits for an answer: phones that
     ring, a menu, a message, a look-up. Everybody is at work and free, nothing is known of clients, and a call's id decides
     by chance as it did. A million calls take seconds.
 
+    With --to-the-end the row is all that the caller meets, from the greeting to the end. He presses what he pressed, and hangs
+    up when he did, where nobody had answered by then; who answered, answers again whenever that phone rings, and who was
+    busy or declined does so again; a phone that did not ring then does not answer. Clients are known as far as the call
+    asked. A million calls take a quarter of a minute.
+
     \b
     Examples:
       kommutator what-if company.yaml --ledger data/routers/main/ledger.jsonl
       kommutator what-if company.yaml --against new.yaml --ledger yesterday.jsonl
+      kommutator what-if company.yaml --against new.yaml --ledger yesterday.jsonl --to-the-end
 
     Exit code: 0; 1 a company is invalid; 2 wrong usage, or a document or the ledger cannot be read.
     """
-    calls = _read(ledger)
-    ways = [_decided(each, calls) for each in (company, against) if each is not None]
+    calls = _read(ledger, to_the_end)
+    follow = _walked if to_the_end else _decided
+    ways = [follow(each, calls) for each in (company, against) if each is not None]
     names = ("goes", "would_go")[: len(ways)]
     rows = list(zip(*ways, strict=True))
     examples = dict(zip(rows, calls.call_ids, strict=True))
@@ -82,8 +91,20 @@ def command(company: str, ledger: Path, against: str | None, as_json: bool) -> N
         console.print(f"{sum(count for _, count in shown):,} of {len(rows):,} calls would go otherwise")
 
 
-def _read(ledger: Path) -> _Calls:
-    calls, decoder = _Calls(), msgspec.json.Decoder(_Line)
+def _read(ledger: Path, to_the_end: bool) -> _Calls:
+    calls = _Calls()
+    for read in _lines(ledger, Call if to_the_end else Line):
+        calls.call_ids.append(read.call_id)
+        calls.dids.append(read.did)
+        calls.callers.append(read.caller)
+        calls.moments_ms.append(ms(read.began))
+        if isinstance(read, Call):
+            calls.outcomes.append(outcomes(read))
+    return calls
+
+
+def _lines(ledger: Path, kind: type[_Line]) -> Iterator[_Line]:
+    decoder = msgspec.json.Decoder(kind)
     with ledger.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -92,34 +113,54 @@ def _read(ledger: Path) -> _Calls:
                 fail(f"{ledger}:{number}: {error}", EXIT_UNREADABLE)
             if read.began.tzinfo is None:
                 fail(f"{ledger}:{number}: `began` has no offset from UTC", EXIT_UNREADABLE)
-            calls.call_ids.append(read.call_id)
-            calls.dids.append(read.did)
-            calls.callers.append(read.caller)
-            calls.moments_ms.append(round(read.began.timestamp() * 1000))
-    return calls
+            yield read
+
+
+def _engine(company: str) -> Engine:
+    try:
+        return Engine.of(read_company(company))
+    except CompanyInvalid as error:
+        first = error.findings[0]
+        fail(f"{company} is invalid: {first['code']}: {first['message']}", EXIT_INVALID)
 
 
 def _decided(company: str, calls: _Calls) -> list[str]:
     """Where each call goes, in words."""
-    try:
-        engine = Engine.of(read_company(company))
-    except CompanyInvalid as error:
-        first = error.findings[0]
-        fail(f"{company} is invalid: {first['code']}: {first['message']}", EXIT_INVALID)
-    decisions, places = engine.decide_many(calls.dids, calls.callers, calls.moments_ms, calls.call_ids)
+    decisions, places = _engine(company).decide_many(calls.dids, calls.callers, calls.moments_ms, calls.call_ids)
     told = [words(decision) for decision in decisions]
     return [told[place] for place in places]
 
 
+def _walked(company: str, calls: _Calls) -> list[str]:
+    """What each caller meets, in words."""
+    engine, told = _engine(company), dict[Walk, str]()
+    columns = zip(calls.dids, calls.callers, calls.moments_ms, calls.outcomes, calls.call_ids, strict=True)
+    walks = [engine.walk(*call) for call in columns]
+    for walk in set(walks):
+        actions = walk.actions
+        told[walk] = " → ".join(
+            _action(action) for action in actions if action["type"] != "hang_up" or action["prompt"]
+        )
+    return [told[walk] for walk in walks]
+
+
 def words(decision: Decision) -> str:
     """Where a call goes: the node, and what happens there."""
-    action = decision.action
+    place = f"{decision.scheme}/{decision.node}" if decision.node else "no scheme"
+    return f"{place}: {_action(decision.action)}"
+
+
+def _action(action: dict[str, Any]) -> str:
+    """An action, and what it is about."""
     match action["type"]:
         case "ring":
             about = " ".join(str(rung["endpoint"]) for rung in action["endpoints"])
         case "transfer":
             about = str(action["to"])
+        case "talk":
+            about = str(action["endpoint"])
+        case "end":
+            about = str(action["disposition"])
         case _:
             about = str(action.get("prompt") or action.get("cause") or "")
-    place = f"{decision.scheme}/{decision.node}" if decision.node else "no scheme"
-    return f"{place}: {action['type']} {about}".rstrip()
+    return f"{action['type']} {about}".rstrip()

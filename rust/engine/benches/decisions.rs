@@ -6,6 +6,7 @@ mod calls;
 use std::time::Duration;
 
 use criterion::Criterion;
+use kommutator_engine::call::Disposition;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -14,6 +15,7 @@ fn main() {
         .configure_from_args();
     arrivals(&mut criterion);
     decisions(&mut criterion);
+    walks(&mut criterion);
     answered_calls(&mut criterion);
     criterion.final_summary();
 }
@@ -44,13 +46,24 @@ fn decisions(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// All that the caller of an answered call meets, and nothing else.
+fn walks(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("walk");
+    for (scheme, call) in &calls::all() {
+        let mut engine = call.proven_engine(scheme);
+        assert_eq!(call.walk(&mut engine).0, Disposition::Answered, "{scheme}");
+        group.bench_function(scheme, |bencher| bencher.iter(|| call.walk(&mut engine)));
+    }
+    group.finish();
+}
+
 /// From the arrival to the end of a call that somebody answers.
 fn answered_calls(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answered_call");
     for (scheme, call) in &calls::all() {
         let mut engine = call.proven_engine(scheme);
-        group.bench_function(scheme, |bencher| bencher.iter(|| call.walk(&mut engine)));
-        assert_eq!(calls::words(&call.walk(&mut engine)), call.last_answer(), "{scheme}");
+        group.bench_function(scheme, |bencher| bencher.iter(|| call.whole(&mut engine)));
+        assert_eq!(calls::words(&call.whole(&mut engine)), call.last_answer(), "{scheme}");
     }
     group.finish();
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::call::state::{CallId, CallState, MAX_CALL_ID, Pending};
-use crate::call::{Ask, Calls, Column, Decision, Decisions, EngineError, Event, Ground, Run, Stage, Turn};
+use crate::call::{
+    Ask, Calls, Column, Decision, Decisions, Ending, EngineError, Event, Ground, Outcome, Outcomes, Run, Stage, Turn,
+    Walk, Walked, World,
+};
 use crate::company::version::{Company, NodeIx, Step, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
@@ -220,6 +223,32 @@ impl Engine {
         let held = held(&self.versions, version).ok_or(EngineError::BadState("its company version is not held"))?;
         let ground = Ground { company: &held.company, slots: &held.slots };
         column.ask(&mut Stage { ground, floor: &mut self.floor, facts: &mut self.facts }, calls, numbers)
+    }
+
+    /// Follows a call that would arrive now through the active version, as far as the world answers: how it ends, if it
+    /// does. Nothing changes. See [`World`].
+    pub fn walk<W: World>(&mut self, ask: &Ask<'_>, world: &mut W) -> Result<Option<Ending>, EngineError> {
+        let held =
+            held(&self.versions, self.active.id).ok_or(EngineError::BadState("its company version is not held"))?;
+        let ground = Ground { company: &held.company, slots: &held.slots };
+        Walk::new(ground, &mut self.floor, &mut self.facts, ask).go(world)
+    }
+
+    /// The same for people who do what they did: see [`Outcomes`].
+    pub fn walk_with(
+        &mut self,
+        did: &str,
+        caller: Option<&str>,
+        at_ms: i64,
+        outcomes: &Outcomes,
+        call_id: &str,
+    ) -> Result<Walked, EngineError> {
+        let company = Arc::clone(&self.active);
+        let (did, caller) =
+            (Number::parse(did, company.country), caller.and_then(|caller| Number::parse(caller, company.country)));
+        let mut world = Outcome::new(&company, outcomes, at_ms);
+        self.walk(&Ask { did, caller, call_id, at_ms }, &mut world)?;
+        Ok(world.walked())
     }
 
     /// Sets an employee's presence.

@@ -7,7 +7,7 @@ mod callers;
 mod owners;
 mod packed;
 
-pub use callers::{Called, Callers, MOST_ANSWERS, MOST_CALLERS};
+pub use callers::{Called, Callers, Learned, MOST_ANSWERS, MOST_CALLERS};
 pub use owners::{MOST_NAMES, MOST_OWNERS, Owner, Owners};
 
 use crate::directory::ListChanges;
@@ -78,7 +78,32 @@ impl Facts {
     /// The same, without counting as a use of what is known.
     #[must_use]
     pub fn peek_history(&self, number: Number, days: Option<u32>, now_ms: i64) -> Called {
-        self.callers.peek(number, days, now_ms)
+        self.peek_history_after(None, number, days, now_ms)
+    }
+
+    /// The same, for who has learned an answer that is not remembered here.
+    #[must_use]
+    pub fn peek_history_after(
+        &self,
+        learned: Option<Learned>,
+        number: Number,
+        days: Option<u32>,
+        now_ms: i64,
+    ) -> Called {
+        self.callers.peek(number, learned, days, now_ms)
+    }
+
+    /// What [`Facts::set_history`] would remember, for who shall know it alone.
+    #[must_use]
+    pub fn learn_history(
+        &self,
+        number: Number,
+        learned: Option<Learned>,
+        days: Option<u32>,
+        before: bool,
+        now_ms: i64,
+    ) -> Learned {
+        self.callers.learn(number, learned, days, before, now_ms)
     }
 
     /// Takes another table of callers, and gives the one before, as [`Facts::swap_owners`] does.

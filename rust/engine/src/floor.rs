@@ -295,6 +295,14 @@ impl Floor {
         (person.presence, person.line)
     }
 
+    /// Whether the person is present and idle, and no call holds him: he is free for any. It says so of nobody who is not,
+    /// and not of everybody who is.
+    #[must_use]
+    pub fn is_at_rest(&self, slot: Slot) -> bool {
+        let person = &self.people[slot];
+        person.presence == Presence::Present && person.line == Line::Idle && person.claims.is_empty()
+    }
+
     /// Whether the person can be rung for the call. A mobile rings people who are away from their desk, too.
     #[must_use]
     pub fn standing(&self, slot: Slot, call: &str, mobile: bool, now_ms: i64) -> Standing {

@@ -8,7 +8,7 @@
 mod calls;
 
 use allocation_counter::{AllocationInfo, measure};
-use kommutator_engine::call::{Calls, Column, Dids};
+use kommutator_engine::call::{Calls, Column, Dids, Disposition, Fault};
 use kommutator_engine::number::Number;
 
 /// What the reply of an arrival holds: always the state; the trace where nodes were passed, and the lists that were asked in vain;
@@ -69,6 +69,17 @@ fn a_column_allocates_nothing_for_calls_that_are_decided_as_others_were() {
         let made = measure(|| engine.decide_column(&mut column, &calls, &mut numbers).expect("decisions"));
         assert_eq!(made.count_total, 0);
         assert_eq!(numbers[..callers.len()], numbers[callers.len()..]);
+    }
+}
+
+#[test]
+fn a_walk_allocates_nothing_where_the_first_round_answers() {
+    // The other's second round is formed by the machine.
+    for (scheme, call) in calls::all().iter().filter(|(scheme, _)| *scheme != "8-expanding") {
+        let mut engine = call.proven_engine(scheme);
+        let mut ending = None;
+        let made = measure(|| ending = Some(call.walk(&mut engine)));
+        assert_eq!((ending, made.count_total), (Some((Disposition::Answered, Fault::None)), 0), "{scheme}");
     }
 }
 

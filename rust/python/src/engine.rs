@@ -20,6 +20,7 @@ use crate::decisions::{self, Decision};
 use crate::lists::ListFiles;
 use crate::tables::{CallerTable, OwnerTable};
 use crate::turn::{Turn, to_python};
+use crate::walks::{self, Walk};
 use crate::{convert, errors};
 
 /// One arrival of a batch: call id, DID, caller, milliseconds of UTC. The texts stand where Python has them.
@@ -155,6 +156,20 @@ impl Engine {
         let table = self.lock(py).decisions();
         let columns = Columns::new(dids, callers, moments_ms, call_ids)?;
         decisions::many(py, &self.core, table, &columns)
+    }
+
+    #[pyo3(signature = (did, caller, now_ms, outcomes, call_id=""))]
+    fn walk(
+        &self,
+        did: &str,
+        caller: Option<&str>,
+        now_ms: i64,
+        outcomes: &Bound<'_, PyAny>,
+        call_id: &str,
+    ) -> PyResult<Walk> {
+        let (py, outcomes) = (outcomes.py(), walks::outcomes(outcomes)?);
+        let mut engine = self.lock(py);
+        errors::guarded(py, || engine.walk_with(did, caller, now_ms, &outcomes, call_id)).map(Walk)
     }
 
     fn handle(&self, state: &Bound<'_, PyAny>, event: &Bound<'_, PyAny>, now_ms: i64) -> PyResult<Turn> {

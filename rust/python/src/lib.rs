@@ -11,6 +11,7 @@ mod sip;
 mod spool;
 mod tables;
 mod turn;
+mod walks;
 
 use kommutator_engine::company::document::NumberList;
 use kommutator_engine::number::{Country, Number};
@@ -78,6 +79,8 @@ mod _engine {
     use super::tables::{CallerTable, OwnerTable};
     #[pymodule_export]
     use super::turn::{Action, Event, Turn};
+    #[pymodule_export]
+    use super::walks::Walk;
     #[pymodule_export]
     use super::{check, explain, explain_round, normalize, outline};
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use kommutator_engine::call::{Ask, Decisions};
+use kommutator_engine::call::{Ask, At, Decisions, Ending, Happened, Said, World};
 use kommutator_engine::company::{Company, Document, compile};
 use kommutator_engine::number::Number;
 use kommutator_engine::{Action, Engine, Event, Turn};
@@ -117,9 +117,20 @@ impl BenchCall {
 
     /// The same of another caller.
     pub fn decide_from(&self, engine: &mut Engine, table: &mut Decisions, caller: &str) -> u32 {
-        let country = table.company().country;
+        engine.decide_in(table, &self.ask(engine, caller)).expect("a decision")
+    }
+
+    /// The call walked through to its end, without being one.
+    pub fn walk(&self, engine: &mut Engine) -> Ending {
+        let ask = self.ask(engine, &self.caller);
+        let ending = engine.walk(&ask, &mut Script(self.events.iter())).expect("each event answers its action");
+        ending.expect("it comes to an end")
+    }
+
+    fn ask(&self, engine: &Engine, caller: &str) -> Ask<'static> {
+        let country = engine.active().country;
         let (did, caller) = (Number::parse(&self.did, country), Number::parse(caller, country));
-        engine.decide_in(table, &Ask { did, caller, call_id: "bench", at_ms: self.at.0 }).expect("a decision")
+        Ask { did, caller, call_id: "bench", at_ms: self.at.0 }
     }
 
     /// What a decision of the call must say: its first action that is no announcement.
@@ -128,7 +139,7 @@ impl BenchCall {
     }
 
     /// The whole call; its last turn.
-    pub fn walk(&self, engine: &mut Engine) -> Turn {
+    pub fn whole(&self, engine: &mut Engine) -> Turn {
         self.each_turn(engine, |_| {})
     }
 
@@ -158,6 +169,15 @@ impl BenchCall {
             turn = engine.handle(&turn.state, event, now_ms).expect("the event answers the action");
         }
         turn
+    }
+}
+
+/// The events of a call, one after another.
+struct Script<'c>(std::slice::Iter<'c, (i64, Event)>);
+
+impl World for Script<'_> {
+    fn answer(&mut self, at: &At, _: &Said<'_>) -> Option<Happened<'_>> {
+        self.0.next().map(|(after_s, event)| Happened { at_ms: at.ms + after_s * 1000, event })
     }
 }
 

@@ -3,8 +3,8 @@
 //! From its arrival a call is followed over announcements, which have one answer only, to the first action whose answer
 //! decides: a menu, phones that ring or are waited for, a message, a look-up, a transfer, the end. Time stands still
 //! meanwhile. A queue that takes the call is where it stops: whether its head rings at once or waits, the line decides, of which
-//! it is no part. Nobody is claimed, nothing is remembered, no state is sealed and no reason is given; what is passed is the
-//! machine's path, node by node. `tests/decisions.rs` holds both to the same.
+//! it is no part. It is a [`super::walk`] that ends there; what is passed is the machine's path, node by node.
+//! `tests/decisions.rs` holds both to the same.
 //!
 //! Decisions of many calls are few: a table keeps each once, and a call is a number in it.
 
@@ -17,37 +17,21 @@ use serde::Serialize;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::company::document::{Cause, Strategy};
-use crate::company::version::{
-    Company, CounterIx, Destination, EmployeeIx, Hunt, Leg, ListIx, Node, NodeIx, RegionIx, Step, VersionId, exit,
-};
-use crate::facts::{Called, Facts, Owner};
-use crate::floor::{Floor, Standing};
-use crate::number::Number;
+use crate::company::version::{Company, EmployeeIx, NodeIx, VersionId};
+use crate::facts::Facts;
+use crate::floor::Floor;
 
 use super::EngineError;
-use super::branching::side;
-use super::hunting::FEW;
-use super::machine::{Ground, MAX_NODES_A_TURN, Run};
-use super::state::{CallId, CallState, Pending};
-use super::turn::{Action, RungEndpoint};
+use super::event::Event;
+use super::machine::Ground;
+use super::said::{Hunted, Rung, Said};
+use super::turn::Action;
+pub(super) use super::walk::Ask;
+use super::walk::{At, Happened, Walk, World};
 
 /// The most decisions that one table keeps: far more than a company has, and a bound for one whose phones are in every
 /// order of busy and free.
 pub const MOST_DECISIONS: usize = 1 << 24;
-
-/// What is asked: a call, as far as a decision depends on it.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// Our number that was dialled, if it is one.
-    pub did: Option<Number>,
-    /// The calling party, unless withheld.
-    pub caller: Option<Number>,
-    /// What chance is seeded by: the splits and random hunts of the call of this id.
-    pub call_id: &'a str,
-    /// Milliseconds of UTC.
-    pub at_ms: i64,
-}
 
 /// Where a call would go, by name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -65,7 +49,7 @@ pub struct Decision {
 }
 
 /// A node passed, and the exit taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Taken {
     /// Scheme id.
     pub scheme: SmolStr,
@@ -73,6 +57,14 @@ pub struct Taken {
     pub node: SmolStr,
     /// The exit's name; empty for a jump to another scheme.
     pub exit: SmolStr,
+}
+
+impl Taken {
+    pub(super) fn new(company: &Company, node: NodeIx, exit: usize) -> Self {
+        let node = company.node(node);
+        let scheme = company.schemes[node.scheme.at()].id.clone();
+        Self { scheme, node: node.id.clone(), exit: node.exits[exit].name.clone() }
+    }
 }
 
 /// A decision by places in its version: equal for calls that go the same way to the same phones.
@@ -195,7 +187,7 @@ impl Decisions {
         ask: &Ask<'_>,
     ) -> Result<u32, EngineError> {
         self.at_hand.clear();
-        Asked { ground, floor, facts, ask, passes: SmallVec::new(), route: &mut self.at_hand }.go()?;
+        Walk::new(ground, floor, facts, ask).go(&mut Hearing(&mut self.at_hand))?;
         let number = match self.routes.get_index_of(&self.at_hand) {
             Some(number) => number,
             None if self.routes.len() < MOST_DECISIONS => self.routes.insert_full(self.at_hand.clone()).0,
@@ -205,234 +197,44 @@ impl Decisions {
     }
 }
 
-/// One question on its way.
-struct Asked<'e, 'a> {
-    ground: Ground<'e>,
-    floor: &'a mut Floor,
-    facts: &'a mut Facts,
-    ask: &'a Ask<'a>,
-    passes: SmallVec<[(CounterIx, u16); 4]>,
-    route: &'a mut Route,
-}
+/// A world that hears announcements out and answers nothing else: where it stops is the decision.
+struct Hearing<'r>(&'r mut Route);
 
-impl<'e> Asked<'e, '_> {
-    fn go(&mut self) -> Result<(), EngineError> {
-        let company = self.ground.company;
-        let Some(scheme) = company.scheme_for(self.ask.did) else { return Ok(()) };
-        let mut ix = company.schemes[scheme.at()].start;
-        for _ in 0..MAX_NODES_A_TURN {
-            let node = company.node(ix);
-            let Some(place) = self.exit(ix, node)? else {
-                self.route.stop = ix;
-                return Ok(());
-            };
-            self.route.pass(ix, place);
-            ix = node.exits[place].to;
+static PLAYED: Event = Event::Played {};
+
+impl World for Hearing<'_> {
+    fn answer(&mut self, at: &At, said: &Said<'_>) -> Option<Happened<'_>> {
+        if let Said::Play { .. } = said {
+            return Some(Happened { at_ms: at.ms, event: &PLAYED });
         }
-        Err(EngineError::Runaway(company.node(ix).id.to_string()))
-    }
-
-    /// The exit by which the call leaves a node; none where it must be answered first.
-    fn exit(&mut self, ix: NodeIx, node: &'e Node) -> Result<Option<usize>, EngineError> {
-        let company = self.ground.company;
-        Ok(match &node.step {
-            Step::Play { .. } | Step::Notice(_) | Step::Tag { .. } => Some(exit::DONE),
-            Step::Jump => Some(0),
-            Step::Schedule { schedule } => {
-                let open = company.schedules[schedule.at()].1.is_open(self.ask.at_ms);
-                Some(if open { exit::OPEN } else { exit::CLOSED })
-            }
-            Step::List { lists } => Some(self.list(lists)),
-            Step::Region { regions } => Some(self.region(regions)),
-            Step::History { days, .. } => self.history(*days),
-            Step::Owner { .. } => self.owner(),
-            Step::Split { upto } => Some(side(self.ask.call_id, upto).0),
-            Step::Repeat { times, counter } => Some(self.repeat(*counter, *times)),
-            Step::Ring(hunt) if self.all_free(hunt) => None,
-            Step::Ring(hunt) => self.hunt(ix, node, hunt)?,
-            Step::Queue(queue) => self.trial(ix).turned_away(node, queue),
-            Step::Hole => return Err(EngineError::Runaway(node.id.to_string())),
-            Step::Menu(_) | Step::Voicemail { .. } | Step::Transfer { .. } | Step::Hangup { .. } => None,
-        })
-    }
-
-    fn list(&self, lists: &[ListIx]) -> usize {
-        let company = self.ground.company;
-        let has = |caller, list: &ListIx| {
-            let changed = || self.facts.listed(&company.list_ids[list.at()], caller);
-            let changed = if self.facts.lists_unchanged() { None } else { changed() };
-            changed.unwrap_or_else(|| company.lists.find(list.at(), caller).is_some())
-        };
-        match self.ask.caller {
-            Some(caller) if lists.iter().any(|list| has(caller, list)) => exit::MATCH,
-            _ => exit::ELSE,
+        let route = &mut *self.0;
+        (route.stop, route.owner) = (at.node, at.owner);
+        if let Said::Ring { round, .. } | Said::Wait { round, .. } = said {
+            route.round = (round - 1) as u16;
         }
-    }
-
-    fn region(&self, regions: &[RegionIx]) -> usize {
-        let found = self.ask.caller.and_then(|caller| self.ground.company.regions.find(caller));
-        let place = found.and_then(|found| regions.iter().position(|known| known.at() == found.region));
-        place.unwrap_or(regions.len())
-    }
-
-    fn history(&self, days: Option<u32>) -> Option<usize> {
-        let Some(caller) = self.ask.caller else { return Some(exit::FIRST) };
-        match self.facts.peek_history(caller, days, self.ask.at_ms) {
-            Called::Before => Some(exit::REPEAT),
-            Called::Never => Some(exit::FIRST),
-            Called::Unknown => None,
+        if let Said::Ring { phones, .. } = said {
+            phones.rung().legs().for_each(|leg| route.ring(leg));
         }
+        None
     }
 
-    fn owner(&mut self) -> Option<usize> {
-        self.route.owner = None;
-        let Some(caller) = self.ask.caller else { return Some(exit::UNKNOWN) };
-        let Owner::Employee(id) = self.facts.owner(caller)? else { return Some(exit::UNKNOWN) };
-        self.route.owner = self.ground.company.employee_index.get(id).copied();
-        Some(if self.route.owner.is_some() { exit::FOUND } else { exit::UNKNOWN })
+    fn passed(&mut self, node: NodeIx, exit: usize) {
+        self.0.pass(node, exit);
     }
-
-    fn repeat(&mut self, counter: CounterIx, times: u16) -> usize {
-        let known = self.passes.iter().position(|(known, _)| *known == counter);
-        let at = known.unwrap_or_else(|| {
-            self.passes.push((counter, 0));
-            self.passes.len() - 1
-        });
-        if self.passes[at].1 >= times {
-            return exit::REPEAT_DONE;
-        }
-        self.passes[at].1 += 1;
-        exit::AGAIN
-    }
-
-    /// Rings the first round where it is a few employees' phones, all different and free: most hunts at most times.
-    fn all_free(&mut self, hunt: &Hunt) -> bool {
-        let company = self.ground.company;
-        let legs = match (hunt.strategy, hunt.rounds.first()) {
-            (Strategy::All | Strategy::Expanding, Some(round)) => &hunt.legs[..usize::from(round.legs)],
-            (Strategy::Linear, Some(_)) => &hunt.legs[..1],
-            _ => return false,
-        };
-        let mut phones: SmallVec<[Phone<'_>; FEW]> = SmallVec::new();
-        for leg in legs {
-            let (ix, mobile) = match *leg {
-                Leg::Desk(ix) => (ix, false),
-                Leg::Mobile(ix) => (ix, true),
-                Leg::Owner => match self.route.owner {
-                    Some(ix) => (ix, false),
-                    None => return false,
-                },
-                Leg::Phone(_) => return false,
-            };
-            let (employee, slot) = (&company.employees[ix.at()], self.ground.slots[ix.at()]);
-            let phone = match (&employee.endpoint, employee.mobile) {
-                (_, Some(number)) if mobile => Phone::Mobile(number),
-                // A desk phone that is written as a number might be somebody's mobile.
-                (Some(endpoint), _) if !mobile && endpoint.starts_with(|first: char| first.is_ascii_alphabetic()) => {
-                    Phone::Desk(endpoint)
-                }
-                _ => return false,
-            };
-            let free = self.floor.standing(slot, self.ask.call_id, mobile, self.ask.at_ms) == Standing::Free;
-            if !free || phones.len() == FEW || phones.contains(&phone) {
-                return false;
-            }
-            phones.push(phone);
-        }
-        (0..legs.len()).for_each(|leg| self.route.ring(leg));
-        true
-    }
-
-    /// Tries a hunt as the machine would hold it: the exit by which it is over at once, or none where it rings or waits.
-    fn hunt(&mut self, ix: NodeIx, node: &'e Node, hunt: &'e Hunt) -> Result<Option<usize>, EngineError> {
-        let mut run = self.trial(ix);
-        let left = run.try_hunt(node, hunt)?;
-        if left.is_none() {
-            let (hunted, rings) = (run.state.hunt.take().unwrap_or_default(), run.state.pending == Pending::Ring);
-            self.route.round = hunted.round;
-            hunted.ringing.iter().filter(|_| rings).for_each(|leg| self.route.ring(leg));
-        }
-        Ok(left)
-    }
-
-    /// A call on trial at a node.
-    fn trial(&mut self, ix: NodeIx) -> Run<'_> {
-        let call_id = CallId::from(self.ask.call_id).unwrap_or_default();
-        let mut state = CallState::new(self.ground.company.id, call_id, self.ask.did, self.ask.caller);
-        (state.node, state.owner) = (ix, self.route.owner);
-        let mut run = Run::new(self.ground, self.floor, self.facts, state, self.ask.at_ms);
-        run.trial = true;
-        run
-    }
-}
-
-/// What rings.
-#[derive(PartialEq)]
-enum Phone<'e> {
-    Desk(&'e str),
-    Mobile(Number),
 }
 
 fn named(company: &Company, route: &Route) -> Decision {
     let names = |ix: NodeIx| (company.schemes[company.node(ix).scheme.at()].id.clone(), company.node(ix).id.clone());
-    let taken = |&step: &u32| {
-        let (ix, place) = (NodeIx((step >> 16) as u16), step as usize & 0xffff);
-        let (scheme, node) = names(ix);
-        Taken { scheme, node, exit: company.node(ix).exits[place].name.clone() }
-    };
+    let taken = |&step: &u32| Taken::new(company, NodeIx((step >> 16) as u16), step as usize & 0xffff);
     let (scheme, node) = if route.stop == NodeIx::NOWHERE { <_>::default() } else { names(route.stop) };
     let owner = route.owner.map(|ix| company.employees[ix.at()].id.clone());
     Decision { path: route.path.iter().map(taken).collect(), scheme, node, owner, action: action(company, route) }
 }
 
 fn action(company: &Company, route: &Route) -> Action {
-    let prompt = |ix: crate::company::version::PromptIx| company.prompts[ix.at()].id.clone();
     if route.stop == NodeIx::NOWHERE {
-        return Action::HangUp { prompt: None, cause: Cause::Unallocated };
+        return Said::UNALLOCATED.action();
     }
-    match &company.node(route.stop).step {
-        Step::Menu(menu) => Action::Menu {
-            prompt: prompt(menu.prompt),
-            notice: None,
-            digits: menu.options.iter().map(|(digits, _)| digits.clone()).collect(),
-            ms: menu.ms,
-        },
-        Step::Ring(hunt) => {
-            let round = if hunt.one_by_one() { hunt.rounds.first() } else { hunt.rounds.get(usize::from(route.round)) };
-            let (ms, music) = (round.map_or(0, |round| round.ms), hunt.music.clone());
-            if route.rung.is_empty() {
-                return Action::Wait { music, announce: None, ms, position: None };
-            }
-            let endpoints = route.rung.iter().filter_map(|&leg| rung(company, route, hunt.legs[usize::from(leg)]));
-            Action::Ring { endpoints: endpoints.collect(), ms, music, round: u32::from(route.round) + 1 }
-        }
-        Step::Queue(queue) => Action::Wait {
-            music: queue.hunt.music.clone(),
-            announce: queue.announcement(1).map(prompt),
-            ms: queue.max_wait_ms,
-            position: None,
-        },
-        Step::Voicemail { prompt: spoken, ms, .. } => {
-            Action::Record { prompt: prompt(*spoken), ms: *ms, recording: SmolStr::default() }
-        }
-        Step::Owner { timeout_ms } => Action::FindOwner { caller: SmolStr::default(), timeout_ms: *timeout_ms },
-        Step::History { days, timeout_ms } => {
-            Action::FindHistory { caller: SmolStr::default(), timeout_ms: *timeout_ms, days: *days }
-        }
-        Step::Transfer { to: Destination::Phone(number), ms } => Action::Transfer { to: number.text(), ms: *ms },
-        Step::Transfer { to: Destination::Endpoint(address), ms } => Action::Transfer { to: address.clone(), ms: *ms },
-        Step::Hangup { prompt: spoken, cause } => Action::HangUp { prompt: spoken.map(prompt), cause: *cause },
-        // No call stops at the others.
-        _ => Action::HangUp { prompt: None, cause: Cause::Normal },
-    }
-}
-
-fn rung(company: &Company, route: &Route, leg: Leg) -> Option<RungEndpoint> {
-    let (whose, endpoint) = match leg {
-        Leg::Phone(number) => (None, number.text()),
-        Leg::Mobile(ix) => (Some(ix), company.employees[ix.at()].mobile?.text()),
-        Leg::Desk(ix) => (Some(ix), company.employees[ix.at()].endpoint.clone()?),
-        Leg::Owner => (route.owner, company.employees[route.owner?.at()].endpoint.clone()?),
-    };
-    Some(RungEndpoint { employee: whose.map(|ix| company.employees[ix.at()].id.clone()), endpoint })
+    let hunted = Hunted { round: route.round.into(), rung: Rung::These(&route.rung), owner: route.owner };
+    Said::of(company, company.node(route.stop), hunted).action()
 }

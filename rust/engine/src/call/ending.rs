@@ -8,18 +8,64 @@ use super::EngineError;
 use super::event::Whose;
 use super::machine::{Next, Run};
 use super::notices;
-use super::state::{Outcome, Pending};
+use super::state::{CallState, Outcome, Pending};
 use super::turn::{Action, Disposition, Effect, Fault};
 
 /// Shorter than this is no message, seconds.
-const SHORTEST_MESSAGE_S: f64 = 1.0;
+pub(super) const SHORTEST_MESSAGE_S: f64 = 1.0;
+
+/// What a call has earned so far, whatever ends it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Earned {
+    pub answered: bool,
+    pub message: bool,
+    /// It serves no scheme.
+    pub nowhere: bool,
+    pub informed: bool,
+    pub outcome: Outcome,
+}
+
+impl Earned {
+    /// How it ends when the scheme has ended.
+    pub fn ending(self) -> (Disposition, Fault) {
+        match self.outcome {
+            _ if self.answered => (Disposition::Answered, Fault::None),
+            _ if self.message => (Disposition::Voicemail, Fault::None),
+            _ if self.nowhere => (Disposition::Failed, Fault::Caller),
+            _ if self.informed => (Disposition::Informed, Fault::None),
+            Outcome::NoAnswer => (Disposition::NoAnswer, Fault::Callee),
+            Outcome::Busy => (Disposition::Busy, Fault::Callee),
+            Outcome::Unavailable | Outcome::None => (Disposition::Unavailable, Fault::Callee),
+        }
+    }
+}
+
+/// Whether a call that breaks off ends as it has earned: while we hang up, the scheme has `ended` already.
+pub(super) fn is_over(earned: Earned, ended: bool) -> bool {
+    ended || earned.answered || earned.message
+}
+
+/// How a call ends that cannot go on.
+pub(super) fn failure(whose: Whose) -> (Disposition, Fault) {
+    let fault = match whose {
+        Whose::Pbx => Fault::Pbx,
+        Whose::Ours => Fault::Ours,
+    };
+    (Disposition::Failed, fault)
+}
+
+/// Refuses what is no length of a recording.
+pub(super) fn check_length(seconds: f64) -> Result<(), EngineError> {
+    if seconds.is_finite() && (0.0..=86_400.0).contains(&seconds) {
+        return Ok(());
+    }
+    Err(EngineError::BadEvent { field: "seconds", problem: "is not a length in seconds" })
+}
 
 impl Run<'_> {
     /// A recording is there. A message makes its effect at once: whatever the call does next, it is kept.
     pub(super) fn recorded(&mut self, seconds: f64) -> Result<(), EngineError> {
-        if !(seconds.is_finite() && (0.0..=86_400.0).contains(&seconds)) {
-            return Err(EngineError::BadEvent { field: "seconds", problem: "is not a length in seconds" });
-        }
+        check_length(seconds)?;
         let Step::Voicemail { email, assign, .. } = &self.node().step else {
             return Err(EngineError::BadState("its node is of another kind"));
         };
@@ -44,7 +90,7 @@ impl Run<'_> {
             self.recorded(seconds)?;
         }
         // While we hang up, the scheme has ended already: the caller was only quicker.
-        if matches!(pending, Pending::HangUp) || self.state.answered || self.state.message {
+        if is_over(self.earned(), *pending == Pending::HangUp) {
             return Ok(self.finish());
         }
         notices::abandoned(self);
@@ -62,30 +108,23 @@ impl Run<'_> {
             }
             _ => false,
         };
-        if over || self.state.answered || self.state.message {
+        if is_over(self.earned(), over) {
             return self.finish();
         }
         notices::abandoned(self);
-        let fault = match whose {
-            Whose::Pbx => Fault::Pbx,
-            Whose::Ours => Fault::Ours,
-        };
-        self.end(Disposition::Failed, fault)
+        let (disposition, fault) = failure(whose);
+        self.end(disposition, fault)
     }
 
     /// The scheme has ended.
     pub(super) fn finish(&mut self) -> Next {
-        let unallocated = self.state.node == NodeIx::NOWHERE;
-        let (disposition, fault) = match self.state.outcome {
-            _ if self.state.answered => (Disposition::Answered, Fault::None),
-            _ if self.state.message => (Disposition::Voicemail, Fault::None),
-            _ if unallocated => (Disposition::Failed, Fault::Caller),
-            _ if self.state.informed => (Disposition::Informed, Fault::None),
-            Outcome::NoAnswer => (Disposition::NoAnswer, Fault::Callee),
-            Outcome::Busy => (Disposition::Busy, Fault::Callee),
-            Outcome::Unavailable | Outcome::None => (Disposition::Unavailable, Fault::Callee),
-        };
+        let (disposition, fault) = self.earned().ending();
         self.end(disposition, fault)
+    }
+
+    fn earned(&self) -> Earned {
+        let CallState { answered, message, informed, outcome, node, .. } = self.state;
+        Earned { answered, message, informed, outcome, nowhere: node == NodeIx::NOWHERE }
     }
 
     /// The call ends: nobody stays claimed, and a missed call leaves its record.

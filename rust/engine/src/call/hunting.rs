@@ -44,17 +44,6 @@ impl<'e> Run<'e> {
         self.next_round()
     }
 
-    /// Begins a hunt on trial: the exit by which it is over at once, or none where it rings or waits.
-    pub(super) fn try_hunt(&mut self, node: &'e Node, hunt: &'e Hunt) -> Result<Option<usize>, EngineError> {
-        self.begin_hunt(node, hunt)?;
-        Ok(match self.state.outcome {
-            Outcome::None => None,
-            Outcome::NoAnswer => Some(exit::NO_ANSWER),
-            Outcome::Busy => Some(exit::BUSY),
-            Outcome::Unavailable => Some(exit::UNAVAILABLE),
-        })
-    }
-
     /// Forms rounds until one rings or waits, or the hunt is over.
     fn next_round(&mut self) -> Result<Next, EngineError> {
         loop {
@@ -360,7 +349,7 @@ impl<'e> Run<'e> {
     }
 
     pub(super) fn rotation(&self, node: &Node) -> u16 {
-        self.floor.rotation(&self.company.schemes[node.scheme.at()].id, &node.id)
+        self.rotated.unwrap_or_else(|| self.floor.rotation(&self.company.schemes[node.scheme.at()].id, &node.id))
     }
 
     fn hunt(&self) -> Result<(&'e Node, &'e Hunt), EngineError> {

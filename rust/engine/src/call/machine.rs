@@ -64,6 +64,8 @@ pub struct Run<'e> {
     pub(super) holds: bool,
     /// Nobody is claimed, released or turned to, and nothing is told: where the call would go is asked.
     pub(super) trial: bool,
+    /// On trial: where the round-robin hunt at hand begins, if this call has moved it on.
+    pub(super) rotated: Option<u16>,
 }
 
 /// Where the machine goes after a step: to the next node, or to an action.
@@ -88,6 +90,7 @@ impl<'e> Run<'e> {
             rounds: Vec::new(),
             holds: true,
             trial: false,
+            rotated: None,
         }
     }
 
@@ -377,9 +380,7 @@ impl<'e> Run<'e> {
     }
 
     fn passed(&mut self, employee: Option<&str>, endpoint: &str) -> Result<Next, EngineError> {
-        if endpoint.is_empty() || endpoint.len() > MAX_ENDPOINT {
-            return Err(EngineError::BadEvent { field: "endpoint", problem: "has no length an address can have" });
-        }
+        check_endpoint(endpoint)?;
         let employee = match employee {
             Some(id) => {
                 Some(*self.company.employee_index.get(id).ok_or_else(|| EngineError::UnknownEmployee(id.to_owned()))?)
@@ -446,8 +447,7 @@ impl<'e> Run<'e> {
 
     fn transfer_to(&self) -> SmolStr {
         match &self.node().step {
-            Step::Transfer { to: crate::company::version::Destination::Phone(number), .. } => number.text(),
-            Step::Transfer { to: crate::company::version::Destination::Endpoint(address), .. } => address.clone(),
+            Step::Transfer { to, .. } => to.address(),
             _ => SmolStr::default(),
         }
     }
@@ -502,6 +502,14 @@ impl Pending {
             Self::End(..) => "end",
         }
     }
+}
+
+/// Refuses an address that could not travel with a call.
+pub(super) fn check_endpoint(endpoint: &str) -> Result<(), EngineError> {
+    if (1..=MAX_ENDPOINT).contains(&endpoint.len()) {
+        return Ok(());
+    }
+    Err(EngineError::BadEvent { field: "endpoint", problem: "has no length an address can have" })
 }
 
 /// A number that depends on the call id and the purpose alone.

@@ -9,19 +9,27 @@ mod event;
 mod hunting;
 mod machine;
 mod notices;
+mod outcomes;
 mod queueing;
 mod rounds;
+mod said;
 pub mod state;
 mod turn;
+mod walk;
 pub mod wire;
 
 pub(crate) use column::Stage;
 pub use column::{Calls, Column, Dids};
-pub use decision::{Ask, Decision, Decisions, MOST_DECISIONS, Taken};
+pub use decision::{Decision, Decisions, MOST_DECISIONS, Taken};
 pub use event::{EndCause, Ended, Event, Whose};
 pub(crate) use machine::MAX_NODES_A_TURN;
 pub use machine::{Ground, Run};
+pub(crate) use outcomes::Outcome;
+pub use outcomes::{Fate, MOST_ACTIONS, Outcomes, Walked};
+pub use said::{Phone, Phones, Said};
 pub use turn::{Action, Disposition, Effect, Fault, LeftOut, RoundNote, RungEndpoint, Turn};
+pub(crate) use walk::Walk;
+pub use walk::{Ask, At, Ending, Happened, World};
 
 use thiserror::Error;
 

@@ -32,7 +32,7 @@ fn seconds<S: Serializer>(ms: &u64, to: S) -> Result<S::Ok, S::Error> {
 }
 
 /// What the PBX is to do now. Prompts and music are ids that the adapter resolves.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Action {
@@ -97,7 +97,7 @@ pub enum Action {
 }
 
 /// One phone that must ring.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct RungEndpoint {
     /// Whose it is, where it is an employee's.
     pub employee: Option<SmolStr>,
@@ -106,7 +106,7 @@ pub struct RungEndpoint {
 }
 
 /// How a call ended. The order is the contract's: the first that holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Disposition {
@@ -146,7 +146,7 @@ impl Disposition {
 }
 
 /// Whose doing the end was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Fault {

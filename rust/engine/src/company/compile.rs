@@ -76,6 +76,7 @@ pub fn compile_beside(document: &doc::Document, files: &ListFiles) -> Compiled {
         regions,
         prompts,
         templates,
+        only_number: numbers.iter().map(|(&number, &scheme)| (number, scheme)).next().filter(|_| numbers.len() == 1),
         numbers,
         default_scheme,
         schemes,

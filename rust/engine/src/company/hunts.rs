@@ -7,7 +7,8 @@ use super::document as doc;
 use super::document::Strategy;
 use super::names::Place;
 use super::nodes::Site;
-use super::version::{EmployeeIx, Hunt, Leg, MAX_LEGS, Round};
+use super::version::{Employee, EmployeeIx, Hunt, Leg, MAX_LEGS, Round};
+use crate::number::Number;
 
 /// Compiles the hunt of a `ring` or `queue` node, or says what is wrong with it.
 pub fn compile(site: &mut Site<'_, '_>) -> Option<Hunt> {
@@ -64,7 +65,28 @@ pub fn compile(site: &mut Site<'_, '_>) -> Option<Hunt> {
         site.error("too_many_targets", &["ring"], message);
         return None;
     }
-    Some(Hunt { legs: legs.all, strategy, rounds, music: music.map(Into::into) })
+    let first = match strategy {
+        Strategy::All | Strategy::Expanding => rounds.first().map_or(0, |round| usize::from(round.legs)),
+        Strategy::Linear => 1,
+        _ => 0,
+    };
+    let surely = if are_different_phones(site.frame.employees, &legs.all[..first]) { first } else { 0 };
+    Some(Hunt { legs: legs.all, strategy, rounds, music: music.map(Into::into), surely })
+}
+
+/// Whether each leg rings a phone of its own, whatever the call. Whoever the client's owner is, alone he is.
+fn are_different_phones(employees: &[Employee], legs: &[Leg]) -> bool {
+    if legs == [Leg::Owner] {
+        return true;
+    }
+    let mut seen = HashSet::new();
+    let phone = |leg: &Leg| match *leg {
+        Leg::Desk(ix) => employees[ix.at()].endpoint.clone(),
+        Leg::Mobile(ix) => employees[ix.at()].mobile.map(Number::text),
+        Leg::Phone(number) => Some(number.text()),
+        Leg::Owner => None,
+    };
+    legs.iter().all(|leg| phone(leg).is_some_and(|phone| seen.insert(phone)))
 }
 
 fn round_ms(site: &mut Site<'_, '_>, seconds: f64, at: Place<'_>) -> u64 {

@@ -93,6 +93,8 @@ pub struct Company {
     pub templates: Vec<Template>,
     /// Dialled numbers and the schemes that serve them.
     pub numbers: FxHashMap<Number, SchemeIx>,
+    /// The same of a company that has one number, as most have.
+    pub only_number: Option<(Number, SchemeIx)>,
     /// The scheme of a number not listed.
     pub default_scheme: Option<SchemeIx>,
     /// Schemes.
@@ -405,6 +407,17 @@ pub enum Destination {
     Endpoint(SmolStr),
 }
 
+impl Destination {
+    /// Its address as the contract writes it.
+    #[must_use]
+    pub fn address(&self) -> SmolStr {
+        match self {
+            Self::Phone(number) => number.text(),
+            Self::Endpoint(address) => address.clone(),
+        }
+    }
+}
+
 /// The most phones one hunt can ring: their two bit sets and a call's identity fit a state of 512 bytes.
 pub const MAX_LEGS: usize = 1000;
 
@@ -420,9 +433,18 @@ pub struct Hunt {
     pub rounds: Vec<Round>,
     /// Music while waiting, or the PBX's ringback.
     pub music: Option<SmolStr>,
+    /// How many legs, from the first, the first round rings where they are all free: none where that depends on the call,
+    /// or where two of them are the same phone.
+    pub surely: usize,
 }
 
 impl Hunt {
+    /// True when a round that nobody has answered is its last.
+    #[must_use]
+    pub fn has_one_round(&self) -> bool {
+        if self.one_by_one() { self.legs.len() == 1 } else { self.rounds.len() == 1 }
+    }
+
     /// True when each round rings one leg.
     #[must_use]
     pub fn one_by_one(&self) -> bool {
@@ -505,7 +527,11 @@ impl Company {
     /// The scheme a dialled number is served by.
     #[must_use]
     pub fn scheme_for(&self, did: Option<Number>) -> Option<SchemeIx> {
-        did.and_then(|did| self.numbers.get(&did).copied()).or(self.default_scheme)
+        let found = |did| match self.only_number {
+            Some((only, scheme)) => (did == only).then_some(scheme),
+            None => self.numbers.get(&did).copied(),
+        };
+        did.and_then(found).or(self.default_scheme)
     }
 
     /// The most a prompt lasts, milliseconds.

@@ -74,6 +74,22 @@ struct Answer {
     at_ms: i64,
 }
 
+impl Answer {
+    /// Whether a number called since a moment, told at `now_ms`; `known` is the answer before.
+    fn new(known: Option<Self>, since: i64, before: bool, now_ms: i64) -> Self {
+        let span = if before {
+            Span { lo: known.map_or(since, |known| known.span.lo.max(since)), hi: now_ms }
+        } else {
+            Span { lo: i64::MIN, hi: since.saturating_sub(1) }
+        };
+        Self { span, at_ms: now_ms }
+    }
+}
+
+/// An answer that is kept by whoever learned it.
+#[derive(Clone, Copy, Debug)]
+pub struct Learned(Answer);
+
 /// The last calls that were told, ten bytes a number and the room of its line, in all 12.2; and the answers.
 #[derive(Debug)]
 pub struct Callers {
@@ -126,13 +142,8 @@ impl Callers {
 
     /// Tells the answer to "did it call within so many days before `now_ms`".
     pub fn answered(&mut self, number: Number, days: Option<u32>, before: bool, now_ms: i64) {
-        let since = since(days, now_ms);
-        let span = if before {
-            Span { lo: self.answer(number).map_or(since, |known| known.span.lo.max(since)), hi: now_ms }
-        } else {
-            Span { lo: i64::MIN, hi: since.saturating_sub(1) }
-        };
-        self.remember(number, Answer { span, at_ms: now_ms });
+        let known = if before { self.answer(number) } else { None };
+        self.remember(number, Answer::new(known, since(days, now_ms), before, now_ms));
     }
 
     /// Whether the number called within so many days before `now_ms`; at any time, without `days`.
@@ -141,11 +152,29 @@ impl Callers {
         self.said(number, answer, days, now_ms)
     }
 
-    /// The same, without counting as a use of the answer that is kept.
+    /// The same, without counting as a use of the answer that is kept; or by one that was learned since.
     #[must_use]
-    pub fn peek(&self, number: Number, days: Option<u32>, now_ms: i64) -> Called {
-        let answer = self.answers.as_ref().and_then(|answers| answers.peek(&number).copied());
-        self.said(number, answer, days, now_ms)
+    pub fn peek(&self, number: Number, learned: Option<Learned>, days: Option<u32>, now_ms: i64) -> Called {
+        self.said(number, self.peek_answer(number, learned), days, now_ms)
+    }
+
+    /// What [`Callers::answered`] would keep, for who shall know it alone.
+    #[must_use]
+    pub fn learn(
+        &self,
+        number: Number,
+        learned: Option<Learned>,
+        days: Option<u32>,
+        before: bool,
+        now_ms: i64,
+    ) -> Learned {
+        let known = self.peek_answer(number, learned);
+        Learned(Answer::new(known, since(days, now_ms), before, now_ms))
+    }
+
+    fn peek_answer(&self, number: Number, learned: Option<Learned>) -> Option<Answer> {
+        let kept = || self.answers.as_ref().and_then(|answers| answers.peek(&number).copied());
+        learned.map(|Learned(answer)| answer).or_else(kept)
     }
 
     fn said(&self, number: Number, answer: Option<Answer>, days: Option<u32>, now_ms: i64) -> Called {

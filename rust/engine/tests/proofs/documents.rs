@@ -2,7 +2,8 @@
 
 use kommutator_engine::company::Document;
 use kommutator_engine::company::document::{
-    Cause, Exits, Ids, Kind, Line, Message, Node, Notice, Recipient, Scheme, Step, Strategy as Order, Target, Task,
+    Announce, Cause, Exits, Ids, Kind, Line, Message, Node, Notice, Recipient, Scheme, Step, Strategy as Order, Target,
+    Task,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -178,7 +179,9 @@ fn order() -> impl Strategy<Value = Order> {
 
 /// A queue waits up to three quarters of a minute, which is less than its longest single `wait`.
 fn queue() -> impl Strategy<Value = Kind> {
-    let announce = select(vec![None, None, Some("short"), Some("long")]);
+    let alike = |prompt: &str| Some(Announce::Alike(prompt.into()));
+    let by_place = Some(Announce::ByPlace(vec!["short".into(), "long".into()]));
+    let announce = select(vec![None, None, alike("short"), alike("long"), by_place]);
     let seconds = (1_u32..=9, 3_u32..=45, 1_u32..=12, 1_u32..=9);
     (vec(target(), 1..=3), order(), seconds, 1_u32..=2, announce).prop_map(
         |(ring, strategy, (seconds, max_wait, pause, announce_every), max_length, announce)| Kind::Queue {
@@ -189,7 +192,7 @@ fn queue() -> impl Strategy<Value = Kind> {
             max_length,
             pause: f64::from(pause),
             music: None,
-            announce: announce.map(Into::into),
+            announce,
             announce_every: f64::from(announce_every),
         },
     )

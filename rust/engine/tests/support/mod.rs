@@ -1,6 +1,8 @@
 //! Builders of engine documents and a desk to play calls at, for the tests of the engine's promises.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod worlds;
+
 use std::sync::Arc;
 
 use kommutator_engine::call::{Disposition, Fault};

@@ -457,7 +457,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 fn done(turn: &Turn, made: Option<String>, to: &mut Vec<u8>) -> Answer<Pending> {
-    drop(write_turn(turn, to));
+    let _parts = write_turn(turn, to);
     Answer::Done(Reply { status: 200, allow: None, call_id: made })
 }
 
