@@ -1,7 +1,7 @@
 """What a router keeps in memory of each call that goes on: `python -m bench.held_calls CALLS` prints it as JSON.
 
-The calls are those of routing queries, told by the codec as a server's are, in a journal on disk: a record for the ledger, and
-the last turn, which another router's question may need.
+The calls are those of routing queries, as a server takes them, in a journal on disk: a record for the ledger, and the last turn,
+which another router's question may need.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import orjson
 
 from bench.machine import ROOT
 from kommutator import Engine
+from kommutator._engine import HttpConnection, HttpService
 from kommutator.query.journal import QueryJournal
-from kommutator.routing.ledger import FileJournal
-from kommutator.routing.turn import Turn
 
 COMPANY: Final = ROOT / "tests/scenarios/2-list-and-menu/company.yaml"
 DID: Final = "+74951112233"
@@ -38,22 +37,29 @@ def main(calls: int) -> None:
     """Begins calls, and prints how much the process grew for each."""
     engine = Engine.load(COMPANY)
     with tempfile.TemporaryDirectory() as folder:
-        journal = FileJournal(Path(folder))
-        held = QueryJournal(journal, lambda: engine, StillClock())
-        begin(engine, held, 0, TOGETHER)
+        journal = QueryJournal(Path(folder), StillClock())
+        service = HttpService(
+            ids="", tokens=(), looks_up=False, most_items=TOGETHER, head_limit=1 << 10, body_limit=1 << 24,
+            journal=journal.spool,
+        )  # fmt: skip
+        service.engine = engine
+        connection = HttpConnection(service)
+        begin(connection, 0, TOGETHER)
         before = resident()
         for first in range(TOGETHER, TOGETHER + calls, TOGETHER):
-            begin(engine, held, first, TOGETHER)
+            begin(connection, first, TOGETHER)
+        assert journal.live == TOGETHER + calls
         journal.close()
         print(orjson.dumps({"calls": calls, "bytes_each": round((resident() - before) / calls)}).decode())
 
 
-def begin(engine: Engine, held: QueryJournal, first: int, count: int) -> None:
+def begin(connection: HttpConnection, first: int, count: int) -> None:
     """Lets calls arrive."""
     callers = [f"+7916{at:07}" for at in range(first, first + count)]
-    turns = engine.arrive_many([(f"query-{caller}", DID, caller, NOW_MS) for caller in callers])
-    for caller, turn in zip(callers, turns, strict=True):
-        held.turned(f"query-{caller}", DID, caller, NOW_MS, None, Turn.of(turn))
+    body = orjson.dumps([{"call_id": f"query-{caller}", "did": DID, "caller": caller} for caller in callers])
+    head = b"POST /v1/calls/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    replies = connection.receive(head % len(body) + body, NOW_MS)
+    assert replies.startswith(b"HTTP/1.1 200 "), replies[:200]
 
 
 def resident() -> int:

@@ -4,8 +4,9 @@ The decision is one that all three can take: is the caller on a list of 1,000 nu
 the number lead. Kamailio has the list in htable, the numbers in mtree and the hours in tmrec; Asterisk the list in AstDB
 and the hours in GotoIfTime. Before it is measured, each must answer a sample as expected.
 
-A figure is calls per second of the server's processor time: it does not depend on how fast SIPp asks. Times of answers are those
-that SIPp sees at the rate given.
+A figure is calls per second of the server's processor time: without a ledger it does not depend on how fast SIPp asks. With one, the
+disk is made to keep what has come a hundred times a second, however many calls that are: a call costs the less the more come.
+Times of answers are those that SIPp sees at the rate given.
 
     python -m bench.redirect [--rate 4000] [--calls 20000]
 """

@@ -17,7 +17,7 @@ A folder holds `company.yaml`, the same as the engine reads it in `company.json`
   are rung; default silent), `lookups` what is answered to `find_owner` (`owner`) and `find_history` (`history`);
   `never` is no answer, and by default they fail. `at` is a moment in place of the arrival's. Who is `ringing` or in
   `wrap_up` on the floor is rung by a call from inside the house; `freed` says how many seconds after the arrival that
-  call ends (default: never).
+  call ends (default: never), `left` when his phone is switched off, which ends that call, too.
 """
 
 from __future__ import annotations

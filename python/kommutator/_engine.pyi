@@ -316,6 +316,8 @@ class Engine:
         `UnknownEmployee`."""
     def release(self, employee: str, call_id: str) -> None:
         """Releases a manager whom the call holds. Raises `UnknownEmployee`."""
+    def elsewhere(self, employees: Sequence[str]) -> None:
+        """Tells whose phones are at PBXs of other routers: queries and redirects ask these before any of them rings."""
     def region_of(self, number: str) -> str | None:
         """The id of the number's region in the active version."""
     def claims(self, now_ms: int) -> list[tuple[str, str, str]]:
@@ -354,6 +356,48 @@ class Engine:
         `bad_state`. What it held is let go in another thread."""
 
 @final
+class Spool:
+    """The spool and the ledger of calls that others perform, in a folder. Whoever decides writes into it
+    (`HttpService`, `SipRedirect`); what is made of it is made by `keep_up`, in a thread of its own.
+
+    A disk that takes nothing holds nobody up: lines wait in memory, up to 64 MiB; then it is `full`."""
+
+    def __new__(cls, folder: Path, *, tells: bool, put_aside_at: int, forget_ms: int) -> Spool:
+        """`tells`: `keep_up` returns the lines. A spool of more than `put_aside_at` bytes is put aside as
+        `spool.before.jsonl`, and the next begins with the calls that go on. A call without steps for `forget_ms` is
+        over."""
+    def restore(self, live: Sequence[bytes], over: Sequence[str], now_ms: int) -> None:
+        """Takes calls of an earlier process that go on, as `CallRecord` in JSON, and the ids of those that ended. Raises
+        `ValueError` for a record that is none."""
+    def append_ledger(self, lines: bytes) -> None:
+        """Adds whole lines to the ledger."""
+    def keep_up(self, longest_ms: int, gather_ms: int) -> tuple[bytes, str | None, bool]:
+        """Has the disk keep new calls, and writes their lines of the ledger, for so long at most; returns when there is
+        something to tell: lines, why the disk takes nothing, and whether the spool that was put aside is spent, which is
+        for `let_go` when what was told is kept. Calls that come within `gather_ms` are kept together. Blocks, without
+        the GIL."""
+    def stop(self) -> None:
+        """Has `keep_up` return soon."""
+    def let_go(self) -> None:
+        """Removes the spool that was put aside, when the ledger is on disk."""
+    def finish(self) -> bytes:
+        """Makes all that is left, and syncs; returns the lines that are to be told. Blocks, without the GIL."""
+    @property
+    def size(self) -> tuple[int, int]:
+        """Bytes of the spool's file, and bytes that wait for the disk."""
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for the disk that no call is decided."""
+    @property
+    def live(self) -> int:
+        """How many calls of queries go on."""
+    def states(self) -> list[str]:
+        """Their last states."""
+    @property
+    def reused(self) -> int:
+        """How many calls had the id of one that had ended: they are in no ledger."""
+
+@final
 class HttpService:
     """The contract over HTTP/1.1: what all connections of a server have in common."""
 
@@ -366,21 +410,20 @@ class HttpService:
         ids: str,
         tokens: Sequence[str],
         looks_up: bool,
-        journals: bool,
         most_items: int,
         head_limit: int,
         body_limit: int,
+        journal: Spool | None = None,
         claims: Path | None = None,
     ) -> HttpService:
         """`ids`: how the ids of calls begin that come without one, never the same for two servers. `tokens`: whoever has
         one of them may ask; without any, everybody but pages of browsers. `looks_up`: look-ups are answered here
-        (`HttpConnection.look_ups`), not by clients. `journals`: turns are told (`take_journal`). `most_items`: of a batch.
+        (`HttpConnection.questions`), not by clients. `journal`: calls are there before their answers leave. `most_items`: of a batch.
         The limits are bytes. `claims` is the file in whose locks processes hold employees against each other. Raises
         `OSError`."""
     def look(self, now_ms: int) -> None:
-        """Lets go whom the engine claims no more, of those who are held against other processes."""
-    def take_journal(self) -> bytes:
-        """The turns decided since the last time, a JSON object a line: `call`, `did`, `caller`, `at`, `event`, `turn`."""
+        """Lets go whom the engine claims no more, of those who are held against other processes, and ends calls for which
+        nobody comes back: a thousand at a time."""
     def figures(self) -> dict[str, int]:
         """What was counted: `requests`, `arrivals`, `steps`, `refused`."""
 
@@ -395,11 +438,12 @@ class HttpConnection:
         """A connection on which nothing has been received."""
     def receive(self, data: bytes, now_ms: int) -> bytes:
         """Takes what was received, and returns what is to be sent. Microseconds a request."""
-    def look_ups(self) -> list[tuple[bool, str, int | None, int]]:
-        """What the next request waits for: whether it is an owner or a history, of whom, within so many days, and so many
-        milliseconds."""
+    def questions(self) -> list[tuple[Literal["owner", "history", "claims"], str, int | None, int, list[str]]]:
+        """What the next request waits for. An `owner` or a `history`: of whom, within so many days, and so many
+        milliseconds. `claims`: of which call, and, last, which employees it rings whose phones are at other PBXs."""
     def answer(self, events: Sequence[Mapping[str, Any]], now_ms: int) -> bytes:
-        """Takes the events that answer the look-ups, in their order, and returns what is to be sent. Raises `BadEvent`."""
+        """Takes the events that answer the questions, in their order, and returns what is to be sent. The answer to `claims`
+        is `taken`, with those that cannot be had: nobody, if all can. Raises `BadEvent`."""
     def drain(self) -> None:
         """The next reply is the last."""
     def time_out(self, now_ms: int) -> bytes:
@@ -408,7 +452,7 @@ class HttpConnection:
         """There is no place for it; returns what is to be sent before it is closed."""
     @property
     def stage(self) -> int:
-        """0 idle, 1 a head is on its way, 2 a body, 3 it waits for look-ups, 4 closed: nothing more is read."""
+        """0 idle, 1 a head is on its way, 2 a body, 3 it waits for answers, 4 closed: nothing more is read."""
     @property
     def requests(self) -> int:
         """How many requests were answered."""
@@ -434,8 +478,7 @@ class SipRedirect:
         longest: int,
         key: bytes,
         waker: int = -1,
-        spool: Path | None = None,
-        tells: bool = False,
+        spool: Spool | None = None,
         claims: Path | None = None,
         known: AbstractSet[str] = ...,
     ) -> SipRedirect:
@@ -443,8 +486,7 @@ class SipRedirect:
         and `media` are templates with `{name}`, `{number}` and `{did}`. For `hold_ms` nobody
         else rings whom an answer names. `longest` is a request's bytes; `key`, 16 bytes,
         makes ids of calls unlike those of others. Calls of the ids `known` are in the journal already. The other end of
-        the socket `waker` becomes readable when there are questions. Calls are in the file `spool` before their answers
-        leave; `tells` has its lines collected.
+        the socket `waker` becomes readable when there are questions. Calls are in `spool` before their answers leave.
         `claims` is the file in whose locks processes hold employees against each other.
         Sockets are descriptors that outlive this. Raises `ValueError`."""
     def serve(self, engine: Engine, socket: int) -> None:
@@ -458,22 +500,10 @@ class SipRedirect:
     def stop(self) -> None:
         """Has every `serve` return when its socket next wakes."""
     def go_on(self, engine: Engine, socket: int, call_id: str, event: Event | Mapping[str, Any]) -> None:
-        """Goes on with a call whose question was answered, and sends the answer. Raises `BadEvent`."""
+        """Goes on with a call whose question was answered, and sends the answer. The answer to a turn that rings, of phones at
+        other PBXs, is `taken`, with those that cannot be had: nobody, if all can. Raises `BadEvent`."""
     def questions(self) -> list[tuple[str, Turn, int]]:
         """Calls that wait for an answer since this was asked last, each with the turn that asks, and its socket."""
-    def await_calls(self, longest_ms: int, gather_ms: int) -> None:
-        """Waits for calls, for so long at most, and then for others that come within `gather_ms`. Blocks, without the
-        GIL."""
-    def collected(self) -> tuple[bytes, bytes]:
-        """Lines of the spool, with `tells`, and lines of the ledger, since this was asked last."""
-    def retry(self) -> str | None:
-        """Writes what waits for the disk. The answer is why it takes nothing, if it does not."""
-    def spool_size(self) -> tuple[int, int]:
-        """Bytes of the spool's file, and bytes that wait for the disk."""
-    def sync(self) -> None:
-        """Makes the disk keep the spool. Raises `OSError`."""
-    def put_aside(self, aside: Path) -> None:
-        """Renames the spool's file, and begins anew. Raises `OSError`."""
     def counts(self) -> dict[str, int]:
         """What has come since the beginning: `calls`, `again`, `refused`, `too_many`, `strangers`, `unreadable`,
         `failed`, and `unsent` answers."""

@@ -230,6 +230,8 @@ class Query(Form):
     """At once."""
     idle_s: float = Field(default=75, gt=0)
     """A connection without a request is kept so long."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """More than one: so many processes beside the router's own answer queries, each with an engine of its own."""
 
     @model_validator(mode="after")
     def _nobody_else(self) -> Self:
@@ -263,6 +265,8 @@ class Redirect(Form):
     """So long nobody else rings those whom an answer names: until their PBX says that they ring."""
     journal: bool = True
     """Whether calls are in the ledger, and told to desks."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """As of queries; the same processes answer both."""
 
 
 class Tables(Form):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -18,7 +21,7 @@ from kommutator.exchange.messages import CALLED_SUBJECT, CHANGED_SUBJECT
 from tests.crm.companies import COMPANY
 from tests.exchange.conftest import Nats
 from tests.facts.conftest import Route
-from tests.facts.sides import ASKS, EVER, WEEK, DeskSide, agrees, now, until
+from tests.facts.sides import ASKS, EVER, WEEK, DeskSide, RouterSide, agrees, now, until
 
 pytestmark = [pytest.mark.trio, pytest.mark.services]
 NUMBERS = [f"+7916123{digit:04}" for digit in range(12)]
@@ -55,6 +58,16 @@ async def edit(tx: Tx, chance: random.Random) -> None:
 async def edits(desk: DeskSide, chance: random.Random, many: int) -> None:
     for _ in range(many):
         await desk.tx(lambda tx: edit(tx, chance))
+
+
+@asynccontextmanager
+async def followed(desk: DeskSide, route: Route, chance: random.Random, **how: Any) -> AsyncIterator[RouterSide]:
+    """A router that has followed the desk through ten edits."""
+    await edits(desk, chance, 10)
+    router = route(**how)
+    async with router.running():
+        await router.current()
+        yield router
 
 
 async def count_calls(tx: Tx, number: str, ago: timedelta) -> None:
@@ -132,10 +145,8 @@ async def test_a_router_that_begins_with_desk_and_exchange_away_knows_what_it_kn
 
 async def test_a_router_that_slept_asks_until_it_knows_what_has_changed(desk: DeskSide, route: Route) -> None:
     chance = random.Random(8)
-    await edits(desk, chance, 10)
-    router = route()
-    async with router.running():
-        await router.current()
+    async with followed(desk, route, chance):
+        pass
     await edits(desk, chance, 30)
     again = route()
     async with again.running():
@@ -159,10 +170,7 @@ async def test_when_the_exchange_has_lost_everything_the_router_gets_new_tables(
     desk: DeskSide, route: Route, nats: Nats
 ) -> None:
     chance = random.Random(9)
-    await edits(desk, chance, 10)
-    router = route()
-    async with router.running():
-        await router.current()
+    async with followed(desk, route, chance) as router:
         before = router.shelf.name
         await trio.to_thread.run_sync(nats.kill)
         await edits(desk, chance, 10)
@@ -180,10 +188,7 @@ def wipe(nats: Nats) -> None:
 
 async def test_a_gap_between_changes_is_seen_and_mended(desk: DeskSide, route: Route) -> None:
     chance = random.Random(10)
-    await edits(desk, chance, 10)
-    router = route()
-    async with router.running():
-        await router.current()
+    async with followed(desk, route, chance) as router:
         before = router.shelf.name
 
         async def skip(tx: Tx) -> None:  # as if a message had been lost
@@ -196,11 +201,7 @@ async def test_a_gap_between_changes_is_seen_and_mended(desk: DeskSide, route: R
 
 
 async def test_a_database_put_back_to_an_earlier_moment_is_noticed(desk: DeskSide, route: Route) -> None:
-    chance = random.Random(11)
-    await edits(desk, chance, 10)
-    router = route()
-    async with router.running():
-        await router.current()
+    async with followed(desk, route, random.Random(11)) as router:
 
         async def put_back(tx: Tx) -> None:
             await tx.run("delete from client_numbers where company_id = $1")
@@ -259,11 +260,7 @@ async def test_beyond_its_bound_a_router_asks(desk: DeskSide, route: Route) -> N
 
 
 async def test_what_cannot_be_read_may_have_been_anything(desk: DeskSide, route: Route) -> None:
-    chance = random.Random(13)
-    await edits(desk, chance, 10)
-    router = route("r1", alone=False)
-    async with router.running():
-        await router.current()
+    async with followed(desk, route, random.Random(13), alone=False) as router:
         router.call(NUMBERS[0])
         append = desk.exchange.connection.append
         await desk.do(lambda: append(CALLED_SUBJECT, b"no callers"))
@@ -277,11 +274,8 @@ async def test_what_cannot_be_read_may_have_been_anything(desk: DeskSide, route:
 
 
 async def test_kept_tables_that_were_damaged_are_fetched_again(desk: DeskSide, route: Route) -> None:
-    chance = random.Random(14)
-    await edits(desk, chance, 10)
-    router = route()
-    async with router.running():
-        await router.current()
+    async with followed(desk, route, random.Random(14)) as router:
+        pass
     (kept,) = router.shelf._folder.glob("*.tables")
     content = bytearray(kept.read_bytes())
     content[len(content) // 2] ^= 0xFF

@@ -14,6 +14,8 @@ import trio
 
 from kommutator.company.reader import load
 from kommutator.errors import BadTarget, TargetUnreachable
+from kommutator.load.measure import Meter
+from kommutator.load.outcome import PICKED_UP
 from kommutator.load.reference import Reference
 from kommutator.load.target import Ask, Options, Target, Told
 from kommutator.load.targets import make
@@ -108,6 +110,7 @@ def test_whole_calls_are_led_to_their_end(house: House) -> None:
         ["answered", "end"],
         ["hang_up", "end"],
     ]
+    assert [each.outcome for each in told] == [PICKED_UP, PICKED_UP, "refused: busy"]
     assert told[0].steps_s[0] >= 0.2, "the mobile rings for so long before it is answered"
     deadline = time.monotonic() + PATIENCE_S
     while len(lines := [line for line in house.router.ledger() if line["caller"] == _WHOLE]) < 3:
@@ -118,6 +121,15 @@ def test_whole_calls_are_led_to_their_end(house: House) -> None:
         SPEAKS: "abandoned",
         BUSY: "unavailable",
     }
+
+
+@pytest.mark.telephony
+def test_the_router_that_is_connected_is_measured_with_the_pbx(house: House) -> None:
+    meter = Meter(make(house.address, Options()).servers())
+    usage = meter.read()
+    assert usage is not None
+    programs = [program.rpartition(" ")[0] for program in usage.programs]
+    assert (len(programs), programs.count("kommutator route")) == (2, 1), usage.programs
 
 
 @pytest.mark.telephony

@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
+from kommutator.load.outcome import of_events
 from kommutator.load.page import page
 from kommutator.load.report import distributions, figures, warning
-from kommutator.load.result import Report, Result
+from kommutator.load.result import Report, Result, to_json
 from kommutator.load.tally import EXAMPLES, Example, Tally
 
 
@@ -53,6 +54,39 @@ def report_of(*, wrong: int = 0, errors: int = 0, late_s: float = 0.0, sent_s: f
     result = Result(0.5, 1, checked=True)
     result.add(0, tally.take(0, 0.1))
     return result.report(None)
+
+
+def test_what_became_of_calls_is_told_the_most_frequent_first() -> None:
+    tallies = [Tally(0.5), Tally(0.5)]
+    result = Result(0.5, 2, checked=False)
+    for number, name in enumerate(["answered", "refused: busy", "answered", "voicemail", "answered"]):
+        tally = tallies[number % 2]
+        tally.answer(number, 0.0, 0.0, 0.001, ())
+        tally.outcome(number, name)
+        result.add(number % 2, tally.take(0, 0.1))
+    report = result.report(None)
+    assert list(report.outcomes.items()) == [("answered", 3), ("refused: busy", 1), ("voicemail", 1)]
+    assert to_json(report)["outcomes"]["answered"] == 3
+    assert ("outcome: answered", "3: 60%") in figures(report)
+    assert "outcome: refused: busy" in page("t", "about", report)
+
+
+@pytest.mark.parametrize(
+    ("actions", "events", "outcome"),
+    [
+        ([{"type": "ring"}, {"type": "talk"}, {"type": "end"}], ["answered", "conversation_ended"], "answered"),
+        ([{"type": "transfer"}, {"type": "end"}], ["transferred"], "given away"),
+        ([{"type": "record"}, {"type": "hang_up", "cause": "normal"}], ["recorded"], "voicemail"),
+        ([{"type": "ring"}, {"type": "end"}], ["caller_hung_up"], "abandoned"),
+        ([{"type": "ring"}, {"type": "hang_up", "cause": "busy"}], ["busy", "hung_up"], "refused: busy"),
+        ([{"type": "play"}, {"type": "hang_up", "cause": "normal"}], ["played", "hung_up"], "hung up by us"),
+        ([{"type": "hang_up", "cause": "busy", "prompt": "sorry"}], ["hung_up"], "hung up by us"),
+    ],
+)
+def test_an_outcome_is_what_the_caller_has_come_to(
+    actions: list[dict[str, str]], events: list[str], outcome: str
+) -> None:
+    assert of_events(actions, [{"type": each, "seconds": 2.0} for each in events]) == outcome
 
 
 def test_failed_calls_are_a_share_of_those_that_ended() -> None:

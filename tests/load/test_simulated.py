@@ -94,6 +94,7 @@ def test_whole_calls_are_led_to_their_end_and_agree_with_the_records(served: tup
         assert told[0].actions[-1]["disposition"] == "answered"
         assert told[0].steps_s
     assert nobody[0][0].actions[-1]["disposition"] == "failed"
+    assert [told[0].outcome for told, _ in (menu, team, nobody)] == ["answered", "answered", "refused: unallocated"]
 
 
 @pytest.mark.services

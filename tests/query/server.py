@@ -13,6 +13,7 @@ import orjson
 import trio
 
 from kommutator import Engine
+from kommutator.query.claiming import Claiming
 from kommutator.query.http import HttpServer, HttpSettings
 from kommutator.query.journal import QueryJournal
 from kommutator.query.listening import listen
@@ -146,9 +147,11 @@ async def serving(
     journal: QueryJournal | None = None,
     lookups: Lookups | None = None,
     tls: ssl.SSLContext | None = None,
+    claims: Path | None = None,
+    claiming: Claiming | None = None,
 ) -> AsyncIterator[Serving]:
     """A server at an address, while the context lasts."""
-    server = HttpServer(settings or HttpSettings(), clock or Clock(), journal, lookups)
+    server = HttpServer(settings or HttpSettings(), clock or Clock(), journal, lookups, claims, claiming)
     if engine is not None:
         server.route_by(engine)
     listeners = listen(address)

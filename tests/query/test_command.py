@@ -215,7 +215,8 @@ async def test_a_router_of_the_house_answers_queries_by_its_floor_and_tells_desk
                 assert [each["endpoint"] for each in rings["action"]["endpoints"]] == ["PJSIP/101"]
                 assert (await step(rings, "caller_hung_up"))["action"] == abandoned
             assert router.figure("kommutator_query_arrivals") == 2
-            assert router.figure('kommutator_calls_ended_total{disposition="abandoned",fault="caller"}') == 2
+            ended = 'kommutator_calls_ended_total{disposition="abandoned",fault="caller"}'
+            await router.until(lambda: router.figure(ended) == 2)
             await router.until(lambda: router.figure("kommutator_spool_entries") == 0)
         assert router.end(signal.SIGTERM) == 0
         ledger = [json.loads(line) for line in (router.data / "queries/ledger.jsonl").read_bytes().splitlines()]

@@ -8,9 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from kommutator import Engine
 from kommutator.query.journal import QueryJournal
-from kommutator.routing.ledger import FileJournal
 
 from .server import CALLER, DID, Client, Clock, engine_of, serving
 
@@ -28,14 +26,14 @@ EVENTS = [
 class Kept:
     """A journal in a folder, as a process has it; `close` is its end."""
 
-    def __init__(self, folder: Path, engine: Engine, clock: Clock, forget_s: float = 600) -> None:
+    def __init__(self, folder: Path, clock: Clock, forget_s: float = 600) -> None:
         self._folder = folder
-        self._file = FileJournal(folder)
-        self.journal = QueryJournal(self._file, lambda: engine, clock, forget_s)
-        self.close = self._file.close
+        self.journal = QueryJournal(folder, clock, forget_s=forget_s)
+        self.close = self.journal.close
 
     def ledger(self) -> list[dict[str, Any]]:
         """Its lines."""
+        self.journal.spool.finish()
         path = self._folder / "ledger.jsonl"
         return [orjson.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
@@ -53,7 +51,7 @@ async def talk(client: Client, call_id: str, events: list[dict[str, Any]]) -> di
 
 async def test_every_call_that_ends_has_its_line_and_a_repeated_end_adds_nothing(tmp_path: Path) -> None:
     clock, engine = Clock(), engine_of(SCHEME)
-    kept = Kept(tmp_path, engine, clock)
+    kept = Kept(tmp_path, clock)
     async with serving(engine, clock=clock, journal=kept.journal) as serves:
         client = await serves.client()
         assert (await talk(client, "call-1", EVENTS))["action"]["disposition"] == "answered"
@@ -78,7 +76,7 @@ async def test_every_call_that_ends_has_its_line_and_a_repeated_end_adds_nothing
 
 async def test_a_call_that_nobody_comes_back_for_ends_with_what_it_leaves_behind(tmp_path: Path) -> None:
     clock, engine = Clock(), engine_of(SCHEME)
-    kept = Kept(tmp_path, engine, clock, forget_s=600)
+    kept = Kept(tmp_path, clock, forget_s=600)
     async with serving(engine, clock=clock, journal=kept.journal) as serves:
         client = await serves.client()
         await talk(client, "talking", EVENTS[:2])
@@ -86,10 +84,10 @@ async def test_a_call_that_nobody_comes_back_for_ends_with_what_it_leaves_behind
         clock.ms += 599_000
         await client.ask("/v1/calls/step", {"state": ringing["state"], "event": {"type": "no_answer"}, "at": AT})
         clock.ms += 1_000
-        kept.journal.forget()
+        serves.server.look()
         assert [(line["call_id"], line["disposition"]) for line in kept.ledger()] == [("talking", "answered")]
         clock.ms += 600_000
-        kept.journal.forget()
+        serves.server.look()
         late = await client.ask("/v1/calls/step", {"state": ringing["state"], "event": {"type": "no_answer"}})
         assert late["action"]["type"] != "end"
     kept.close()
@@ -101,13 +99,13 @@ async def test_a_call_that_nobody_comes_back_for_ends_with_what_it_leaves_behind
 
 async def test_calls_go_on_over_a_restart_and_at_another_router(tmp_path: Path) -> None:
     clock, engine = Clock(), engine_of(SCHEME)
-    first = Kept(tmp_path / "first", engine, clock)
+    first = Kept(tmp_path / "first", clock)
     async with serving(engine, clock=clock, journal=first.journal) as serves:
         client = await serves.client()
         stays = await talk(client, "stays", EVENTS[:2])
         moves = await talk(client, "moves", EVENTS[:2])
     first.close()
-    again, other = Kept(tmp_path / "first", engine, clock), Kept(tmp_path / "other", engine, clock)
+    again, other = Kept(tmp_path / "first", clock), Kept(tmp_path / "other", clock)
     for kept, state in ((again, stays["state"]), (other, moves["state"])):
         async with serving(engine, clock=clock, journal=kept.journal) as serves:
             client = await serves.client()

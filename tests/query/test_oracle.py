@@ -45,9 +45,7 @@ class Reply:
 
 
 def service() -> _engine.HttpService:
-    made = _engine.HttpService(
-        ids="q-", tokens=[], looks_up=False, journals=False, most_items=10, head_limit=16384, body_limit=65536
-    )
+    made = _engine.HttpService(ids="q-", tokens=[], looks_up=False, most_items=10, head_limit=16384, body_limit=65536)
     made.engine = ENGINE
     return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import orjson
 from kommutator import Engine
 from kommutator.company import LoadedCompany, load
 from kommutator.pbx.simulated.adapter import SimulatedLookups
-from kommutator.pbx.simulated.behaviour import CallerScript, phones_of
+from kommutator.pbx.simulated.behaviour import CallerScript, PhoneScript, phones_of
 from kommutator.pbx.simulated.world import Channel, World
 from kommutator.routing.ledger import FileJournal
 from kommutator.simulation import Arrival, Simulation, simulate
 from tests.scenario_files import Scenario, inside_calls_of, moment_ms, phone_plans_of
 
+SWITCHED_OFF = {"does": "unreachable"}
 INSIDE_S = 3600.0
 """A call from inside the house that nobody ends goes on so long."""
 
@@ -53,8 +54,12 @@ def simulation_of(scenario: Scenario) -> Simulation:
     phones = phones_of(phone_plans_of(scenario))
     start_ms = moment_ms(scenario.data["real"].get("at", scenario.data["at"]))
     simulation = Simulation(company(scenario.folder).document, start_ms, phones)
+    real = scenario.data["real"]
     for employee, endpoint in inside_calls_of(scenario).items():
-        ring_inside(simulation, endpoint, scenario.data["real"].get("freed", {}).get(employee, INSIDE_S))
+        left = real.get("left", {}).get(employee)
+        ring_inside(simulation, endpoint, real.get("freed", {}).get(employee, INSIDE_S if left is None else left))
+        if left is not None:
+            simulation.agenda.after(left, partial(simulation.world.behave, endpoint, PhoneScript.of(SWITCHED_OFF)))
     return simulation
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +80,7 @@ def place(scenario: Scenario, asterisk: Asterisk, folder: Path) -> Placed:
             skip = len(router.log())
             began = time.time()
             with Caller(asterisk, scenario.data["did"], _as_sent(scenario.data["caller"])) as caller:
-                turns = _play(scenario, caller, router, skip, inside)
+                turns = _play(scenario, caller, router, skip, _later(scenario, people, inside))
                 caller.wait_end()
             if not _fell_otherwise(scenario, turns):
                 break
@@ -110,8 +111,26 @@ def endpoints_of(scenario: Scenario) -> list[str]:
     return [*dict.fromkeys([*rung, *given, *scenario.data["real"].get("phones", {})])]
 
 
+def _later(
+    scenario: Scenario, people: People, inside: Mapping[str, _InternalCall]
+) -> list[tuple[float, Callable[[], object]]]:
+    """What happens beside the call, and how many seconds after its arrival."""
+    real = scenario.data["real"]
+
+    def leave(employee: str) -> None:
+        people.switch_off(inside[employee].endpoint)
+        inside[employee].end()
+
+    freed = [(after / SPEED, inside[employee].end) for employee, after in real.get("freed", {}).items()]
+    return [*freed, *((after / SPEED, partial(leave, employee)) for employee, after in real.get("left", {}).items())]
+
+
 def _play(
-    scenario: Scenario, caller: Caller, router: RouterProcess, skip: int, inside: Mapping[str, _InternalCall]
+    scenario: Scenario,
+    caller: Caller,
+    router: RouterProcess,
+    skip: int,
+    later: Sequence[tuple[float, Callable[[], object]]],
 ) -> list[LogLine]:
     """Calls, and has everybody act as the router begins each action; returns the log of the turns."""
     real = scenario.data["real"]
@@ -125,8 +144,7 @@ def _play(
                 continue
             turns.append(line)
             if not timers:
-                freed = real.get("freed", {})
-                timers = [threading.Timer(freed[employee] / SPEED, inside[employee].end) for employee in freed]
+                timers = [threading.Timer(after_s, what) for after_s, what in later]
                 for timer in timers:
                     timer.start()
             if _fell_otherwise(scenario, turns):
@@ -159,17 +177,17 @@ class _InternalCall:
 
     def __init__(self, asterisk: Asterisk, endpoint: str) -> None:
         self._asterisk = asterisk
-        self._endpoint = endpoint
+        self.endpoint = endpoint
 
     def ring(self, people: People) -> None:
         """Returns when the phone rings."""
-        self._asterisk.cli(f"channel originate {self._endpoint} application Wait 600")
-        people.phones[self._endpoint].wait_for("180")
+        self._asterisk.cli(f"channel originate {self.endpoint} application Wait 600")
+        people.phones[self.endpoint].wait_for("180")
 
     def end(self) -> None:
         """Ends it, if it is still there."""
         for channel in self._asterisk.channels():
-            if channel.name.startswith(f"{self._endpoint}-") and channel.application != "Stasis":
+            if channel.name.startswith(f"{self.endpoint}-") and channel.application != "Stasis":
                 self._asterisk.cli(f"channel request hangup {channel.name}")
 
 

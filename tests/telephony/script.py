@@ -162,6 +162,10 @@ class People:
                 heard.setdefault(call[0].number, []).extend(call)
         return heard
 
+    def switch_off(self, endpoint: str) -> None:
+        """Switches a registered phone off: it is known to be from then on."""
+        self.phones[endpoint].close()
+
     def wait_over(self, *, seconds: float = 5.0) -> None:
         """Waits until no phone rings or talks any more, to the last message; raises an `AssertionError`."""
         deadline = time.monotonic() + seconds

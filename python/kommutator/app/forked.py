@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -21,17 +21,19 @@ from kommutator import processes
 from kommutator.errors import KommutatorError
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
+_DONE = 3
+"""The exit code of a process that is not to be begun anew."""
 _AGAIN_S = 1.0
 """A process that died is replaced no sooner than so long after the last one was."""
 
 
 class Forked:
-    """So many processes, each told its place and a descriptor: its end of a pipe that closes when the first process is gone."""
+    """A process for each place, told it and a descriptor: its end of a pipe that closes when who forks them is gone."""
 
-    def __init__(self, alarm: str, count: int, work: Callable[[int, int], None]) -> None:
-        """`work` is what a process does; it may raise `KommutatorError`."""
+    def __init__(self, alarm: str, places: Sequence[int], work: Callable[[int, int], bool]) -> None:
+        """`work` is what a process does, and whether it is done with it for good; it may raise `KommutatorError`."""
         self._alarm = alarm
-        self._count = count
+        self._places = places
         self._work = work
         self._lifeline = os.pipe()
         self._running: dict[int, int] = {}
@@ -42,14 +44,14 @@ class Forked:
         """Run them until SIGTERM or SIGINT, and begin anew what dies."""
         before = {number: signal.signal(number, self._stop) for number in _STOPPING}
         try:
-            for place in range(self._count):
+            for place in self._places:
                 self._begin(place)
             while self._running:
                 pid, status = os.wait()
                 place = self._running.pop(pid)
-                if self._told is None:
-                    code = os.waitstatus_to_exitcode(status)
-                    self._log.critical("a process ended", alarm=self._alarm, process=place + 1, code=code)
+                code = os.waitstatus_to_exitcode(status)
+                if self._told is None and code != _DONE:
+                    self._log.critical("a process ended", alarm=self._alarm, process=place, code=code)
                     time.sleep(_AGAIN_S)
                     self._begin(place)
         finally:
@@ -83,15 +85,14 @@ class Forked:
         """What a process does; its exit code."""
         os.close(self._lifeline[1])
         try:
-            self._work(place, self._lifeline[0])
+            return _DONE if self._work(place, self._lifeline[0]) else 0
         except KommutatorError as error:
-            self._log.error("a process cannot work", process=place + 1, reason=str(error))
+            self._log.error("a process cannot work", process=place, reason=str(error))
             return 1
         except Exception:
             log = self._log
-            log.exception("a process failed in our code", process=place + 1)
+            log.exception("a process failed in our code", process=place)
             return 1
-        return 0
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._told = signal.Signals(number)
@@ -105,8 +106,8 @@ def claims_file() -> Path:
 
 
 def folder_of(data: Path | None, place: int) -> Path | None:
-    """The folder of a process: the first has the folder itself, the others have `2` in it, and so on."""
-    return data / str(place + 1) if data is not None and place else data
+    """The folder of a process: the first, 1, has the folder itself, the others have `2` in it, and so on."""
+    return data / str(place) if data is not None and place > 1 else data
 
 
 async def until_alone(lifeline: int, scope: trio.CancelScope) -> None:

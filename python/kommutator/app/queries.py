@@ -5,7 +5,8 @@ Its calls have a journal of their own in `queries/`, for the router takes whatev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +15,12 @@ import trio
 
 from kommutator import _engine
 from kommutator.configuration import Query
-from kommutator.exchange.journal import ToldJournal
 from kommutator.exchange.messages import CallEntry
 from kommutator.exchange.outgoing import OutgoingSpool
+from kommutator.query.claiming import Claiming
 from kommutator.query.http import HttpServer, HttpSettings
-from kommutator.query.journal import QueryJournal
+from kommutator.query.journal import QueryJournal, Told
 from kommutator.query.listening import listen, name_of, server_tls
-from kommutator.routing.ledger import FileJournal
 from kommutator.routing.ports import Clock, Lookups
 
 QUERY_FIGURES: Final = {
@@ -32,7 +32,8 @@ QUERY_FIGURES: Final = {
 
 
 class Queries:
-    """Answers queries. Look-ups are answered by the desk, as for the calls of the PBX.
+    """Answers queries. Look-ups are answered by the desk, and employees of other PBXs claimed at their routers, as for the calls of
+    the PBX.
 
     Raises `AddressTaken`, `CertificateUnusable` when it is made: it listens from then on.
     """
@@ -45,22 +46,23 @@ class Queries:
         on_entry: Callable[[CallEntry], None],
         lookups: Lookups,
         clock: Clock,
+        claiming: Claiming,
+        listeners: Sequence[socket.socket] | None = None,
+        claims: Path | None = None,
     ) -> None:
-        self._engine: _engine.Engine | None = None
+        """`listeners` are sockets made by who forked this process, which all hold employees by the locks of `claims`."""
         self._tls = server_tls(form.tls.certificate, form.tls.key, form.tls.clients) if form.tls is not None else None
-        self._listeners = listen(form.listen, shared=form.shared)
-        self._kept: FileJournal | None = None
+        self._listeners = listen(form.listen, shared=form.shared) if listeners is None else listeners
         self._journal: QueryJournal | None = None
         if form.journal:
-            self._kept = FileJournal(data / "queries")
-            told = ToldJournal(self._kept, outgoing, on_entry)
-            self._journal = QueryJournal(told, lambda: self._engine, clock, form.forget_s)
+            told = Told(outgoing.append, outgoing.flush, on_entry)
+            self._journal = QueryJournal(data / "queries", clock, told, form.forget_s)
         settings = HttpSettings(
             tokens=tuple(token.get_secret_value() for token in form.tokens),
             connections=form.connections,
             idle_s=form.idle_s,
         )
-        self.server = HttpServer(settings, clock, self._journal, lookups)
+        self.server = HttpServer(settings, clock, self._journal, lookups, claims, claiming)
 
     @property
     def address(self) -> str:
@@ -82,19 +84,18 @@ class Queries:
 
     def route_by(self, engine: _engine.Engine) -> None:
         """Decide with this engine."""
-        self._engine = engine
         self.server.route_by(engine)
 
     async def run(self) -> None:
         """Answer until cancelled."""
-        structlog.get_logger().info("queries are answered", listening=self.address)
+        if self._listeners:
+            structlog.get_logger().info("queries are answered", listening=self.address)
         async with trio.open_nursery() as nursery:
-            if self._kept is not None and self._journal is not None:
-                nursery.start_soon(self._kept.run)
+            if self._journal is not None:
                 nursery.start_soon(self._journal.run)
             await self.server.run(self._listeners, self._tls)
 
     def close(self) -> None:
         """Write and sync what is left of the journal."""
-        if self._kept is not None:
-            self._kept.close()
+        if self._journal is not None:
+            self._journal.close()

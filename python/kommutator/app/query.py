@@ -22,7 +22,6 @@ from kommutator.engine import Engine
 from kommutator.query.http import HttpServer, HttpSettings
 from kommutator.query.journal import QueryJournal
 from kommutator.query.listening import UNIX, listen, name_of
-from kommutator.routing.ledger import FileJournal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +39,18 @@ def answer(engine: Engine, queries: Queries, count: int = 1) -> None:
 
     The ledger of the first process is in `data`, those of the others are in `data/2` and so on.
     """
-    sockets = _listen(queries.address, count)
+    sockets = listen_often(queries.address, count)
     if count == 1:
         trio.run(_answer, engine, queries, sockets[0], queries.data)
         return
     claims = claims_file()
 
-    def work(place: int, lifeline: int) -> None:
+    def work(place: int, lifeline: int) -> bool:
         data = folder_of(queries.data, place)
-        trio.run(_answer, engine, queries, sockets[place], data, claims, lifeline)
+        trio.run(_answer, engine, queries, sockets[place - 1], data, claims, lifeline)
+        return False
 
-    Forked("query", count, work).run()
+    Forked("query", range(1, count + 1), work).run()
 
 
 async def _answer(
@@ -63,20 +63,18 @@ async def _answer(
 ) -> None:
     clock = SystemClock()
     with ExitStack() as kept:
-        journal = file = None
+        journal: QueryJournal | None = None
         if data is not None:
             kept.enter_context(the_only_router(data))
-            file = FileJournal(data)
-            kept.callback(file.close)
-            journal = QueryJournal(file, lambda: engine, clock)
+            journal = QueryJournal(data, clock)
+            kept.callback(journal.close)
         server = HttpServer(queries.settings, clock, journal, claims=claims)
         server.route_by(engine)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(until_told_to_stop, nursery.cancel_scope)
             if lifeline is not None:
                 nursery.start_soon(until_alone, lifeline, nursery.cancel_scope)
-            if file is not None and journal is not None:
-                nursery.start_soon(file.run)
+            if journal is not None:
                 nursery.start_soon(journal.run)
             where = ", ".join(map(name_of, listeners))
             structlog.get_logger().info("ready", listening=where)
@@ -84,10 +82,10 @@ async def _answer(
             await server.run(listeners, queries.tls)
 
 
-def _listen(address: str, count: int) -> list[list[socket.socket]]:
-    """The sockets of each process."""
+def listen_often(address: str, count: int, *, shared: bool = False) -> list[list[socket.socket]]:
+    """The sockets of each of so many processes; `shared`: others may listen there, too. Raises `AddressTaken`."""
     if count == 1 or address.startswith(UNIX):
-        return [listen(address)] * count
+        return [listen(address, shared=shared)] * count
     first = listen(address, shared=True)
     host, _, port = address.rpartition(":")
     port = str(first[0].getsockname()[1]) if port == "0" else port

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,13 +19,19 @@ from kommutator.app.process import the_only_router, until_told_to_stop
 from kommutator.company.reader import LoadedCompany
 from kommutator.configuration import Redirect
 from kommutator.engine import Engine
+from kommutator.query.claiming import Claiming
 from kommutator.query.decisions import Decisions
 from kommutator.query.sip import Address, Shared, SipEndpoint, SipSettings, listening
 from kommutator.routing.ports import Lookups
 
 
 def sip_endpoint(
-    form: Redirect, engine: CompiledEngine, decisions: Decisions | None, lookups: Lookups, shared: Shared | None = None
+    form: Redirect,
+    engine: CompiledEngine,
+    decisions: Decisions | None,
+    lookups: Lookups,
+    shared: Shared | None = None,
+    claiming: Claiming | None = None,
 ) -> SipEndpoint:
     """The endpoint, listening. Raises `AddressTaken`."""
     settings = SipSettings(
@@ -37,7 +44,7 @@ def sip_endpoint(
         calls_per_second=form.calls_per_second,
         hold_s=form.hold_s,
     )
-    return SipEndpoint(settings, engine, decisions if form.journal else None, lookups, shared)
+    return SipEndpoint(settings, engine, decisions if form.journal else None, lookups, shared, claiming)
 
 
 def redirect(company: LoadedCompany, form: Redirect, data: Path | None, count: int = 1) -> None:
@@ -50,16 +57,15 @@ def redirect(company: LoadedCompany, form: Redirect, data: Path | None, count: i
     if count == 1:
         trio.run(_answer, engine, form, data)
         return
-    first = listening(form.listen)
-    addresses = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port, *_ in map(_name, first)]
-    sockets = [first, *(listening(addresses) for _ in range(count - 1))]
+    sockets = listening_often(form.listen, count)
     key, claims = secrets.token_bytes(16), claims_file()
 
-    def work(place: int, lifeline: int) -> None:
-        shared = Shared(sockets[place], key, claims)
+    def work(place: int, lifeline: int) -> bool:
+        shared = Shared(sockets[place - 1], key, claims)
         trio.run(_answer, engine, form, folder_of(data, place), shared, lifeline)
+        return False
 
-    Forked("redirect", count, work).run()
+    Forked("redirect", range(1, count + 1), work).run()
 
 
 async def _answer(
@@ -79,6 +85,13 @@ async def _answer(
             structlog.get_logger().info("ready", listening=[f"{host}:{port}" for host, port, *_ in endpoint.addresses])
             readiness.ready("answering SIP")
     readiness.stopping()
+
+
+def listening_often(listen: Sequence[str], count: int) -> list[list[socket.socket]]:
+    """The sockets of each of so many processes. Raises `AddressTaken`."""
+    first = listening(listen)
+    addresses = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port, *_ in map(_name, first)]
+    return [first, *(listening(addresses) for _ in range(count - 1))]
 
 
 def _name(listener: socket.socket) -> Address:

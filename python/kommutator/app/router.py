@@ -1,48 +1,40 @@
 """The router process of the house: the loop, its PBX, and the exchange around it.
 
-Everything is made before anything runs, for what lives on a connection to the exchange must be attached before the first.
 No part waits for another: without the exchange calls are routed by the last version of the router's own shelf, and told
 when there is one; without a version the PBX's fallback takes the calls, for the router is not connected to it.
+
+Where the configuration wants several processes for queries or redirects, they are forked beside the one that has the PBX
+(`beside`), before anything runs here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from itertools import chain
 from typing import Any
 
-import structlog
 import trio
 
 from kommutator import readiness
 from kommutator.app.adapters import Attached, asterisk, fastagi, simulated
-from kommutator.app.exchange import exchange_of
-from kommutator.app.figures import Figures, MeasuredEngine, MeasuredLookups
+from kommutator.app.beside import Beside, answer
+from kommutator.app.figures import MeasuredEngine
+from kommutator.app.forked import Forked, until_alone
 from kommutator.app.health import Health, serving
-from kommutator.app.process import SystemClock, first_of, the_only_router, until_told_to_stop
-from kommutator.app.queries import QUERY_FIGURES, Queries
-from kommutator.app.redirect import sip_endpoint
-from kommutator.app.versions import Company, Versions
-from kommutator.configuration import Asterisk, Configuration, FastAgi, Redirect
+from kommutator.app.holders import HeldEngine, HeldReservations, Holders, Holding
+from kommutator.app.parts import Answering, Parts
+from kommutator.app.process import first_of, the_only_router, until_told_to_stop
+from kommutator.app.reports import Reports, together
+from kommutator.app.versions import Company
+from kommutator.configuration import Asterisk, Configuration, FastAgi
 from kommutator.errors import KommutatorError, NoSuchRouter
-from kommutator.exchange.bridge import Bridge
-from kommutator.exchange.callers import SharedCallers
-from kommutator.exchange.claims import ClaimingPbx, ClaimOwner, Claims
-from kommutator.exchange.floor import SharedFloor, SharingPbx
+from kommutator.exchange.claims import ClaimingPbx, ClaimOwner
+from kommutator.exchange.floor import SharingPbx
 from kommutator.exchange.journal import ToldJournal
-from kommutator.exchange.lookups import ExchangeLookups
-from kommutator.exchange.messages import CallEntry, Order, OrderDone
+from kommutator.exchange.messages import Order, OrderDone
 from kommutator.exchange.orders import Orders
-from kommutator.exchange.outgoing import OutgoingSpool
 from kommutator.exchange.recordings import RecordingUploader
-from kommutator.exchange.shipper import Shipper
-from kommutator.exchange.tables import Tables
-from kommutator.exchange.tables_file import Kind
-from kommutator.exchange.tables_shelf import Bounds, TablesShelf
-from kommutator.exchange.versions import VersionShelf, VersionWatch
-from kommutator.query.decisions import Decisions, Told
-from kommutator.query.sip import SipEndpoint
+from kommutator.exchange.versions import VersionShelf
 from kommutator.routing.ledger import FileJournal
 from kommutator.routing.loop import Router
 from kommutator.routing.orders import OrderDesk
@@ -50,79 +42,83 @@ from kommutator.routing.orders import OrderDesk
 _BEAT_S = 0.5
 
 
-async def serve(configuration: Configuration, name: str) -> None:
+def serve(configuration: Configuration, name: str) -> None:
     """Route the calls of the router's PBX until SIGTERM or SIGINT; the calls that go on then stay in the PBX.
 
-    Raises `NoSuchRouter`, `DataFolderBusy`, and `PbxRefused` when Asterisk refuses the credentials.
+    Raises `NoSuchRouter`, `DataFolderBusy`, `AddressTaken`, and `PbxRefused` when Asterisk refuses the credentials and there is
+    no process beside.
     """
     if name not in configuration.routers:
         known = ", ".join(configuration.routers) or "none"
         raise NoSuchRouter(f"the configuration has no [routers.{name}]; it has {known}")
-    with the_only_router(configuration.router_data(name)):
-        await _Parts(configuration, name).run()
+    data = configuration.router_data(name)
+    with the_only_router(data):
+        beside = Beside.of(configuration.routers[name], data)
+        if beside is None:
+            trio.run(_route, configuration, name)
+            return
+
+        def work(place: int, lifeline: int) -> bool:
+            if place:
+                return trio.run(answer, configuration, name, beside, place, lifeline)
+            trio.run(_route, configuration, name, beside, lifeline)
+            return False
+
+        Forked("router", [0, *beside.places], work).run()
 
 
-class _Parts:
-    def __init__(self, configuration: Configuration, name: str) -> None:
-        self._name = name
-        self._form = configuration.routers[name]
+async def _route(
+    configuration: Configuration, name: str, beside: Beside | None = None, lifeline: int | None = None
+) -> None:
+    await _Routing(configuration, name, beside).run(lifeline)
+
+
+class _Routing(Parts):
+    """The router's own process."""
+
+    def __init__(self, configuration: Configuration, name: str, beside: Beside | None) -> None:
+        data = configuration.router_data(name)
+        beside = beside if beside is not None and beside.answers else None
+        super().__init__(
+            configuration,
+            name,
+            data,
+            shelf=VersionShelf(data / "versions"),
+            answering=Answering([], None, beside.claims) if beside is not None else None,
+        )
+        versions, clock = self._versions, self._clock
         self._socket = configuration.pbx_socket(name)
-        self._data = data = configuration.router_data(name)
-        self._clock = clock = SystemClock()
-        self._log = structlog.get_logger().bind(router=name)
-        self._figures, self._health = Figures(), Health()
+        self._health = Health()
         self._attached: Attached | None = None
         self._router: Router | None = None
         self._orders: OrderDesk | None = None
-        settings, find = exchange_of(configuration)
-        self._bridge = bridge = Bridge(settings, name, find)
         self._kept = FileJournal(data)
-        self._outgoing = OutgoingSpool(data / "outgoing")
-        self._journal = ToldJournal(self._kept, self._outgoing, self._entry)
-        self._versions = versions = Versions(
-            data,
-            self._form.tts if isinstance(self._form.pbx, Asterisk | FastAgi) else None,
-            name,
-            tuple(configuration.routers),
-            self._states,
-            self._swapping,
-        )
-        self._shelf = VersionShelf(data / "versions")
-        self._watch = VersionWatch(bridge, self._shelf, versions.adopt)
-        self._claims = Claims(bridge, name, versions.homes)
-        self._floor = SharedFloor(bridge, name, versions.homes, clock)
-        self._lookups = ExchangeLookups(bridge, versions.forget_owner)
-        bounds = Bounds(self._form.tables.owners, self._form.tables.callers)
-        self._tables = Tables(
-            bridge, TablesShelf(data / "tables"), bounds, versions, self._lookups, versions.there, clock.now_ms,
-            alone=len(configuration.routers) == 1,
-        )  # fmt: skip
-        self._callers = SharedCallers(bridge, self._tables.ended)
         self._callers.go_on(self._kept.callers())
-        self._shipper = Shipper(bridge, self._outgoing, name)
-        self._recordings = RecordingUploader(bridge, data / "recordings")
-        self._queries: Queries | None = None
-        if self._form.query is not None:
-            measured = MeasuredLookups(self._lookups, self._figures)
-            self._queries = Queries(self._form.query, data, self._outgoing, self._entry, measured, clock)
-        ClaimOwner(bridge, name, versions, clock, self._freed)
-        Orders(bridge, self._carry_out, clock)
-        self._watch_parts()
+        self._journal = ToldJournal(self._kept, self._outgoing, self.entry)
+        self._recordings = RecordingUploader(self._bridge, data / "recordings")
+        self._holding: Holding | None = None
+        self._reports: Reports | None = None
+        if beside is not None:
+            self._holding = Holding(Holders(beside.claims), self._claimed, clock)
+            self._reports = Reports(beside.ears)
+        reservations = HeldReservations(versions, self._holding) if self._holding is not None else versions
+        ClaimOwner(self._bridge, name, reservations, clock, self._freed)
+        Orders(self._bridge, self._carry_out, clock)
+        self._watch_routing()
 
-    async def run(self) -> None:
+    async def run(self, lifeline: int | None) -> None:
         failure: KommutatorError | None = None
+        own, reports = self._figures.registry, self._reports
         try:
-            with serving(self._form.metrics, self._health, self._figures.registry):
+            with serving(self._form.metrics, self._health, own if reports is None else together(own, reports)):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(until_told_to_stop, nursery.cancel_scope)
-                    for part in (
-                        self._beat, self._kept.run, self._outgoing.run, self._bridge.run, self._shipper.run,
-                        self._claims.run, self._floor.run, self._tables.run, self._callers.run,
-                        self._recordings.run,
-                    ):  # fmt: skip
+                    if lifeline is not None:
+                        nursery.start_soon(until_alone, lifeline, nursery.cancel_scope)
+                    for part in (self._beat, self._kept.run, self._recordings.run, *self.running()):
                         nursery.start_soon(part)
-                    if self._queries is not None:
-                        nursery.start_soon(self._queries.run)
+                    if reports is not None:
+                        nursery.start_soon(reports.run)
                     try:
                         await self._route(nursery)
                     except* KommutatorError as group:
@@ -131,35 +127,28 @@ class _Parts:
         finally:
             readiness.stopping()
             self._kept.close()
-            if self._queries is not None:
-                self._queries.close()
-            self._outgoing.close()
+            self.close()
         if failure is not None:
             raise failure
 
     async def _route(self, nursery: trio.Nursery) -> None:
-        versions = self._versions
-        await versions.begin(self._shelf)
-        self._watch.current = versions.active.version if versions.active is not None else None
-        nursery.start_soon(self._watch.run)
-        await versions.there.wait()
-        assert versions.active is not None
-        if self._queries is not None:
-            self._queries.route_by(versions.engine)
-        self._attached = self._attach(versions.active)
-        pbx = SharingPbx(ClaimingPbx(self._attached.pbx, self._claims), self._floor)
+        company = await self.begin(nursery)
+        versions, holding = self._versions, self._holding
+        self._attached = self._attach(company)
         self._figures.queues(versions.engine.queues, self._clock.now_ms)
-        self._router = Router(
-            MeasuredEngine(versions.engine, self._figures),
-            pbx,
-            self._journal,
-            MeasuredLookups(self._lookups, self._figures),
-            self._clock,
-            self._figures.step,
-        )
-        if self._form.redirect is not None:
-            nursery.start_soon(self._redirects(self._form.redirect).run)
-        self._orders = OrderDesk(self._router, versions.engine, self._claims, self._clock, versions.phone_of)
+        engine: MeasuredEngine
+        if holding is None:
+            engine = MeasuredEngine(versions.engine, self._figures)
+            claiming = ClaimingPbx(self._attached.pbx, self._claims)
+        else:
+            engine = HeldEngine(versions.engine, self._figures, holding)
+            claiming = ClaimingPbx(self._attached.pbx, self._claims, holding.refused)
+            nursery.start_soon(holding.run)
+        pbx = SharingPbx(claiming, self._floor)
+        self._router = Router(engine, pbx, self._journal, self._measured, self._clock, self._figures.step)
+        if self._form.redirect is not None and self._answering is None:
+            nursery.start_soon(self.redirects(self._form.redirect).run)
+        self._orders = OrderDesk(self._router, engine, self._claims, self._clock, versions.phone_of)
         await self._router.run()
 
     def _attach(self, company: Company) -> Attached:
@@ -170,34 +159,21 @@ class _Parts:
             return Attached(fastagi(self._form.pbx, recordings, self._versions, lines), lambda company: None)
         return simulated(self._socket, recordings, company, lines)
 
-    def _redirects(self, form: Redirect) -> SipEndpoint:
-        lookups = MeasuredLookups(self._lookups, self._figures)
-        told = Told(self._outgoing.append, self._outgoing.flush, self._entry)
-        decisions = Decisions(self._data / "redirect", told) if form.journal else None
-        endpoint = sip_endpoint(form, self._versions.engine, decisions, lookups)
-        endpoint.watch(self._figures.watch)
-        if decisions is not None:
-            troubled = "Whether the disk takes nothing of the redirect's spool."
-            self._figures.watch("redirect_spool_troubled", troubled, lambda: decisions.troubled)
-        return endpoint
-
     # --- what parts tell each other
 
-    def _states(self) -> Iterator[str]:
+    def states(self) -> Iterator[str]:
         """The states of the calls that go on."""
-        kept = (turn.state for turn in self._kept.unfinished().values() if turn is not None)
-        return chain(kept, self._queries.states()) if self._queries is not None else kept
+        return chain((turn.state for turn in self._kept.unfinished().values() if turn is not None), super().states())
 
-    def _entry(self, entry: CallEntry) -> None:
-        self._figures.entry(entry)
-        self._callers.take(entry)
-
-    def _swapping(self, company: Company) -> None:
-        self._figures.version(company.version)
+    def swapping(self, company: Company) -> None:
+        """A version is about to become the active one."""
         if self._attached is not None:
             self._attached.tell(company)
             self._attached.pbx.lines(self._versions.lines())
-        self._floor.homes_changed()
+        super().swapping(company)
+
+    def _claimed(self, now_ms: int) -> list[tuple[str, str, str]]:
+        return self._versions.engine.claims(now_ms)
 
     def _freed(self, _employee: str) -> None:
         if self._router is not None:
@@ -233,45 +209,32 @@ class _Parts:
             missing.append("no company version yet: calls take the PBX's own fallback")
         elif not self._reached():
             missing.append("the PBX is not reached")
+        if self._reports is not None:
+            active = self._versions.active
+            missing += self._reports.missing(active.version if active is not None else None)
         return tuple(missing)
 
     def _reached(self) -> bool:
         return self._attached is not None and self._attached.pbx.connected
 
     def _facts(self) -> dict[str, Any]:
-        active = self._versions.active
-        return {
+        active, reports = self._versions.active, self._reports
+        facts: dict[str, Any] = {
             "router": self._name,
             "version": active.version if active is not None else None,
             "exchange": self._bridge.connected,
             "tables": self._tables.state,
-            "calls": len(self._kept.unfinished()) + (self._queries.live if self._queries is not None else 0),
+            "calls": len(self._kept.unfinished()) + self.calls + (reports.calls if reports is not None else 0),
         }
+        return facts if reports is None else {**facts, "processes": reports.facts()}
 
-    def _watch_parts(self) -> None:
-        watch, outgoing, kept = self._figures.watch, self._outgoing, self._kept
+    def _watch_routing(self) -> None:
+        watch, kept = self._figures.watch, self._kept
         watch("calls_in_flight", "Calls that go on.", lambda: len(kept.unfinished()))
-        watch("exchange_connected", "Whether the exchange is reached.", lambda: self._bridge.connected)
         watch("pbx_connected", "Whether the PBX is reached.", self._reached)
-        watch("versions_held", "Company versions that calls can run on.", lambda: len(self._versions.held))
-        watch("spool_bytes", "What the outgoing spool takes, on disk and in memory.", lambda: outgoing.waiting_bytes)
-        watch("spool_entries", "Entries that the exchange has not acknowledged.", lambda: outgoing.waiting_entries)
-        watch("spool_lost_entries", "Entries dropped at the spool's bounds.", lambda: outgoing.lost)
-        watch("spool_troubled", "Whether the disk takes nothing of the outgoing spool.", lambda: outgoing.troubled)
         watch("journal_troubled", "Whether the disk takes nothing of the journal.", lambda: kept.troubled)
         watch("journal_waiting_bytes", "What of the journal waits in memory for the disk.", lambda: kept.waiting_bytes)
         watch("journal_lost_lines", "Lines of the journal dropped at its bound.", lambda: kept.lost)
-        if (queries := self._queries) is not None:
-            for name, says in QUERY_FIGURES.items():
-                watch(f"query_{name}", says, partial(queries.figure, name))
-            watch("query_connections", "Connections of queries.", lambda: queries.server.connections)
-            watch("query_calls", "Calls of queries that go on.", lambda: queries.live)
-        tables = self._tables
-        watch("tables_in_use", "Whether owners and callers are answered from the tables.", lambda: tables.in_use)
-        watch("tables_age_seconds", "The tables are what was so as long ago; -1: there are none.", lambda: tables.age_s)
-        watch("tables_behind", "Messages with changes that the tables lack.", lambda: tables.behind)
-        kinds: tuple[Kind, ...] = ("owners", "callers")
-        for kind in kinds:
-            watch(f"tables_{kind}", f"Numbers in the table of {kind} when it was taken.", partial(tables.numbers, kind))
-            watch(f"tables_{kind}_bytes", "What they took in memory.", partial(tables.memory, kind))
         watch("recordings_waiting", "Recordings not sent yet.", lambda: self._recordings.waiting)
+        if (reports := self._reports) is not None:
+            watch("processes_answering", "Processes of queries and redirects that work.", lambda: len(reports.fresh()))

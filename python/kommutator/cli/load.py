@@ -127,7 +127,7 @@ def command(
       talks=5, rings=2    how long people talk, and how long a phone rings before somebody answers (agi, pbx)
       patience=30         how long a caller waits for an answer (asterisk)
       sipp=PATH           the program (asterisk)
-      router=PID          the router, measured beside the PBX (asterisk, pbx)
+      router=PID          the router, measured with the PBX, where it is not seen by itself (asterisk, pbx)
 
     \b
     Examples:

@@ -122,7 +122,7 @@ def command(
 @config_options
 def _by_name(name: str, settings: Settings) -> None:
     try:
-        trio.run(router.serve, settings.configuration, name)
+        router.serve(settings.configuration, name)
     except (NoSuchRouter, CertificateUnusable) as error:
         fail(str(error), EXIT_UNREADABLE)
     except PbxRefused as error:

@@ -131,7 +131,7 @@ class Claims:
         self.keep_only(call_id, wanted)
         if not wanted:
             return frozenset()
-        answer = await self._ask(call_id, wanted)
+        answer = await self._ask_or_give_back(call_id, wanted)
         held = self._held.setdefault(call_id, _Held())
         sure = trio.current_time() + self._margin_s
         still = {employee for employee in answer.silent if held.until.get(employee, 0.0) > sure}
@@ -145,7 +145,7 @@ class Claims:
         """Hold one more for a call, such as whom an operator consults; False when he cannot be had."""
         if not self.foreign((employee,)):
             return True
-        answer = await self._ask(call_id, (employee,))
+        answer = await self._ask_or_give_back(call_id, (employee,))
         if answer.granted:
             self._held.setdefault(call_id, _Held()).until.update(answer.granted)
         self._give_back(call_id, answer.silent)
@@ -195,6 +195,15 @@ class Claims:
             pbx = homes.get(employee, self._pbx)
             found[pbx] = (*found.get(pbx, ()), employee)
         return found
+
+    async def _ask_or_give_back(self, call_id: str, wanted: Iterable[str]) -> _Answer:
+        try:
+            return await self._ask(call_id, wanted)
+        except trio.Cancelled:
+            # Who asked is gone, and what may have been granted is nobody's.
+            held = self._held.get(call_id)
+            self._give_back(call_id, frozenset(wanted) - (held.until.keys() if held is not None else frozenset()))
+            raise
 
     async def _ask(self, call_id: str, wanted: Iterable[str]) -> _Answer:
         """Ask the owners, all at once. What is granted is held from the moment of asking, which was before it was
@@ -278,17 +287,24 @@ class Claims:
 
 
 class ClaimingPbx:
-    """A `Pbx` whose calls claim employees of other PBXs before these ring."""
+    """A `Pbx` whose calls claim employees of other PBXs before these ring.
 
-    def __init__(self, inner: Pbx, claims: Claims) -> None:
+    `refused` is asked first about all employees, where other processes of this router ring them too: it answers whom these
+    hold.
+    """
+
+    def __init__(
+        self, inner: Pbx, claims: Claims, refused: Callable[[Iterable[str]], frozenset[str]] = lambda _: frozenset()
+    ) -> None:
         self._inner = inner
         self._claims = claims
+        self._refused = refused
 
     async def run(self, on_call: Callable[[Call], Awaitable[None]], floor: FloorSink) -> None:
         """Serve until cancelled."""
 
         async def on_claiming_call(call: Call) -> None:
-            await on_call(ClaimingCall(call, self._claims))
+            await on_call(ClaimingCall(call, self._claims, self._refused))
 
         await self._inner.run(on_claiming_call, floor)
 
@@ -316,9 +332,12 @@ class ClaimingPbx:
 class ClaimingCall:
     """A `Call` that claims employees of other PBXs before they ring, and gives them back when it has no use for them."""
 
-    def __init__(self, inner: Call, claims: Claims) -> None:
+    def __init__(
+        self, inner: Call, claims: Claims, refused: Callable[[Iterable[str]], frozenset[str]] = lambda _: frozenset()
+    ) -> None:
         self._inner = inner
         self._claims = claims
+        self._refused = refused
         self._phones: dict[str, str] = {}
         """Whose phone each endpoint is that was rung."""
 
@@ -358,7 +377,8 @@ class ClaimingCall:
                 self._phones.update({each.endpoint: each.employee for each in endpoints if each.employee is not None})
                 wanted = self._claims.foreign(each.employee for each in endpoints)
                 await self._let_go(wanted, [each.endpoint for each in endpoints])
-                refused = await self._claims.claim(self.call_id, wanted)
+                here = self._refused(each.employee for each in endpoints if each.employee is not None)
+                refused = here or await self._claims.claim(self.call_id, wanted)
                 if refused:
                     return _taken(refused)
                 if not wanted:

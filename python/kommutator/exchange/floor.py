@@ -39,9 +39,14 @@ def presence_key(employee: str) -> str:
 
 
 class SharedFloor:
-    """What one router shares of the floor, and knows of it."""
+    """What one router shares of the floor, and knows of it.
 
-    def __init__(self, bridge: Bridge, pbx: str, homes: Homes, clock: Clock) -> None:
+    A process beside the router's own does not tell: the lines of its PBX's phones come to it from the router, and are as
+    last told while the router or the exchange is away.
+    """
+
+    def __init__(self, bridge: Bridge, pbx: str, homes: Homes, clock: Clock, *, tells: bool = True) -> None:
+        self._tells = tells
         self._bridge = bridge
         self._pbx = pbx
         self._homes = homes
@@ -68,17 +73,22 @@ class SharedFloor:
     async def run(self) -> None:
         """Share until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tell)
-            nursery.start_soon(self._say_alive)
+            if self._tells:
+                nursery.start_soon(self._tell)
+                nursery.start_soon(self._say_alive)
             nursery.start_soon(self._hear)
             nursery.start_soon(self._watch)
             nursery.start_soon(self._find_silent)
 
     def around(self, sink: FloorSink) -> FloorSink:
         """The sink that the adapter is given in the place of this one."""
+        self.tell(sink)
+        return _OwnLines(sink, self._note_own)
+
+    def tell(self, sink: FloorSink) -> None:
+        """Tell this one of the floor."""
         self._sink = sink
         self.homes_changed()
-        return _OwnLines(sink, self._note_own)
 
     def homes_changed(self) -> None:
         """Other people, or other phones: tell the router again all that is known of those who are here now."""
@@ -187,12 +197,15 @@ class SharedFloor:
         if self._sink is None:
             return
         for employee, pbx in self._homes().items():
-            if pbx == self._pbx:
-                self._told_lines.pop(employee, None)
-                continue
             fact = self._known.get(line_key(employee))
-            reachable = self._connected and pbx in self._alive and fact is not None
-            line = fact.value if reachable and fact is not None else "unreachable"
+            if pbx == self._pbx:
+                if self._tells or fact is None:
+                    self._told_lines.pop(employee, None)
+                    continue
+                line = fact.value
+            else:
+                reachable = self._connected and pbx in self._alive and fact is not None
+                line = fact.value if reachable and fact is not None else "unreachable"
             if self._told_lines.get(employee) != line:
                 self._told_lines[employee] = line
                 self._sink.line(employee, line)

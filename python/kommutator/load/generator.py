@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import trio
 
+from kommutator.load import outcome
 from kommutator.load.arrivals import Call
 from kommutator.load.reference import Reference
 from kommutator.load.tally import Example, Tally
@@ -52,7 +53,9 @@ class Generator:
         deadline_s: float,
         most_open: int,
         reference: Reference | None,
+        whole: bool = False,
     ) -> None:
+        self._whole = whole
         self._target = target
         self._tally = tally
         self._clock = clock
@@ -155,6 +158,8 @@ class Generator:
             return
         first = told.first_at or _now()
         tally.answer(due_s, began - due, (told.sent_at or began) - due, first - due, told.steps_s)
+        if self._whole:
+            tally.outcome(due_s, told.outcome or outcome.of_events(told.actions, told.events))
         if ask is not None and self._reference is not None:
             wrong = self._target.compare(self._reference.expect(ask), told)
             if wrong is not None:

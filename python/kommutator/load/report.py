@@ -19,6 +19,8 @@ def figures(report: Report) -> list[tuple[str, str]]:
         ("calls due", f"{report.calls:,} in {report.seconds:g} s: {report.calls / seconds:,.0f} a second"),
         ("answered", f"{report.answered:,}: {report.answered / seconds:,.0f} a second"),
     ]
+    ended = sum(report.outcomes.values())
+    lines += [(f"outcome: {name}", f"{times:,}: {times / ended:.0%}") for name, times in report.outcomes.items()]
     lines += [(f"error: {kind}", f"{times:,}") for kind, times in report.errors.items()]
     lines.append(("wrong answers", f"{report.wrong:,}" if report.checked else "not looked for: no --company"))
     if report.abandoned:
@@ -27,6 +29,7 @@ def figures(report: Report) -> list[tuple[str, str]]:
         lines.append(("the server", "none of this machine's processes that can be seen"))
     else:
         used = report.server
+        lines.append(("the server: processes", ", ".join(used.programs)))
         per_core = (
             f", {report.answered / used.processor_s:,.0f} calls a core and second" if used.processor_s > 0.5 else ""
         )

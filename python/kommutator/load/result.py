@@ -55,6 +55,8 @@ class Report(msgspec.Struct, frozen=True):
     """That were due."""
     answered: int
     errors: dict[str, int]
+    outcomes: dict[str, int]
+    """What became of whole calls, the most frequent first."""
     wrong: int
     checked: bool
     """Whether answers were held against an engine."""
@@ -142,11 +144,16 @@ class Result:
         for interval in self._intervals.values():
             for kind, times in interval.errors.items():
                 errors[kind] = errors.get(kind, 0) + times
+        outcomes: dict[str, int] = {}
+        for interval in self._intervals.values():
+            for outcome, times in interval.outcomes.items():
+                outcomes[outcome] = outcomes.get(outcome, 0) + times
         last = max((number for number, each in self._intervals.items() if each.late), default=-1)
         return Report(
             calls=self._late.get_total_count(),
             answered=self._due.get_total_count(),
             errors=dict(sorted(errors.items(), key=lambda item: -item[1])),
+            outcomes=dict(sorted(outcomes.items(), key=lambda item: -item[1])),
             wrong=sum(each.wrong for each in self._intervals.values()),
             checked=self._checked,
             abandoned=self.abandoned,

@@ -30,6 +30,8 @@ class Interval(msgspec.Struct):
     """Of whole calls: the later answers."""
     errors: dict[str, int] = {}
     """Calls that failed, by kind; none of them has a latency but of `late`."""
+    outcomes: dict[str, int] = {}
+    """What became of whole calls."""
     wrong: int = 0
     """Answers that were wrong; they have their latency."""
     answered: int = 0
@@ -48,6 +50,8 @@ class Interval(msgspec.Struct):
                 mine[value] = mine.get(value, 0) + times
         for kind, times in other.errors.items():
             self.errors[kind] = self.errors.get(kind, 0) + times
+        for outcome, times in other.outcomes.items():
+            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + times
         self.wrong += other.wrong
         self.answered += other.answered
 
@@ -125,6 +129,11 @@ class Tally:
         self._of(due_s)[2].append(int(late_s * 1e6))
         errors = self._also(due_s).errors
         errors[kind] = errors.get(kind, 0) + 1
+
+    def outcome(self, due_s: float, outcome: str) -> None:
+        """A whole call, counted as answered besides, has come to this."""
+        outcomes = self._also(due_s).outcomes
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
 
     def wrong(self, due_s: float) -> None:
         """The answer of a call, counted as such besides, was wrong."""

@@ -68,6 +68,8 @@ class Told(msgspec.Struct):
     """When the first answer was there; 0 for the moment at which `ask` returned."""
     steps_s: tuple[float, ...] = ()
     """Of a whole call: how long each later answer took."""
+    outcome: str | None = None
+    """Of a whole call: what became of it (`kommutator.load.outcome`), where the target knows better than its events say."""
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -82,6 +84,10 @@ class Server(msgspec.Struct, frozen=True):
     udp: tuple[str, int] | None = None
     unix: str | None = None
     """Whoever listens at the Unix socket of this path."""
+    lock: str | None = None
+    """Whoever holds the lock of this file."""
+    routers: bool = False
+    """Besides, routers of ours that are connected with these processes by TCP, as soon as one is seen to be."""
 
 
 class Target(Protocol):

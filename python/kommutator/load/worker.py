@@ -107,6 +107,7 @@ async def _work() -> None:
                     deadline_s=job.options.deadline_s,
                     most_open=job.most_open,
                     reference=reference,
+                    whole=job.options.whole,
                 )
                 await _generate(job, go, generator, tally, words)
             await target.close()

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 import trio
 
 from kommutator import _engine
+from kommutator.query.claiming import Claiming
 from kommutator.query.journal import QueryJournal
 from kommutator.routing.ports import Clock, Lookups
 from kommutator.routing.turn import Event
@@ -27,6 +28,8 @@ _LINGER_S = 1.0
 _LINGER_BYTES = 4 * 1024 * 1024
 _ACCEPT_AGAIN_S = 0.1
 _IDLE, _WAITING, _CLOSED = 0, 3, 4
+Question = tuple[Literal["owner", "history", "claims"], str, int | None, int, list[str]]
+"""As `HttpConnection.questions` tells it."""
 _NAGLE = (socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -66,20 +69,22 @@ class HttpServer:
         journal: QueryJournal | None = None,
         lookups: Lookups | None = None,
         claims: Path | None = None,
+        claiming: Claiming | None = None,
     ) -> None:
-        """`claims` is the file in whose locks processes hold employees against each other."""
+        """`claims` is the file in whose locks processes hold employees against each other; `claiming` claims those whose
+        phones are at other PBXs, and without it nobody of them is rung."""
         self._settings = settings
         self._clock = clock
-        self._journal = journal
         self._lookups = lookups
+        self._claiming = claiming
         self._service = _engine.HttpService(
             ids=f"q-{secrets.token_hex(8)}-",
             tokens=settings.tokens,
             looks_up=lookups is not None,
-            journals=journal is not None,
             most_items=settings.batch,
             head_limit=settings.head_bytes,
             body_limit=settings.body_bytes,
+            journal=journal.spool if journal is not None else None,
             claims=claims,
         )
         self._clients: dict[_Client, None] = {}
@@ -95,6 +100,10 @@ class HttpServer:
     def figures(self) -> dict[str, int]:
         """What was counted: `requests`, `arrivals`, `steps`, `refused`."""
         return self._service.figures()
+
+    def look(self) -> None:
+        """Let go and end what its time is over for: employees whom no call claims, calls for which nobody comes back."""
+        self._service.look(self._clock.now_ms())
 
     def route_by(self, engine: _engine.Engine) -> None:
         """Decide with this engine from now on."""
@@ -164,41 +173,46 @@ class HttpServer:
     async def _talk(self, client: _Client) -> None:
         """Answer requests until the connection is over."""
         wire, connection = client.wire, client.connection
-        now_ms, journal = self._clock.now_ms, self._journal
+        now_ms = self._clock.now_ms
         await wire.begin()
         while data := await wire.receive():
             replies = connection.receive(data, now_ms())
-            if journal is not None:
-                journal.take(self._service.take_journal())
             if replies:
                 await wire.send(replies, self._settings.send_s)
             while (stage := connection.stage) == _WAITING:
-                await self._look_up(client)
+                await self._answer(client)
             if stage == _CLOSED:
                 return
 
-    async def _look_up(self, client: _Client) -> None:
-        events = await self._ask(client.connection.look_ups())
+    async def _answer(self, client: _Client) -> None:
+        events = await self._ask(client.connection.questions())
         replies = client.connection.answer(events, self._clock.now_ms())
-        if self._journal is not None:
-            self._journal.take(self._service.take_journal())
         if replies:
             await client.wire.send(replies, self._settings.send_s)
 
-    async def _ask(self, look_ups: list[tuple[bool, str, int | None, int]]) -> list[Event]:
-        """The answers; `failed` for those that do not come in the time that the scheme gives them."""
-        lookups = self._lookups
-        assert lookups is not None
-        events: list[Event] = [{"type": "failed"} for _ in look_ups]
+    async def _ask(self, questions: list[Question]) -> list[Event]:
+        """The answers; `failed` for look-ups that do not come in the time that the scheme gives them."""
+        events: list[Event] = [{"type": "failed"} for _ in questions]
 
-        async def ask(place: int, owner: bool, caller: str, days: int | None, timeout_ms: int) -> None:
+        async def ask(place: int, question: Question) -> None:
+            kind, subject, days, timeout_ms, employees = question
+            if kind == "claims":
+                events[place] = await self._claim(subject, employees)
+                return
+            lookups = self._lookups
+            assert lookups is not None
             with trio.move_on_after(timeout_ms / 1000):
-                events[place] = await (lookups.owner(caller) if owner else lookups.history(caller, days))
+                events[place] = await (lookups.owner(subject) if kind == "owner" else lookups.history(subject, days))
 
         async with trio.open_nursery() as nursery:
-            for place, (owner, caller, days, timeout_ms) in enumerate(look_ups):
-                nursery.start_soon(ask, place, owner, caller, days, timeout_ms)
+            for place, question in enumerate(questions):
+                nursery.start_soon(ask, place, question)
         return events
+
+    async def _claim(self, call_id: str, employees: list[str]) -> Event:
+        if self._claiming is None:
+            return {"type": "taken", "employees": employees}
+        return await self._claiming.claim(call_id, employees)
 
     async def _keep_times(self) -> None:
         settings = self._settings
@@ -208,7 +222,7 @@ class HttpServer:
             now = trio.current_time()
             for client in self._clients:
                 client.look(now)
-            self._service.look(self._clock.now_ms())
+            self.look()
 
     def _drain(self) -> None:
         """Those who are asking get their answers, those who are not go now."""

@@ -1,124 +1,177 @@
-"""The calls of routing queries in the router's journal: each begins, has its turns, and ends once.
+"""The journal of calls that others perform: queries, whose steps come from outside, and decisions made at once.
 
-A client may ask again what was answered already, may send a call's steps to several routers, and may never come back. So a
-step of a call that this router has not seen takes the call over, an answer repeated after the end is not told again, and
-a call without steps for too long is over: its caller has hung up, for all that is known.
+Their entries are put into the spool by the compiled part (`_engine.Spool`) before an answer leaves, many by one write. What is
+made of them, the ledger and what is told elsewhere, follows some milliseconds later, from a thread; after a death it is made
+again from the spool, by the same entries with the same identities. A spool is let go when all of that is on disk.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Protocol
 
-import msgspec
 import structlog
 import trio
 
-from kommutator.errors import EngineError
-from kommutator.routing.ports import Clock, Engine, Journal
-from kommutator.routing.turn import End, Event, Turn
+from kommutator._engine import Spool
+from kommutator.query.recovery import Recovered
+from kommutator.routing.entries import Began, CallEntry, Ended, Turned, read
+from kommutator.routing.ports import Clock
 
 FORGET_S = 4 * 3600.0
 """As long as the engine's claim of a conversation."""
-_LOOK_EVERY_S = 1.0
-_MOST_OVER = 100_000
-_HUNG_UP: Event = {"type": "caller_hung_up"}
+PUT_ASIDE_AT = 32 * 1024 * 1024
+"""A spool of so many bytes is put aside."""
+_GATHER_MS = 9
+_LOOK_MS = 1_000
 
 
-class _Told(msgspec.Struct, frozen=True):
-    """A turn as the codec tells it."""
+class Listener(Protocol):
+    """Who is told entries, such as the outgoing spool. An entry may be told again after a death."""
 
-    call: str
-    did: str
-    caller: str | None
-    at: int
-    event: dict[str, Any] | None
-    turn: Turn
+    def tell(self, lines: list[bytes]) -> None:
+        """Entries of calls."""
+        ...
 
-
-_decoder = msgspec.json.Decoder(_Told)
+    def keep(self) -> None:
+        """Have the disk keep what was told. Blocks."""
+        ...
 
 
-class QueryJournal:
-    """Tells the journal of queries' calls. `engine` gives the engine, when there is one."""
+class CallsJournal:
+    """The journal in a folder: `spool.jsonl` and `ledger.jsonl`. One process uses it at a time.
+
+    Nothing raises when the disk takes nothing: lines wait in memory, an alarm is logged, and at the bound calls are answered no
+    more.
+    """
+
+    def __init__(self, folder: Path, listener: Listener | None, put_aside_at: int, forget_s: float) -> None:
+        """Makes what an earlier process has left undone."""
+        self.troubled = False
+        """Whether the disk takes nothing at this moment."""
+        self._listener = listener
+        self._reused = 0
+        self._log = structlog.get_logger().bind(file=str(folder / "spool.jsonl"))
+        self.spool = Spool(
+            folder, tells=listener is not None, put_aside_at=put_aside_at, forget_ms=round(forget_s * 1000)
+        )
+        """The files, as the compiled part has them."""
+        self._recover(Recovered(folder))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits in memory for the disk."""
+        return self.spool.size[1]
+
+    async def run(self) -> None:
+        """Keep up with the compiled part, in a thread, until cancelled."""
+        stopping = threading.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(trio.to_thread.run_sync, self._keep_up, stopping))
+            try:
+                await trio.sleep_forever()
+            finally:
+                stopping.set()
+                self.spool.stop()
+
+    def close(self) -> None:
+        """Make and sync what is left. Blocks."""
+        self._told(self.spool.finish())
+
+    # --- inside
+
+    def _keep_up(self, stopping: threading.Event) -> None:
+        while not stopping.is_set():
+            lines, trouble, spent = self.spool.keep_up(_LOOK_MS, _GATHER_MS)
+            self._say(trouble)
+            if lines:
+                trio.from_thread.run_sync(self._told, lines)
+            if spent:
+                if self._listener is not None:
+                    trio.from_thread.run_sync(self._listener.keep)
+                self.spool.let_go()
+
+    def _say(self, trouble: str | None) -> None:
+        if trouble is not None and not self.troubled:
+            self._log.critical("cannot be written; calls go on", alarm="spool", reason=trouble)
+        elif trouble is None and self.troubled:
+            self._log.warning("can be written again", alarm="spool")
+        self.troubled = trouble is not None
+        if (reused := self.spool.reused) > self._reused:
+            self._log.warning("calls have the ids of some that ended: they are in no ledger", calls=reused)
+            self._reused = reused
+
+    def _told(self, lines: bytes) -> None:
+        if self._listener is not None and lines:
+            self._listener.tell(lines.splitlines())
+
+    def _recover(self, left: Recovered) -> None:
+        """Complete the ledger and tell again, from the spools of an earlier process, and let them go."""
+        self._take_over(left)
+        if self._listener is not None:
+            self._listener.tell(left.entries)
+            self._listener.keep()
+        if left.ledger:
+            self.spool.append_ledger(b"".join(left.ledger))
+            self.spool.finish()
+        if not self.waiting_bytes:
+            left.let_go()
+        left.close()
+
+    def _take_over(self, left: Recovered) -> None:
+        """What becomes of the calls that an earlier process has left."""
+        raise NotImplementedError
+
+
+class QueryJournal(CallsJournal):
+    """That of queries: a client may send a call's steps to several routers, and may never come back."""
 
     def __init__(
-        self, journal: Journal, engine: Callable[[], Engine | None], clock: Clock, forget_s: float = FORGET_S
+        self,
+        folder: Path,
+        clock: Clock,
+        listener: Listener | None = None,
+        forget_s: float = FORGET_S,
+        put_aside_at: int = PUT_ASIDE_AT,
     ) -> None:
-        self._journal = journal
-        self._engine = engine
+        """A call without steps for `forget_s` is over."""
         self._clock = clock
-        self._forget_ms = round(forget_s * 1000)
-        now_ms = clock.now_ms()
-        self._live: dict[str, tuple[int, Turn | None]] = {
-            call_id: (now_ms, turn) for call_id, turn in journal.unfinished().items()
-        }
-        """When each call was last heard of, the oldest first, and its last turn."""
-        self._over: dict[str, None] = {}
-        """The calls that ended last: a repeated step of theirs is nothing new."""
-        self._log = structlog.get_logger()
+        super().__init__(folder, listener, put_aside_at, forget_s)
 
     @property
     def live(self) -> int:
         """How many calls go on."""
-        return len(self._live)
+        return self.spool.live
 
     def states(self) -> Iterator[str]:
         """The states of the calls that go on."""
-        return (turn.state for _, turn in self._live.values() if turn is not None)
+        return iter(self.spool.states())
 
-    def take(self, lines: bytes) -> None:
-        """Turns were decided; as `HttpService.take_journal` tells them."""
-        for line in lines.splitlines():
-            told = _decoder.decode(line)
-            self.turned(told.call, told.did, told.caller, told.at, told.event, told.turn)
+    def _take_over(self, left: Recovered) -> None:
+        self.spool.restore(left.live(), left.over, self._clock.now_ms())
 
-    def turned(self, call_id: str, did: str, caller: str | None, at_ms: int, event: Event | None, turn: Turn) -> None:
-        """A turn was decided; `event` is None for an arrival."""
-        if call_id in self._over:
-            if event is None:
-                self._log.warning("a call has the id of one that ended: it is in no ledger", call=call_id)
-            return
-        if self._live.pop(call_id, None) is None:
-            self._journal.began(call_id, did, caller, at_ms)
-        self._journal.turned(call_id, at_ms, event, turn)
-        if isinstance(turn.action, End):
-            self._end(call_id, at_ms, turn.action)
-        else:
-            self._live[call_id] = self._clock.now_ms(), turn
 
-    async def run(self) -> None:
-        """End the calls that nobody comes back for, until cancelled."""
-        while True:
-            await trio.sleep(_LOOK_EVERY_S)
-            self.forget()
+class Told:
+    """Tells entries of calls to an outgoing spool, and what is made of each to others."""
 
-    def forget(self) -> None:
-        """End the calls that have had no step for too long."""
-        now_ms = self._clock.now_ms()
-        late: list[str] = []
-        for call_id, (heard_ms, _) in self._live.items():
-            if now_ms - heard_ms < self._forget_ms:
-                break
-            late.append(call_id)
-        for call_id in late:
-            _, turn = self._live.pop(call_id)
-            self._end(call_id, now_ms, self._last(call_id, turn, now_ms))
+    def __init__(
+        self, append: Callable[[bytes], object], keep: Callable[[], None], on_entry: Callable[[CallEntry], None]
+    ):
+        self._append = append
+        self._keep = keep
+        self._on_entry = on_entry
 
-    def _last(self, call_id: str, turn: Turn | None, now_ms: int) -> End:
-        engine = self._engine()
-        if turn is None or engine is None:
-            return End("failed", "ours")
-        try:
-            ended = Turn.of(engine.handle(turn.state, _HUNG_UP, now_ms))
-        except EngineError as error:
-            self._log.error("the engine cannot end a call", call=call_id, code=error.code, reason=str(error))
-            return End("abandoned", "caller")
-        self._journal.turned(call_id, now_ms, _HUNG_UP, ended)
-        return ended.action if isinstance(ended.action, End) else End("abandoned", "caller")
+    def tell(self, lines: list[bytes]) -> None:
+        """Entries of calls."""
+        for raw in lines:
+            self._append(raw)
+            entry = read(raw)
+            if isinstance(entry, Began | Turned | Ended):
+                self._on_entry(entry)
 
-    def _end(self, call_id: str, at_ms: int, action: End) -> None:
-        self._journal.ended(call_id, at_ms, action.disposition, action.fault)
-        self._over[call_id] = None
-        if len(self._over) > _MOST_OVER:
-            del self._over[next(iter(self._over))]
+    def keep(self) -> None:
+        """Have the disk keep what was told."""
+        self._keep()

@@ -2,7 +2,7 @@
 
 What an answer means is in the compiled `SipRedirect`, and so is the way of a datagram: a thread for each socket reads what has
 come, decides, puts the calls into the spool and answers, without Python. What is left to Python are questions that only a
-desk can answer, and what is made of calls after their answers (`decisions`).
+desk or another router can answer, and what is made of calls after their answers (`decisions`).
 
 Nothing is heard of a call after its answer. Whom it rings first is held for some seconds, so that no other call rings them
 until their PBX says that they ring; it is in the ledger as `transferred`. A call that needs a voice goes to whoever has
@@ -26,9 +26,10 @@ import trio
 
 from kommutator._engine import Engine, SipRedirect
 from kommutator.errors import AddressTaken
+from kommutator.query.claiming import Claiming
 from kommutator.query.decisions import Decisions
 from kommutator.routing.ports import Lookups
-from kommutator.routing.turn import Event, FindHistory, FindOwner, Turn
+from kommutator.routing.turn import Event, FindHistory, FindOwner, Ring, Turn
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 
@@ -80,13 +81,15 @@ class SipEndpoint:
         decisions: Decisions | None,
         lookups: Lookups,
         shared: Shared | None = None,
+        claiming: Claiming | None = None,
     ) -> None:
-        """Without `decisions`, calls are in no ledger. Raises `AddressTaken`, and `ValueError` for a template or a network
-        that is none."""
+        """Without `decisions`, calls are in no ledger; without `claiming`, nobody is rung whose phone is at another PBX.
+        Raises `AddressTaken`, and `ValueError` for a template or a network that is none."""
         self._engine = engine
         self.decisions = decisions
         """The journal."""
         self._lookups = lookups
+        self._claiming = claiming
         self._log = structlog.get_logger()
         with ExitStack() as opened:
             sockets = shared.sockets if shared is not None else listening(settings.listen)
@@ -105,7 +108,6 @@ class SipEndpoint:
                 key=shared.key if shared is not None else secrets.token_bytes(16),
                 waker=waker.fileno(),
                 spool=decisions.spool if decisions is not None else None,
-                tells=decisions is not None and decisions.listener is not None,
                 claims=shared.claims if shared is not None else None,
                 known=decisions.recent if decisions is not None else set(),
             )
@@ -136,13 +138,13 @@ class SipEndpoint:
         """Answer until cancelled."""
         with self._opened, ExitStack() as last:
             if self.decisions is not None:
-                last.callback(self.decisions.finish, self._redirect)
+                last.callback(self.decisions.close)
             async with trio.open_nursery() as nursery:
                 limiter = trio.CapacityLimiter(len(self._sockets))
                 for sock in self._sockets:
                     nursery.start_soon(self._serve, sock, limiter)
                 if self.decisions is not None:
-                    nursery.start_soon(self.decisions.run, self._redirect)
+                    nursery.start_soon(self.decisions.run)
                 try:
                     await self._tend(nursery)
                 finally:
@@ -176,6 +178,10 @@ class SipEndpoint:
             case FindHistory(caller=caller, timeout_ms=timeout_ms, days=days):
                 with trio.move_on_after(timeout_ms / 1000):
                     event = await self._lookups.history(caller, days)
+            case Ring(endpoints=endpoints):
+                rung = [each.employee for each in endpoints if each.employee is not None]
+                claiming = self._claiming
+                event = await claiming.claim(call_id, rung) if claiming else {"type": "taken", "employees": rung}
         self._redirect.go_on(self._engine, sock, call_id, event)
 
 

@@ -281,6 +281,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Tells whose phones are at PBXs of other routers: these are asked before any of them rings, by whoever performs that.
+    pub fn elsewhere(&mut self, employees: impl Iterator<Item = SmolStr>) {
+        self.floor.set_elsewhere(employees);
+    }
+
     /// The region of a number in the active version.
     #[must_use]
     pub fn region_of(&self, number: &str) -> Option<&str> {

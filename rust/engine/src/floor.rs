@@ -9,7 +9,7 @@ mod line;
 mod roster;
 mod shuffle;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 pub use groups::Unseated;
@@ -67,6 +67,18 @@ pub enum ClaimKind {
     Talking,
     /// A consultation is about to reach him.
     Reserved,
+}
+
+impl ClaimKind {
+    /// Its name.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ringing => "ringing",
+            Self::Talking => "talking",
+            Self::Reserved => "reserved",
+        }
+    }
 }
 
 /// Whether a person can be rung for a call, and if not, why.
@@ -186,6 +198,8 @@ pub struct Floor {
     freed: u64,
     groups: Groups,
     lines: Lines,
+    /// Whose phones are at other PBXs: no decision looks at it, and whoever performs them asks there first.
+    elsewhere: HashSet<SmolStr, RandomState>,
 }
 
 impl Floor {
@@ -374,6 +388,17 @@ impl Floor {
             let live = person.claims.iter().filter(move |claim| claim.until_ms > now_ms);
             live.map(|claim| (&*person.id, &*claim.call, claim.kind))
         })
+    }
+
+    /// Tells whose phones are at other PBXs.
+    pub fn set_elsewhere(&mut self, employees: impl Iterator<Item = SmolStr>) {
+        self.elsewhere = employees.collect();
+    }
+
+    /// Whether an employee's phone is at another PBX.
+    #[must_use]
+    pub fn is_elsewhere(&self, employee: &str) -> bool {
+        !self.elsewhere.is_empty() && self.elsewhere.contains(employee)
     }
 
     /// Counts an answered call.

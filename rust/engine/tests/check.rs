@@ -528,3 +528,29 @@ fn findings_come_in_the_order_of_the_document() {
         ]
     );
 }
+
+/// A queue that rings these, and whose `full` exit leads back to the hours it was entered by.
+fn queue_asked_again(ring: Value) -> Value {
+    with_mailbox(json!({
+        "hours": {"kind": "schedule", "schedule": "office", "exits": {"open": "line", "closed": "mailbox"}},
+        "line": {
+            "kind": "queue", "ring": ring, "seconds": 20, "max_wait": 60,
+            "exits": {"timeout": "mailbox", "full": "again", "nobody": "mailbox"},
+        },
+        "again": {"kind": "schedule", "schedule": "office", "exits": {"open": "mailbox", "closed": "bye"}},
+    }))
+}
+
+#[test]
+fn a_full_line_turns_away_in_the_instant_in_which_a_caller_comes() {
+    let nodes = queue_asked_again(json!([{"employee": "anna"}]));
+    assert_eq!(found(nodes), ["exit_never_taken again"], "the hours are as they were: nobody is lost by `closed`");
+}
+
+#[test]
+fn telephones_outside_of_the_company_are_always_there() {
+    let nodes = queue_asked_again(json!([{"employee": "anna"}, {"phone": "+74957654321"}]));
+    let mut found = found(nodes);
+    found.sort();
+    assert_eq!(found, ["exit_never_taken again", "exit_never_taken line"]);
+}

@@ -333,6 +333,43 @@ fn a_number_of_nobody_rings_for_one_caller_at_a_time() {
 }
 
 #[test]
+fn a_number_of_nobody_stays_with_its_call_when_that_is_taken_over() {
+    let phone = "+74957654321";
+    let doc = queue(1, json!({"ring": [{"phone": phone}], "seconds": 20.0}));
+    let mut before = doc.desk();
+    let rings = before.arrive("first");
+    let talks = before.step(&rings, &answered(phone));
+    for state in [&rings, &talks] {
+        let mut desk = doc.desk();
+        desk.engine.resume(&state.state, desk.now).unwrap();
+        let second = desk.arrive("second");
+        assert_eq!(short(&second), "wait 60000", "the phone is the first one's");
+        desk.step(state, &plain("caller_hung_up"));
+        assert_eq!(rung(&desk.step(&second, &plain(FREE))), [phone]);
+    }
+}
+
+#[test]
+fn a_process_that_has_not_heard_of_a_caller_gives_him_his_place() {
+    let doc = one_by_one(1);
+    let mut before = doc.desk();
+    before.line(0, Line::Busy);
+    let first = before.arrive("first");
+    before.now += 1000;
+    let second = before.arrive("second");
+    let mut desk = doc.desk();
+    desk.line(0, Line::Busy);
+    desk.now = before.now;
+    let third = desk.arrive("third");
+    assert_eq!(position(&third), Some(1), "as far as is known");
+    let second = desk.step(&second, &plain(FREE));
+    assert_eq!(position(&second), Some(1));
+    desk.line(0, Line::Idle);
+    assert_eq!(rung(&desk.step(&first, &plain(FREE))), ["PJSIP/100"], "he is head at once, and somebody is free");
+    assert_eq!(heads(&mut desk), ["second"]);
+}
+
+#[test]
 fn callers_with_owners_of_their_own_wait_for_them_side_by_side() {
     let nodes = json!({
         "who": {"kind": "owner", "exits": {"found": "line", "unknown": "line", "unavailable": "line"}},

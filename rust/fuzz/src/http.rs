@@ -4,6 +4,7 @@ use kommutator_engine::Event;
 use kommutator_query::http::{
     Answer, Api, Connection, Figures, Head, Limits, Method, Refusal, Reply, Service, Settings, Stage,
 };
+use kommutator_query::journal::Calls;
 
 use crate::{NOON_MS, machine};
 
@@ -80,18 +81,19 @@ fn exchange<S: Service>(
 /// The contract's answers, by an engine whose look-ups find an owner.
 fn ask(pieces: &[&[u8]]) -> (Vec<u8>, Stage) {
     let mut engine = machine::engines().nth(6).expect("the scheme that asks for owners");
-    let settings = Settings { tokens: Vec::new(), looks_up: true, journals: true, ids: "q-".into(), most_items: 4 };
-    let (mut figures, mut journal) = (Figures::default(), Vec::new());
+    let settings = Settings { tokens: Vec::new(), looks_up: true, ids: "q-".into(), most_items: 4 };
+    let (mut figures, mut journal) = (Figures::default(), Calls::new(i64::MAX));
     let mut api = Api {
         settings: &settings,
         engine: Some(&mut engine),
         figures: &mut figures,
-        journal: &mut journal,
+        journal: Some(&mut journal),
+        full: false,
         holding: None,
     };
     exchange(&mut api, Limits { head: 1024, body: 1024 }, pieces, |pending| {
         let owner = Event::Owner { employee: "anna".into() };
-        pending.answer(pending.look_ups().iter().map(|_| owner.clone()).collect());
+        pending.answer(pending.questions().map(|_| owner.clone()).collect());
     })
 }
 

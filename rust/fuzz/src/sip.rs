@@ -66,7 +66,7 @@ pub fn run(bytes: &[u8]) {
             redirect.go_on(&mut engine, &call, owner, now_ms, &mut out).expect("the question is answered");
             assert_eq!(out.len(), 1);
         }
-        redirect.decided();
+        redirect.decided().for_each(drop);
         now_ms += 700;
         redirect.let_go(&mut engine, now_ms);
     }

@@ -7,7 +7,7 @@ use kommutator_engine as core;
 use kommutator_engine::call::state::MAX_CALL_ID;
 use kommutator_engine::company::Company;
 use kommutator_engine::company::version::VersionId;
-use kommutator_engine::floor::{ClaimKind, Line, Presence};
+use kommutator_engine::floor::{Line, Presence};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -255,22 +255,18 @@ impl Engine {
         errors::guarded(py, || self.lock(py).release(employee, call_id))
     }
 
+    fn elsewhere(&self, py: Python<'_>, employees: Vec<String>) {
+        self.lock(py).elsewhere(employees.into_iter().map(Into::into));
+    }
+
     fn region_of(&self, py: Python<'_>, number: &str) -> Option<String> {
         self.lock(py).region_of(number).map(str::to_owned)
     }
 
     /// Who is claimed at a moment: employee, call id, and `ringing`, `talking` or `reserved`.
     fn claims(&self, py: Python<'_>, now_ms: i64) -> Vec<(String, String, &'static str)> {
-        let word = |kind| match kind {
-            ClaimKind::Ringing => "ringing",
-            ClaimKind::Talking => "talking",
-            ClaimKind::Reserved => "reserved",
-        };
-        self.lock(py)
-            .floor()
-            .claimed(now_ms)
-            .map(|(employee, call, kind)| (employee.to_owned(), call.to_owned(), word(kind)))
-            .collect()
+        let engine = self.lock(py);
+        engine.floor().claimed(now_ms).map(|(who, call, kind)| (who.to_owned(), call.to_owned(), kind.word())).collect()
     }
 
     /// The calls at queues to which a moment of coming free is offered.

@@ -1,18 +1,21 @@
 //! The routing queries of HTTP, as Python sees them: bytes in, bytes out.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kommutator_query::holders::Holding;
 use kommutator_query::http::{self, Api, Connection, Figures, Limits, Operation, Pending, Settings};
 use kommutator_serve::holders::LockedBytes;
+use kommutator_serve::spool;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyBytes, PyDict};
 
 use crate::convert;
 use crate::engine::Engine;
+use crate::spool::Spool;
 
-/// A look-up: of an owner or of a history, the caller, within so many days, so many milliseconds.
-type LookUp = (bool, String, Option<u32>, u32);
+/// `owner` or `history`, of whom, within so many days, so many milliseconds; or `claims`, of which call, and whom it rings.
+type Question = (&'static str, String, Option<u32>, u32, Vec<String>);
 
 /// What all connections of a server have in common.
 #[pyclass(module = "kommutator._engine")]
@@ -20,7 +23,7 @@ pub struct HttpService {
     settings: Settings,
     limits: Limits,
     figures: Figures,
-    journal: Vec<u8>,
+    journal: Option<Arc<spool::Spool>>,
     holding: Option<Holding>,
     /// The engine; None before there is a company version.
     #[pyo3(get, set)]
@@ -31,46 +34,61 @@ pub struct HttpService {
 impl HttpService {
     #[new]
     #[allow(clippy::too_many_arguments)] // they are keywords
-    #[pyo3(signature = (*, ids, tokens, looks_up, journals, most_items, head_limit, body_limit, claims=None))]
+    #[pyo3(signature = (*, ids, tokens, looks_up, most_items, head_limit, body_limit, journal=None, claims=None))]
     fn new(
         ids: String,
         tokens: Vec<String>,
         looks_up: bool,
-        journals: bool,
         most_items: usize,
         head_limit: usize,
         body_limit: usize,
+        journal: Option<&Spool>,
         claims: Option<PathBuf>,
     ) -> PyResult<Self> {
         let tokens = tokens.into_iter().map(|token| token.into_bytes().into_boxed_slice()).collect();
         Ok(Self {
-            settings: Settings { tokens, looks_up, journals, ids, most_items },
+            settings: Settings { tokens, looks_up, ids, most_items },
             limits: Limits { head: head_limit, body: body_limit },
             figures: Figures::default(),
-            journal: Vec::new(),
+            journal: journal.map(|journal| Arc::clone(&journal.0)),
             holding: claims.map(|path| LockedBytes::holding(&path)).transpose()?,
             engine: None,
         })
     }
 
-    /// Lets go whom the engine claims no more, of those who are held against other processes.
+    /// Lets go whom the engine claims no more, of those who are held against other processes, and ends calls for which nobody
+    /// comes back.
     fn look(&mut self, py: Python<'_>, now_ms: i64) {
         if let (Some(holding), Some(engine)) = (&mut self.holding, &self.engine) {
             holding.look(&engine.get().lock(py), now_ms);
         }
-    }
-
-    /// The lines of the turns decided since the last time.
-    fn take_journal<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let lines = PyBytes::new(py, &self.journal);
-        self.journal.clear();
-        lines
+        self.run(py, |api| api.forget(now_ms));
+        if let Some(journal) = &self.journal {
+            journal.commit();
+        }
     }
 
     /// What was counted.
     fn figures<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Figures { requests, arrivals, steps, refused, .. } = self.figures;
         [("requests", requests), ("arrivals", arrivals), ("steps", steps), ("refused", refused)].into_py_dict(py)
+    }
+}
+
+impl HttpService {
+    /// Runs the contract over the engine. What is to be written of calls is written by `Spool::commit`.
+    fn run<T>(&mut self, py: Python<'_>, run: impl FnOnce(&mut Api<'_>) -> T) -> T {
+        let journal = self.journal.as_deref();
+        let mut engine = self.engine.as_ref().map(|engine| engine.get().lock(py));
+        let mut calls = journal.map(spool::Spool::calls);
+        run(&mut Api {
+            settings: &self.settings,
+            engine: engine.as_deref_mut(),
+            figures: &mut self.figures,
+            journal: calls.as_deref_mut(),
+            full: journal.is_some_and(spool::Spool::full),
+            holding: self.holding.as_mut(),
+        })
     }
 }
 
@@ -89,17 +107,17 @@ impl HttpConnection {
         py: Python<'py>,
         run: impl FnOnce(&mut Connection<Operation, Pending>, &mut Api<'_>, &mut Vec<u8>),
     ) -> Bound<'py, PyBytes> {
-        let service = &mut *self.service.borrow_mut(py);
-        let mut engine = service.engine.as_ref().map(|engine| engine.get().lock(py));
-        let mut api = Api {
-            settings: &service.settings,
-            engine: engine.as_deref_mut(),
-            figures: &mut service.figures,
-            journal: &mut service.journal,
-            holding: service.holding.as_mut(),
+        let Self { connection, service, out } = self;
+        out.clear();
+        let journal = {
+            let mut service = service.borrow_mut(py);
+            service.run(py, |api| run(connection, api, out));
+            service.journal.clone()
         };
-        self.out.clear();
-        run(&mut self.connection, &mut api, &mut self.out);
+        if let Some(journal) = journal {
+            // Calls are on disk before their answers leave. The service is not borrowed meanwhile: others may want its figures.
+            py.detach(|| journal.commit());
+        }
         let told = PyBytes::new(py, &self.out);
         if self.out.capacity() > 64 * 1024 {
             self.out = Vec::new();
@@ -122,15 +140,17 @@ impl HttpConnection {
     }
 
     /// What the next request waits for.
-    fn look_ups(&mut self) -> Vec<LookUp> {
-        let asked = self.connection.waiting().map(|pending| pending.look_ups()).unwrap_or_default();
-        asked
-            .into_iter()
-            .map(|http::LookUp { owner, caller, days, timeout_ms }| (owner, caller, days, timeout_ms))
-            .collect()
+    fn questions(&mut self) -> Vec<Question> {
+        let told = |question: &http::Question| match question.clone() {
+            http::Question::Owner { caller, timeout_ms } => ("owner", caller, None, timeout_ms, Vec::new()),
+            http::Question::History { caller, days, timeout_ms } => ("history", caller, days, timeout_ms, Vec::new()),
+            http::Question::Claims { call_id, employees } => ("claims", call_id, None, 0, employees),
+            _ => ("", String::new(), None, 0, Vec::new()),
+        };
+        self.connection.waiting().map(|pending| pending.questions().map(told).collect()).unwrap_or_default()
     }
 
-    /// Takes the events that answer the look-ups, in their order, and returns what is to be sent.
+    /// Takes the events that answer the questions, in their order, and returns what is to be sent.
     fn answer<'py>(
         &mut self,
         py: Python<'py>,
@@ -159,7 +179,7 @@ impl HttpConnection {
         self.crossing(py, |connection, _, out| connection.turn_away(now_ms, out))
     }
 
-    /// 0 idle, 1 a head is on its way, 2 a body, 3 it waits for look-ups, 4 closed.
+    /// 0 idle, 1 a head is on its way, 2 a body, 3 it waits for answers, 4 closed.
     #[getter]
     fn stage(&self) -> u8 {
         self.connection.stage() as u8

@@ -7,6 +7,7 @@ mod errors;
 mod http;
 mod lists;
 mod sip;
+mod spool;
 mod tables;
 mod turn;
 
@@ -70,6 +71,8 @@ mod _engine {
     use super::lists::{ListFiles, read_list};
     #[pymodule_export]
     use super::sip::SipRedirect;
+    #[pymodule_export]
+    use super::spool::Spool;
     #[pymodule_export]
     use super::tables::{CallerTable, OwnerTable};
     #[pymodule_export]

@@ -3,18 +3,18 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
 use kommutator_query::sip::{Counts, Network, Outgoing, Redirect, Settings, Sources, Targets, Template};
 use kommutator_serve::holders::LockedBytes;
 use kommutator_serve::redirect::Server;
-use kommutator_serve::spool::Spool;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyBytes, PyDict};
 
 use crate::convert;
 use crate::engine::Engine;
+use crate::spool::Spool;
 use crate::turn::Turn;
 
 /// Answers requests of SIP by the engine.
@@ -33,17 +33,11 @@ fn bytes<'py>(py: Python<'py>, answers: &[Outgoing]) -> Vec<Bound<'py, PyBytes>>
     answers.iter().map(|answer| PyBytes::new(py, &answer.bytes)).collect()
 }
 
-impl SipRedirect {
-    fn spool(&self) -> PyResult<&Spool> {
-        self.0.spool().ok_or_else(|| PyValueError::new_err("it has no journal"))
-    }
-}
-
 #[pymethods]
 impl SipRedirect {
     #[new]
     #[pyo3(signature = (*, sources, identity_from, phone, number, media, calls_per_second, hold_ms, longest, key, waker=-1,
-                        spool=None, tells=false, claims=None, known=HashSet::new()))]
+                        spool=None, claims=None, known=HashSet::new()))]
     #[allow(clippy::too_many_arguments)] // they are keywords
     fn new(
         sources: Vec<String>,
@@ -56,8 +50,7 @@ impl SipRedirect {
         longest: usize,
         key: [u8; 16],
         waker: i32,
-        spool: Option<PathBuf>,
-        tells: bool,
+        spool: Option<&Spool>,
         claims: Option<PathBuf>,
         known: HashSet<String>,
     ) -> PyResult<Self> {
@@ -69,7 +62,7 @@ impl SipRedirect {
         let sources = Sources::new(networks(&sources)?, networks(&identity_from)?, calls_per_second);
         let redirect = Redirect::new(Settings { sources, targets, longest, hold_ms, key, journal: spool.is_some() })
             .holding(claims.map(|path| LockedBytes::holding(&path)).transpose()?);
-        Ok(Self(Server::new(redirect, spool.map(|path| Spool::new(path, tells)), known, longest, waker)))
+        Ok(Self(Server::new(redirect, spool.map(|spool| Arc::clone(&spool.0)), known, longest, waker)))
     }
 
     /// Answers what comes by a socket, until `stop`.
@@ -127,37 +120,6 @@ impl SipRedirect {
     /// Questions that have come up since this was asked last: call id, the turn that asks, and the socket.
     fn questions(&self) -> Vec<(String, Turn, i32)> {
         self.0.questions().into_iter().map(|(call_id, turn, socket)| (call_id, Turn(turn), socket)).collect()
-    }
-
-    /// Waits for calls, for so many milliseconds at most, and then for others that come within `gather_ms`.
-    fn await_calls(&self, py: Python<'_>, longest_ms: u64, gather_ms: u64) {
-        py.detach(|| self.0.await_calls(Duration::from_millis(longest_ms), Duration::from_millis(gather_ms)));
-    }
-
-    /// Lines of the spool, where they are told, and of the ledger since this was asked last.
-    fn collected<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        let told = self.0.collected(|told| (PyBytes::new(py, &told.lines), PyBytes::new(py, &told.ledger)));
-        told.ok_or_else(|| PyValueError::new_err("it has no journal"))
-    }
-
-    /// Writes what waits for the disk; answers why it takes nothing, if it does not.
-    fn retry(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        self.spool().map(|spool| py.detach(|| spool.retry()))
-    }
-
-    /// Bytes of the spool's file, and bytes that wait for the disk.
-    fn spool_size(&self) -> PyResult<(u64, usize)> {
-        Ok(self.spool()?.size())
-    }
-
-    /// Makes the disk keep the spool.
-    fn sync(&self, py: Python<'_>) -> PyResult<()> {
-        Ok(self.spool().map(|spool| py.detach(|| spool.sync()))??)
-    }
-
-    /// Puts the spool's file aside, and begins anew.
-    fn put_aside(&self, py: Python<'_>, aside: PathBuf) -> PyResult<()> {
-        Ok(self.spool().map(|spool| py.detach(|| spool.put_aside(&aside)))??)
     }
 
     /// What has come, counted by kind since the beginning.

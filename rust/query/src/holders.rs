@@ -2,6 +2,9 @@
 //!
 //! An engine's claim keeps others of its own calls away. Before a turn that rings is told to anybody, whoever it rings is
 //! held against the other engines, too; who cannot be is `taken`, as the contract calls it, and the engine thinks again.
+//!
+//! Whose phone is at another PBX is asked for at its router besides ([`wanted`]). That takes a while, and so it is a question:
+//! its answer is `taken`, with nobody in it when all of them were had.
 
 use std::fmt::Debug;
 
@@ -21,6 +24,27 @@ pub trait Holders: Debug + Send + Sync {
     fn any(&self) -> bool;
     /// Lets go everybody but these.
     fn keep_only(&mut self, employees: &mut dyn Iterator<Item = &str>);
+}
+
+/// Whom a turn rings whose phones are at other PBXs, of the roster that the engine was told.
+#[must_use]
+pub fn wanted(engine: &Engine, turn: &Turn) -> Vec<String> {
+    rung(turn).filter(|employee| engine.floor().is_elsewhere(employee)).map(str::to_owned).collect()
+}
+
+/// Whether there is anybody of these.
+#[must_use]
+pub fn rings_elsewhere(engine: &Engine, turn: &Turn) -> bool {
+    rung(turn).any(|employee| engine.floor().is_elsewhere(employee))
+}
+
+/// Whom a turn rings.
+fn rung(turn: &Turn) -> impl Iterator<Item = &str> {
+    let endpoints = match &turn.action {
+        Action::Ring { endpoints, .. } => endpoints.as_slice(),
+        _ => &[],
+    };
+    endpoints.iter().filter_map(|endpoint| endpoint.employee.as_deref())
 }
 
 /// The holders of one engine.
@@ -45,10 +69,8 @@ impl Holding {
         let mut followed: Vec<(Event, Turn)> = Vec::new();
         loop {
             let turn = followed.last().map_or(turn, |(_, turn)| turn);
-            let Action::Ring { endpoints, .. } = &turn.action else { return Ok(followed) };
-            let rung = endpoints.iter().filter_map(|endpoint| endpoint.employee.as_deref());
             let employees: Vec<String> =
-                rung.filter(|employee| !self.holders.hold(employee)).map(str::to_owned).collect();
+                rung(turn).filter(|employee| !self.holders.hold(employee)).map(str::to_owned).collect();
             if employees.is_empty() {
                 return Ok(followed);
             }

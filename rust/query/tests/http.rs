@@ -4,6 +4,7 @@
 use kommutator_query::http::{
     Answer, Api, Connection, Figures, Head, Limits, Method, Refusal, Reply, Service, Settings, Stage,
 };
+use kommutator_query::journal::Calls;
 use proptest::prelude::*;
 
 const NOW_MS: i64 = 1_795_320_000_000;
@@ -397,12 +398,13 @@ fn requests_behind_one_that_waits_are_answered_after_it() {
 
 fn settings() -> Settings {
     let tokens = vec![Box::from(*b"one"), Box::from(*b"another")];
-    Settings { tokens, looks_up: true, journals: true, ids: "q-".into(), most_items: 3 }
+    Settings { tokens, looks_up: true, ids: "q-".into(), most_items: 3 }
 }
 
 fn asked(settings: &Settings, pieces: &[&[u8]]) -> (String, Stage) {
-    let (mut figures, mut journal) = (Figures::default(), Vec::new());
-    let mut api = Api { settings, engine: None, figures: &mut figures, journal: &mut journal, holding: None };
+    let (mut figures, mut journal) = (Figures::default(), Calls::new(i64::MAX));
+    let mut api =
+        Api { settings, engine: None, figures: &mut figures, journal: Some(&mut journal), full: false, holding: None };
     told(&mut api, Limits::default(), pieces)
 }
 

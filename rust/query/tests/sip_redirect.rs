@@ -46,6 +46,7 @@ fn what_needs_a_voice_goes_to_who_has_one_and_is_told_by_him() {
     let mut house = House::new();
     let answers = house.take(&invite("+74951112203", "z9hG4bK1"));
     assert_eq!(answers[0].header("Contact"), Some("<sip:+74951112203@pbx.example>"));
+    assert_eq!(house.redirect.decided().count(), 0);
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn without_anybody_who_has_a_voice_such_a_call_fails_and_is_told() {
     let answers = house.take(&invite("+74951112203", "z9hG4bK1"));
     assert_eq!(answers[0].status(), 480);
     assert!(answers[0].header("Warning").is_some_and(|warning| warning.starts_with("399 ")));
-    let decided = house.redirect.decided();
+    let decided = house.redirect.decided().collect::<Vec<_>>();
     assert_eq!(decided[0].disposition, Disposition::Failed);
     let effects: usize = decided[0].turns.iter().map(|(_, turn)| turn.effects.len()).sum();
     assert!(effects > 0, "a call that nobody took leaves something behind");
@@ -95,16 +96,30 @@ fn refusals_say_why() {
 }
 
 #[test]
+fn while_the_journal_takes_nothing_new_calls_are_told_to_come_later() {
+    let mut house = House::new();
+    let first = house.take(&invite("+74951112201", "z9hG4bK1"));
+    house.redirect.close(true);
+    let refused = house.take(&invite("+74951112206", "z9hG4bK2"));
+    assert_eq!((refused[0].status(), refused[0].header("Retry-After")), (503, Some("1")));
+    assert_eq!(house.take(&invite("+74951112201", "z9hG4bK1")), first, "what was answered is answered again");
+    house.redirect.close(false);
+    assert_eq!(house.take(&invite("+74951112206", "z9hG4bK2"))[0].status(), 486);
+    assert_eq!(house.redirect.decided().count(), 2);
+}
+
+#[test]
 fn a_request_that_comes_again_gets_the_same_bytes_and_is_one_call() {
     let mut house = House::new();
     let first = house.take(&invite("+74951112201", "z9hG4bK1"));
     house.now_ms += 500;
     assert_eq!(house.take(&invite("+74951112201", "z9hG4bK1")), first);
-    assert_eq!(house.redirect.decided().len(), 1);
+    assert_eq!(house.redirect.decided().count(), 1);
     assert_eq!(house.redirect.counts(), Counts { calls: 1, again: 1, ..Counts::default() });
     // Its answer has arrived: what still comes is late.
     assert!(house.take(&message("ACK", "sip:+74951112201@x.example", "z9hG4bK1", "")).is_empty());
     assert!(house.take(&invite("+74951112201", "z9hG4bK1")).is_empty());
+    assert_eq!(house.redirect.decided().count(), 0);
 }
 
 #[test]
@@ -144,7 +159,38 @@ fn a_question_is_asked_before_the_answer() {
     assert_eq!(answer.header("Contact"), Some("<sip:101@pbx.example>;q=1.0"));
     assert_eq!(answer.0.to, sip::ASKER.parse().expect("an address"));
     assert_eq!(house.take(&request), [answer]);
-    assert_eq!(house.redirect.decided()[0].turns.len(), 2);
+    assert_eq!(house.redirect.decided().collect::<Vec<_>>()[0].turns.len(), 2);
+}
+
+#[test]
+fn whose_phone_is_at_another_pbx_is_asked_for_before_the_answer() {
+    for taken in [false, true] {
+        let mut house = House::new();
+        let first = {
+            let mut plain = House::new();
+            plain.take(&invite("+74951112201", "z9hG4bK1"));
+            let claimed = plain.engine.floor().claimed(NOW_MS);
+            claimed.map(|(employee, _, _)| employee.to_owned()).min().expect("somebody rings")
+        };
+        house.engine.elsewhere([first.as_str().into()].into_iter());
+        let request = invite("+74951112201", "z9hG4bK1");
+        assert!(house.take(&request).is_empty());
+        let (call_id, turn) = house.redirect.questions().remove(0);
+        assert!(matches!(turn.action, kommutator_engine::Action::Ring { .. }));
+        let mut decided = Vec::new();
+        decided.extend(house.redirect.decided());
+        assert!(decided.is_empty());
+        let mut out = Vec::new();
+        let employees = if taken { vec![first.clone()] } else { Vec::new() };
+        let (redirect, engine) = (&mut house.redirect, &mut house.engine);
+        assert_eq!(redirect.go_on(engine, &call_id, Event::Taken { employees }, NOW_MS, &mut out), Ok(()));
+        assert_eq!(sip::Answer(out.remove(0)).status(), 302);
+        decided.extend(house.redirect.decided());
+        assert_eq!(decided[0].turns.len(), 1 + usize::from(taken));
+        let is_held =
+            house.engine.floor().claimed(NOW_MS).any(|(employee, call, _)| (employee, call) == (&*first, &*call_id));
+        assert_eq!(is_held, !taken);
+    }
 }
 
 #[test]
@@ -172,7 +218,7 @@ fn a_cancel_ends_what_is_not_answered_and_nothing_else() {
     let said: Vec<_> =
         answers.iter().map(|answer| (answer.status(), answer.header("CSeq").map(str::to_owned))).collect();
     assert_eq!(said, [(487, Some("1 INVITE".to_owned())), (200, Some("1 CANCEL".to_owned()))]);
-    assert_eq!(house.redirect.decided()[0].disposition, Disposition::Abandoned);
+    assert_eq!(house.redirect.decided().collect::<Vec<_>>()[0].disposition, Disposition::Abandoned);
     assert_eq!(house.take(&cancel)[0].status(), 200, "it comes again");
     let id = house.redirect.questions().remove(0).0;
     let mut out = Vec::new();

@@ -5,10 +5,11 @@
 //! |---|---|
 //! | the system calls of a socket of UDP | `datagrams` |
 //! | who holds whom among processes | `holders` |
-//! | the file that calls are in before their answers leave | `spool` |
+//! | the files that calls are in before their answers leave | `spool`, on `lines` |
 //! | the thread around the codec | `redirect` |
 
 pub mod datagrams;
 pub mod holders;
+pub mod lines;
 pub mod redirect;
 pub mod spool;

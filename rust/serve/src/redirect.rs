@@ -8,9 +8,8 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use kommutator_engine::Engine;
 use kommutator_engine::call::{Event, Turn};
@@ -19,11 +18,9 @@ use kommutator_query::sip::{Counts, Outgoing, Redirect};
 use nix::errno::Errno;
 
 use crate::datagrams::{self, Room};
-use crate::spool::{Collected, Spool};
+use crate::spool::Spool;
 
 const LET_GO_EVERY_MS: i64 = 50;
-/// So long what has come waits in the kernel when nothing more can be taken to the journal.
-const FULL: Duration = Duration::from_millis(20);
 
 /// No socket.
 const NOWHERE: RawFd = -1;
@@ -35,14 +32,11 @@ pub type Question = (String, Turn, RawFd);
 pub struct Server {
     redirect: Mutex<Redirect>,
     questions: Mutex<Vec<Question>>,
-    spool: Option<Spool>,
+    spool: Option<Arc<Spool>>,
     known: HashSet<String>,
     longest: usize,
     waker: RawFd,
     asked: AtomicBool,
-    calls: AtomicBool,
-    told: Mutex<bool>,
-    to_tell: Condvar,
     stopping: AtomicBool,
     unsent: AtomicU64,
 }
@@ -61,7 +55,13 @@ impl Server {
     /// Around the codec; `longest` is a request's bytes; calls of the ids `known` are in the journal already. The other end of the socket `waker` becomes readable when there are
     /// questions.
     #[must_use]
-    pub fn new(redirect: Redirect, spool: Option<Spool>, known: HashSet<String>, longest: usize, waker: RawFd) -> Self {
+    pub fn new(
+        redirect: Redirect,
+        spool: Option<Arc<Spool>>,
+        known: HashSet<String>,
+        longest: usize,
+        waker: RawFd,
+    ) -> Self {
         Self {
             redirect: Mutex::new(redirect),
             questions: Mutex::default(),
@@ -70,9 +70,6 @@ impl Server {
             longest,
             waker,
             asked: AtomicBool::new(false),
-            calls: AtomicBool::new(false),
-            told: Mutex::new(false),
-            to_tell: Condvar::new(),
             stopping: AtomicBool::new(false),
             unsent: AtomicU64::new(0),
         }
@@ -87,10 +84,6 @@ impl Server {
         let mut let_go_ms = 0;
         let mut batch = Batch::default();
         while !self.stopping.load(Ordering::Relaxed) {
-            if self.spool.as_ref().is_some_and(Spool::full) {
-                thread::sleep(FULL);
-                continue;
-            }
             room.receive(socket)?;
             let now_ms = now_ms();
             let mut came = room.came().peekable();
@@ -98,9 +91,12 @@ impl Server {
             if came.peek().is_none() && !is_due {
                 continue;
             }
+            let is_full = self.spool.as_ref().is_some_and(|spool| spool.full());
             self.run(engine, socket, &mut batch, |redirect, engine, batch| {
+                redirect.close(is_full);
                 for (datagram, from) in came {
                     take(redirect, engine, datagram, from, now_ms, batch);
+                    self.note(redirect, engine, now_ms, batch);
                 }
                 if is_due {
                     let_go_ms = now_ms;
@@ -114,9 +110,10 @@ impl Server {
     /// Goes on with a call whose question was answered.
     pub fn go_on(&self, engine: &Mutex<Engine>, socket: RawFd, call_id: &str, event: Event) {
         self.run(engine, socket, &mut Batch::default(), |redirect, engine, batch| {
-            let out = &mut batch.out;
+            let (now_ms, out) = (now_ms(), &mut batch.out);
             // What failed was answered, and is counted.
-            let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms(), out)));
+            let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms, out)));
+            self.note(redirect, engine, now_ms, batch);
         });
     }
 
@@ -152,30 +149,24 @@ impl Server {
         std::mem::take(&mut *lock(&self.questions))
     }
 
-    /// Waits for calls, for so long at most, and then for others that come within `gather`. Blocks.
-    pub fn await_calls(&self, longest: Duration, gather: Duration) {
-        let told = lock(&self.told);
-        let waited = self.to_tell.wait_timeout_while(told, longest, |told| !*told);
-        let is_told = std::mem::take(&mut *waited.map_or_else(|poisoned| poisoned.into_inner().0, |(told, _)| told));
-        if is_told {
-            thread::sleep(gather);
-        }
-    }
-
-    /// What the journal has collected since this was asked last.
-    pub fn collected<T>(&self, read: impl FnOnce(&Collected) -> T) -> Option<T> {
-        self.calls.store(false, Ordering::Release);
-        self.spool.as_ref().map(|spool| spool.collected(read))
-    }
-
-    /// The journal.
-    pub fn spool(&self) -> Option<&Spool> {
-        self.spool.as_ref()
-    }
-
     /// What has come, and how many answers the network did not take.
     pub fn counts(&self) -> (Counts, u64) {
         (lock(&self.redirect).counts(), self.unsent.load(Ordering::Relaxed))
+    }
+
+    /// Makes of calls that were decided what the journal has of them.
+    fn note(&self, redirect: &mut Redirect, engine: &mut Engine, now_ms: i64, batch: &mut Batch) {
+        for call in redirect.decided() {
+            if self.known.contains(&call.call_id) {
+                // Whoever asks again what another process answered, which has died since, is one call all the same.
+                continue;
+            }
+            if let Some(caller) = &call.caller {
+                // From now on this number has called before; what is no number has not.
+                let _unless = engine.called(caller, now_ms);
+            }
+            journal::decided(&call, now_ms, &mut batch.lines, &mut batch.ledger);
+        }
     }
 
     /// Decides, puts on disk what was decided, and only then sends.
@@ -186,31 +177,17 @@ impl Server {
         batch: &mut Batch,
         decide: impl FnOnce(&mut Redirect, &mut Engine, &mut Batch),
     ) {
-        let (decided, questions) = {
+        let questions = {
             let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
             decide(&mut redirect, &mut engine, batch);
-            let mut decided = redirect.decided();
-            // Whoever asks again what another process answered, which has died since, is one call all the same.
-            decided.retain(|call| !self.known.contains(&call.call_id));
-            for caller in decided.iter().filter_map(|call| call.caller.as_deref()) {
-                // From now on this number has called before; what is no number has not.
-                let _unless = engine.called(caller, now_ms());
-            }
-            (decided, redirect.questions())
+            redirect.questions()
         };
         if let Some(spool) = &self.spool
-            && !decided.is_empty()
+            && !batch.lines.is_empty()
         {
-            let at_ms = now_ms();
-            let moment = journal::moment(at_ms);
-            let Batch { lines, ledger, .. } = batch;
-            for call in &decided {
-                journal::entries(call, at_ms, lines);
-                journal::line(call, &moment, ledger);
-            }
-            spool.append(lines, ledger);
-            lines.clear();
-            ledger.clear();
+            spool.append(&batch.lines, &batch.ledger);
+            batch.lines.clear();
+            batch.ledger.clear();
         }
         let unsent = datagrams::send_all(socket, batch.out.iter().map(|one| (&*one.bytes, one.to)));
         batch.out.clear();
@@ -222,10 +199,6 @@ impl Server {
             if !self.asked.swap(true, Ordering::AcqRel) {
                 datagrams::wake(self.waker);
             }
-        }
-        if self.spool.is_some() && !decided.is_empty() && !self.calls.swap(true, Ordering::AcqRel) {
-            *lock(&self.told) = true;
-            self.to_tell.notify_one();
         }
     }
 }

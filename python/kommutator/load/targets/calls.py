@@ -3,7 +3,8 @@
     asterisk:192.0.2.10:5060?from=192.0.2.1&talks=20&patience=40&sipp=/usr/bin/sipp&router=4711
 
 `from` is the address that calls come from (a trunk is known by it), `talks` how long a caller stays who was answered and `patience`
-how long one who was not, both of whole calls and in seconds; `sipp` is the program, `router` the process measured besides the PBX.
+how long one who was not, both of whole calls and in seconds; `sipp` is the program. Routers of ours that are connected with the
+PBX are measured with it; `router` names the process where that cannot be seen.
 
 Each call begins at its own moment: SIPp is told when, and tells what it sees. A call's latency goes from the INVITE to the first sign
 of the router's decision: it rings (180, 183), something has answered (200), or it is refused. Of a whole call the time from that to
@@ -33,6 +34,7 @@ import trio
 
 from kommutator.company.reader import load
 from kommutator.errors import BadTarget, TargetUnreachable
+from kommutator.load import outcome
 from kommutator.load.reference import Expected
 from kommutator.load.target import Ask, Json, Options, Server, Told
 from kommutator.load.targets import calls_scenario
@@ -199,7 +201,7 @@ class CallsTarget:
 
     def servers(self) -> Sequence[Server]:
         """The PBX, and its router where that is known."""
-        return [Server(pids=self._router, udp=(self._host, self._port))]
+        return [Server(pids=self._router, udp=(self._host, self._port), routers=not self._router)]
 
     def compare(self, expected: Expected, told: Told) -> str | None:
         """What is wrong with the first sign. Its id is the PBX's own: what is drawn by it, here is not known."""
@@ -215,11 +217,18 @@ class CallsTarget:
     async def _lead(self, call: _Call) -> None:
         """To the end: an answer is awaited as long as there is patience, and the caller hangs up first."""
         told = call.told
+        told.outcome = outcome.ABANDONED
+        if told.actions[0]["type"] == "hang_up":
+            told.outcome = outcome.refused(told.actions[0]["cause"])
         if await call.until(lambda: call.status() >= 200 or call.is_over, self._patience_s) and call.status() == 200:
             if told.actions[0]["type"] == "ring":
                 told.actions = [*told.actions, {"type": "answered"}]
                 told.steps_s = (perf_counter() - told.first_at,)
+            told.outcome = outcome.PICKED_UP
             await call.until(lambda: call.is_over, self._talks_s)
+        elif call.status() > 200 and told.actions[0]["type"] == "ring":
+            action = _action([sign for sign in call.signs if sign.status > 200])
+            told.outcome = outcome.refused(str(action["cause"]) if action else f"sip {call.status()}")
         if not call.is_over and call.told.error is None:
             self._hang_up(call.signs[0].call_id)
             await call.until(lambda: call.is_over)

@@ -6,7 +6,8 @@ seconds and talks for `talks` (`pbx:PATH?rings=2&talks=30`; 0 each unless told).
 they last.
 
 Every whole call is held against the PBX's own records: a router that says `answered` of a call in which no phone was picked up
-has erred (`records differ`). Measured is the PBX, and the router with it where its process is named: `pbx:PATH?router=4711`.
+has erred (`records differ`). Measured is the PBX, and the router with it: that of the house to which the socket belongs, or the
+process named, `pbx:PATH?router=4711`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import msgspec
 import trio
 
 from kommutator.errors import BadTarget, CallGone, PbxError, PbxRefused, PbxUnreachable, TargetUnreachable
+from kommutator.load import outcome
 from kommutator.load.people import Chances
 from kommutator.load.reference import Expected
 from kommutator.load.target import Ask, Json, Options, Server, Told
@@ -120,7 +122,9 @@ class SimulatedTarget:
 
     def servers(self) -> Sequence[Server]:
         """The PBX, and its router where that is known."""
-        return [Server(pids=(*self._router, *_listener(self._path)))]
+        # In a house: DATA/pbx/NAME.sock, DATA/routers/NAME/lock.
+        lock = self._path.absolute().parents[1] / "routers" / self._path.stem / "lock"
+        return [Server(pids=(*self._router, *_listener(self._path)), lock=str(lock))]
 
     def compare(self, expected: Expected, told: Told) -> str | None:
         """What is wrong with a call: the PBX is told whole turns."""
@@ -275,6 +279,7 @@ class _Call:
             self.fails("router failed", "it gave the call up without a disposition")
             return
         if self._whole:
+            self.told.outcome = outcome.of_disposition(disposition, self._actions)
             wrong = disagreement(disposition, picked_up=self._picked_up, recorded_s=self._recorded_s, left=self._left)
             if wrong is not None:
                 self.fails("records differ", wrong)

@@ -277,11 +277,16 @@ impl<'e> Run<'e> {
     /// it has become a `wait` for what is left of the round.
     pub(super) fn ring_again(&mut self) -> Result<Action, EngineError> {
         let until = self.hunt_state()?.until_ms.saturating_add(RING_GRACE_MS);
+        let (_, hunt) = self.hunt()?;
+        let queued = self.is_queued();
         let mut ringing = self.ringing()?;
         ringing.retain(|leg| {
-            leg.employee.is_none_or(|ix| {
-                self.floor.claim(self.slots[ix.at()], &self.state.call_id, ClaimKind::Ringing, until, self.now_ms)
-            })
+            let slot = match leg.employee {
+                Some(ix) => Some(self.slots[ix.at()]),
+                None if queued => self.claimed_for(hunt, leg),
+                None => None,
+            };
+            slot.is_none_or(|slot| self.floor.claim(slot, &self.state.call_id, ClaimKind::Ringing, until, self.now_ms))
         });
         self.ring_only(&ringing)?;
         if ringing.is_empty() {

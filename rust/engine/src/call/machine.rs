@@ -172,6 +172,9 @@ impl<'e> Run<'e> {
             },
             Pending::Talk { endpoint, employee } => {
                 self.claim_talk(employee);
+                if employee.is_none() {
+                    self.claim_number(&endpoint);
+                }
                 Action::Talk { endpoint }
             }
             Pending::HangUp => self.hang_up_action(),

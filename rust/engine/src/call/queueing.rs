@@ -65,6 +65,10 @@ impl<'e> Run<'e> {
 
     pub(super) fn queue_event(&mut self, event: &Event) -> Result<Next, EngineError> {
         self.floor.expire_lines(self.now_ms);
+        if !self.floor.stands_in_line(&self.state.call_id) {
+            // Another process has led the call until now, or nobody has for too long: its place is its own all the same.
+            self.back_in_line()?;
+        }
         let waits = self.state.pending == Pending::Wait;
         let (until_ms, clock_ms) = (self.hunt_state()?.until_ms, self.in_line()?.clock_ms);
         self.now_ms = self.now_ms.max(clock_ms);
@@ -313,12 +317,22 @@ impl<'e> Run<'e> {
     }
 
     /// Whom the attempt claims for a phone: its employee, or the number itself, which one call at a time rings.
-    fn claimed_for(&mut self, hunt: &Hunt, leg: &Candidate) -> Option<Slot> {
+    pub(super) fn claimed_for(&mut self, hunt: &Hunt, leg: &Candidate) -> Option<Slot> {
         match leg.employee {
             Some(ix) => Some(self.slots[ix.at()]),
             None => {
                 matches!(hunt.legs[leg.leg], Leg::Phone(_)).then(|| self.floor.number_slot(&nobodys(&leg.endpoint)))
             }
+        }
+    }
+
+    /// The phone that a call resumed talks with, where a queue has rung it and it is no employee's: no other call rings it.
+    pub(super) fn claim_number(&mut self, endpoint: &str) {
+        let Step::Queue(queue) = &self.node().step else { return };
+        if queue.hunt.legs.iter().any(|leg| matches!(leg, Leg::Phone(number) if number.text() == endpoint)) {
+            let slot = self.floor.number_slot(&nobodys(endpoint));
+            let until = self.now_ms.saturating_add(TALK_CLAIM_MS);
+            self.floor.take(slot, &self.state.call_id, ClaimKind::Talking, until);
         }
     }
 

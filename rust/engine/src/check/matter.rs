@@ -85,7 +85,8 @@ impl Matter {
 fn always_takes_time(node: &Node) -> bool {
     match &node.step {
         Step::Play { .. } | Step::Menu(_) | Step::Voicemail { .. } | Step::Transfer { .. } => true,
-        Step::Ring(hunt) | Step::Queue(Queue { hunt, .. }) => !only_owner(hunt),
+        Step::Ring(hunt) => !only_owner(hunt),
+        // Whom a full line turns away passes in the same instant.
         _ => false,
     }
 }

@@ -58,6 +58,11 @@ fn can_ring(world: &World<'_>, hunt: &Hunt, found: bool) -> bool {
     !only_owner(hunt) || found && world.owners_ring
 }
 
+/// True for a hunt that rings a telephone outside of the company, a mobile among them: it is there whoever is at work.
+pub fn always_there(hunt: &Hunt) -> bool {
+    hunt.legs.iter().any(|leg| matches!(leg, Leg::Phone(_) | Leg::Mobile(_)))
+}
+
 /// The longest a hunt can last before it takes an exit, milliseconds. Rounds in which nobody can be rung or waited for are
 /// passed over.
 fn hunt_ms(hunt: &Hunt, owner_rings: bool, rang_out: bool) -> u64 {
@@ -147,9 +152,12 @@ impl Moves<'_, '_> {
                 let ms = queue.max_wait_ms + queue.longest_announcement_ms(|prompt| self.prompt_ms(prompt));
                 if rings {
                     self.go(exit::TIMEOUT, after, ms);
-                    self.go(exit::FULL, after, 0);
+                    // A caller is turned away in the moment in which he comes.
+                    self.go(exit::FULL, State { informed: false, ..self.from }, 0);
                 }
-                self.go(exit::NOBODY, after, if rings { ms } else { 0 });
+                if !always_there(&queue.hunt) {
+                    self.go(exit::NOBODY, after, if rings { ms } else { 0 });
+                }
             }
             Step::Repeat { times, counter } => {
                 if self.notes.passes(&self.from, counter.0) >= *times {

@@ -6,6 +6,7 @@
 use crate::company::version::{Company, NodeIx, Step};
 use crate::finding::{Finding, Severity};
 
+use super::moves::always_there;
 use super::space::Space;
 
 /// Which exits calls can take, whatever scheme they began in.
@@ -88,6 +89,7 @@ fn never(node: &crate::company::version::Node, exit: &str) -> String {
         Step::Region { .. } => "no caller of this region can come here",
         Step::Split { .. } => "the choice was made by the `split` before: all of a call choose alike",
         Step::Repeat { .. } => "no call passes here so often",
+        Step::Queue(queue) if always_there(&queue.hunt) => "a telephone outside of the company is always there",
         Step::Ring(_) | Step::Queue(_) => "no owner can have been found when a call comes here",
         Step::Owner { .. } => "the owner is known before a call comes here, or there is nobody to be one",
         Step::History { .. } => "whether the caller called before is known before a call comes here",

@@ -142,6 +142,12 @@ impl Floor {
         self.new_head(&line, kin, before.as_ref());
     }
 
+    /// Whether the call stands in a line.
+    #[must_use]
+    pub fn stands_in_line(&self, call: &str) -> bool {
+        self.lines.calls.contains_key(call)
+    }
+
     /// Takes a call out of its line, if it stands in one.
     pub fn leave_line(&mut self, call: &str) {
         if self.lines.calls.is_empty() {

@@ -1,17 +1,16 @@
 //! Everything calls of a small scheme can do: every event in every world, from every state the engine comes to.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use kommutator_engine::call::state::CallState;
+use kommutator_engine::company::Document;
 use kommutator_engine::company::document::Kind;
-use kommutator_engine::company::{Company, Document};
 use kommutator_engine::trace::Passed;
-use kommutator_engine::{Action, EngineError, Event, Turn};
+use kommutator_engine::{Action, Engine, EngineError, Event, Turn};
 
 use super::documents::{CALLERS, LISTS, did};
-use super::walker::{answers, seconds};
-use super::worlds::{Cache, Call, Floor, World, arrive, handle, telling_hours};
+use super::walker::{answers, length_ms, seconds};
+use super::worlds::{Cache, Call, Floor, House, World, arrive, crowds, handle, telling_hours};
 
 /// What calls of a scheme did.
 #[derive(Debug, Default)]
@@ -24,12 +23,15 @@ pub struct Atlas {
     pub ran_away: bool,
 }
 
+/// The last moment of a wait, milliseconds: by so much the longest call of an atlas is shorter, at each queue, than any can be.
+pub const LAST_MS: i64 = 1;
+
 /// States by what decides about their future, with the longest time from there; `None` while on the way.
 type Known = HashMap<Vec<u8>, Option<u64>>;
 
 struct Explorer<'d> {
     document: &'d Document,
-    company: &'d Arc<Company>,
+    house: &'d House,
     worlds: Vec<World>,
     exits: BTreeSet<(String, String, String)>,
     known: Known,
@@ -41,16 +43,10 @@ struct Explorer<'d> {
 /// Follows every call of scheme `scheme`, with as many engine steps as `left`; `None` when they do not suffice.
 ///
 /// `ids` are call ids, one at least of each way in which the scheme's splits can fall.
-pub fn explore(
-    document: &Document,
-    company: &Arc<Company>,
-    scheme: usize,
-    ids: &[String],
-    left: usize,
-) -> Option<Atlas> {
+pub fn explore(document: &Document, house: &House, scheme: usize, ids: &[String], left: usize) -> Option<Atlas> {
     let mut explorer = Explorer {
         document,
-        company,
+        house,
         worlds: worlds(document),
         exits: BTreeSet::new(),
         known: HashMap::new(),
@@ -62,7 +58,7 @@ pub fn explore(
     for caller in CALLERS {
         for id in ids {
             for world in explorer.worlds.clone() {
-                let step = arrive(company, id, &did(scheme), caller, world);
+                let step = arrive(house, id, &did(scheme), caller, world);
                 longest_ms = longest_ms.max(explorer.after(step)?);
             }
         }
@@ -107,13 +103,17 @@ impl Explorer<'_> {
         self.known.insert(key.clone(), None);
         let mut longest = ms;
         for event in answers(&turn.action) {
-            // What comes in the middle of a round is followed by the rest of it: see the walker.
-            if matches!(event, Event::Taken { .. } | Event::EmployeeFree {}) {
-                continue;
-            }
+            // What comes in the middle of a round is followed by the rest of it: see the walker. At a queue somebody may
+            // also come free, or go, in the last moment.
+            let whole_ms = length_ms(&turn.action);
+            let took_ms = match event {
+                Event::EmployeeFree {} if is_queued(&call) && whole_ms > LAST_MS => (whole_ms - LAST_MS) as u64,
+                Event::Taken { .. } | Event::EmployeeFree {} => continue,
+                _ => ms,
+            };
             for world in self.worlds.clone() {
-                let next = handle(self.company, &call, &event, world);
-                longest = longest.max(ms + self.after(next)?);
+                let next = handle(self.house, &call, &event, world, whole_ms - took_ms as i64);
+                longest = longest.max(took_ms + self.after(next)?);
             }
         }
         self.known.insert(key, Some(longest));
@@ -131,10 +131,20 @@ fn key(call: &Call) -> Vec<u8> {
     state.tags.clear();
     state.passes.sort();
     if let Some(hunt) = &mut state.hunt {
+        if let Some(line) = &mut hunt.line {
+            line.place.since_ms -= hunt.until_ms;
+            line.clock_ms -= hunt.until_ms;
+            line.announce_ms -= hunt.until_ms;
+            line.attempts = 0;
+        }
         hunt.until_ms = 0;
         hunt.start = 0;
     }
     state.encode().unwrap()
+}
+
+fn is_queued(call: &Call) -> bool {
+    Engine::is_queued(&call.state).unwrap()
 }
 
 /// Every world that differs in what the document asks.
@@ -150,15 +160,19 @@ fn worlds(document: &Document) -> Vec<World> {
     let owners = kinds().any(|kind| matches!(kind, Kind::Owner { .. }));
     let owners = if owners { vec![Cache::Unknown, Cache::Anna, Cache::Nobody] } else { vec![Cache::Unknown] };
     let histories = kinds().any(|kind| matches!(kind, Kind::History { .. }));
-    let rings = kinds().any(|kind| matches!(kind, Kind::Ring { .. }));
-    let floors = if rings { vec![Floor::Present, Floor::Away, Floor::WrapUp] } else { vec![Floor::Present] };
+    let queues = kinds().filter(|kind| matches!(kind, Kind::Queue { .. })).count();
+    let rings = queues > 0 || kinds().any(|kind| matches!(kind, Kind::Ring { .. }));
+    let floors = if rings { vec![Floor::Present, Floor::Offline, Floor::WrapUp] } else { vec![Floor::Present] };
     let mut worlds = Vec::new();
     for &hour_ms in &hours {
         for &lists in &lists {
             for &owner in &owners {
                 for called_before in if histories { vec![false, true] } else { vec![false] } {
                     for &floor in &floors {
-                        worlds.push(World { hour_ms, lists, owner, called_before, floor });
+                        // Lines are full where somebody is at work.
+                        let full = if floor != Floor::Offline { crowds(queues) } else { vec![0] };
+                        let world = |crowded| World { hour_ms, lists, owner, called_before, floor, crowded };
+                        worlds.extend(full.into_iter().map(world));
                     }
                 }
             }

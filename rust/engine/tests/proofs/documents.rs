@@ -85,6 +85,15 @@ pub fn documents(size: Size) -> impl Strategy<Value = Shown> {
     plans.prop_map(|(plans, staffed)| Shown(lay(&plans, staffed)))
 }
 
+/// Any document whose schemes begin with a queue.
+pub fn documents_with_queues(size: Size) -> impl Strategy<Value = Shown> {
+    let begun = (plan(size), queue()).prop_map(|(mut plan, queue)| {
+        plan.nodes[0].kind = queue;
+        plan
+    });
+    vec(begun, 1..=size.schemes).prop_map(|plans| Shown(lay(&plans, true)))
+}
+
 fn plan(size: Size) -> impl Strategy<Value = Plan> {
     let abandoned = prop_oneof![
         16 => Just(None),
@@ -117,6 +126,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         2 => Just(Kind::Owner { timeout_ms: 800 }),
         2 => menu(),
         4 => ring(),
+        3 => queue(),
         3 => (1_u16..=3).prop_map(|times| Kind::Repeat { times }),
         3 => notice(),
         1 => Just(Kind::Voicemail { prompt: "short".into(), seconds: 20.0, email: vec![], assign: None }),
@@ -145,16 +155,17 @@ fn menu() -> impl Strategy<Value = Kind> {
     })
 }
 
-fn ring() -> impl Strategy<Value = Kind> {
-    let target = || {
-        prop_oneof![
-            3 => select(vec!["anna", "boris"]).prop_map(|id| Target::Employee(id.into())),
-            3 => Just(Target::Owner(true)),
-            1 => Just(Target::Mobile("anna".into())),
-            1 => Just(Target::Phone("+74957654321".into())),
-        ]
-    };
-    let strategy = select(vec![
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![
+        3 => select(vec!["anna", "boris"]).prop_map(|id| Target::Employee(id.into())),
+        3 => Just(Target::Owner(true)),
+        1 => Just(Target::Mobile("anna".into())),
+        1 => Just(Target::Phone("+74957654321".into())),
+    ]
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    select(vec![
         Order::All,
         Order::Linear,
         Order::RoundRobin,
@@ -162,7 +173,29 @@ fn ring() -> impl Strategy<Value = Kind> {
         Order::FewestCalls,
         Order::Random,
         Order::Expanding,
-    ]);
+    ])
+}
+
+/// A queue waits up to three quarters of a minute, which is less than its longest single `wait`.
+fn queue() -> impl Strategy<Value = Kind> {
+    let announce = select(vec![None, None, Some("short"), Some("long")]);
+    let seconds = (1_u32..=9, 3_u32..=45, 1_u32..=12, 1_u32..=9);
+    (vec(target(), 1..=3), order(), seconds, 1_u32..=2, announce).prop_map(
+        |(ring, strategy, (seconds, max_wait, pause, announce_every), max_length, announce)| Kind::Queue {
+            ring,
+            strategy,
+            seconds: f64::from(seconds),
+            max_wait: f64::from(max_wait),
+            max_length,
+            pause: f64::from(pause),
+            music: None,
+            announce: announce.map(Into::into),
+            announce_every: f64::from(announce_every),
+        },
+    )
+}
+
+fn ring() -> impl Strategy<Value = Kind> {
     let by_steps = vec((vec(target(), 1..=2), 1_u32..=9), 1..=3).prop_map(|steps| Kind::Ring {
         ring: vec![],
         strategy: Order::Expanding,
@@ -170,7 +203,7 @@ fn ring() -> impl Strategy<Value = Kind> {
         music: None,
         steps: steps.into_iter().map(|(ring, seconds)| Step { ring, seconds: f64::from(seconds) }).collect(),
     });
-    let plain = (vec(target(), 1..=3), strategy, 1_u32..=9).prop_map(|(ring, strategy, seconds)| Kind::Ring {
+    let plain = (vec(target(), 1..=3), order(), 1_u32..=9).prop_map(|(ring, strategy, seconds)| Kind::Ring {
         ring,
         strategy,
         seconds: Some(f64::from(seconds)),
@@ -289,13 +322,57 @@ fn prune(nodes: &mut Ids<Node>) {
 /// Only phones and owners can be rung where nobody works.
 fn unstaff(kind: &mut Kind) {
     let person = |target: &Target| matches!(target, Target::Employee(_) | Target::Mobile(_));
-    if let Kind::Ring { ring, steps, .. } = kind {
-        for target in ring.iter_mut().chain(steps.iter_mut().flat_map(|step| &mut step.ring)) {
-            if person(target) {
-                *target = Target::Phone("+74957654322".into());
-            }
+    let targets: Vec<&mut Target> = match kind {
+        Kind::Ring { ring, steps, .. } => {
+            ring.iter_mut().chain(steps.iter_mut().flat_map(|step| &mut step.ring)).collect()
+        }
+        Kind::Queue { ring, .. } => ring.iter_mut().collect(),
+        _ => vec![],
+    };
+    for target in targets.into_iter().filter(|target| person(target)) {
+        *target = Target::Phone("+74957654322".into());
+    }
+}
+
+/// The exit that those left out follow: a hunt's first.
+pub fn followed(kind: &Kind) -> &'static str {
+    if matches!(kind, Kind::Queue { .. }) { "timeout" } else { "no_answer" }
+}
+
+/// A document's queues: scheme and node.
+pub fn queues(document: &Document) -> impl Iterator<Item = (&str, &str)> {
+    let nodes = document.schemes.iter().flat_map(|(scheme, body)| body.nodes.iter().map(move |node| (scheme, node)));
+    nodes.filter(|(_, (_, node))| matches!(node.kind, Kind::Queue { .. })).map(|(scheme, (id, _))| (&**scheme, &**id))
+}
+
+pub fn is_hunt(kind: &Kind) -> bool {
+    matches!(kind, Kind::Ring { .. } | Kind::Queue { .. })
+}
+
+/// Whether a call may pass such a node in an instant.
+pub fn passes_at_once(kind: &Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Play { .. } | Kind::Menu { .. } | Kind::Voicemail { .. } | Kind::Transfer { .. } | Kind::Hangup { .. }
+    )
+}
+
+/// Whether a call may come to a hunt in the instant in which it has left a queue because nobody was at work.
+pub fn hunts_the_absent(scheme: &Scheme) -> bool {
+    let queues = scheme.nodes.values().filter(|node| matches!(node.kind, Kind::Queue { .. }));
+    let nobody = |node: &Node| node.exits.get("nobody").or(node.exits.get("timeout")).cloned();
+    let mut open: Vec<String> = queues.filter_map(nobody).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(id) = open.pop() {
+        let Some(node) = scheme.nodes.get(&id).filter(|_| seen.insert(id.clone())) else { continue };
+        if is_hunt(&node.kind) {
+            return true;
+        }
+        if passes_at_once(&node.kind) {
+            open.extend(node.exits.values().cloned());
         }
     }
+    false
 }
 
 /// The exits of a node; a short form leaves out those of a hunt that follow the first.
@@ -307,6 +384,8 @@ fn exit_names(kind: &Kind, short: bool) -> Vec<String> {
         Kind::Owner { .. } => &["found", "unknown", "unavailable"],
         Kind::Ring { .. } if short => &["no_answer"],
         Kind::Ring { .. } => &["no_answer", "busy", "unavailable"],
+        Kind::Queue { .. } if short => &["timeout"],
+        Kind::Queue { .. } => &["timeout", "full", "nobody"],
         Kind::Repeat { .. } => &["again", "done"],
         Kind::Transfer { .. } => &["failed"],
         Kind::Scheme { .. } | Kind::Hangup { .. } => &[],

@@ -5,26 +5,27 @@ use std::sync::{Arc, LazyLock};
 
 use kommutator_engine::call::Disposition;
 use kommutator_engine::company::document::Kind;
-use kommutator_engine::company::{Company, Document, compile};
+use kommutator_engine::company::{Document, compile};
 use kommutator_engine::finding::{Finding, PathStep, Severity};
 use kommutator_engine::trace::Reason;
 use kommutator_engine::{Action, Engine, EngineError, Event, Turn};
 use serde_json::json;
 
-use super::documents::{CALLERS, LISTS, did};
-use super::walker::{answers, tells};
-use super::worlds::{Cache, Call, FROM_MS, Floor, World, arrive, handle, telling_hours};
+use super::documents::{CALLERS, LISTS, did, is_hunt, passes_at_once, queues};
+use super::walker::{answers, length_ms, tells};
+use super::worlds::{Cache, Call, FROM_MS, Floor, House, World, arrive, crowds, handle, telling_hours};
 
 /// How often a cycle is gone round.
 const ROUNDS: usize = 4;
 /// Call ids to choose from where a path passes a `split`.
 const IDS: usize = 3_000;
-/// More events than one node can want.
-const PATIENCE: usize = 12;
+/// More events than one node can want: a queue for three quarters of a minute rings again and again.
+const PATIENCE: usize = 100;
 
 /// A path of a document, and everything worth trying to get along it.
 struct Player<'d> {
-    company: &'d Arc<Company>,
+    document: &'d Document,
+    house: &'d House,
     worlds: Vec<World>,
     steps: Vec<PathStep>,
     at: usize,
@@ -47,13 +48,35 @@ enum Failure {
 }
 
 /// Plays a finding's path, and says how it does not end as claimed. A cycle is gone round several times.
-pub fn play(document: &Document, company: &Arc<Company>, finding: &Finding) -> Result<(), String> {
+pub fn play(document: &Document, house: &House, finding: &Finding) -> Result<(), String> {
     let steps = &finding.steps;
     if steps[0].node != document.schemes[&steps[0].scheme].start {
         return Err("the path does not begin at a start".into());
     }
+    let played = play_path(document, house, finding);
+    if steps_too_many(document, steps) { Ok(()) } else { played }
+}
+
+/// Whether people whom a path finds absent are rung in the same instant: the check does not follow who is at work.
+fn steps_too_many(document: &Document, steps: &[PathStep]) -> bool {
+    let mut absent = false;
+    for step in steps {
+        let kind = node(document, step);
+        if absent && is_hunt(kind) {
+            return true;
+        }
+        absent = match kind {
+            Kind::Queue { .. } => step.exit.as_deref() == Some("nobody"),
+            _ => absent && passes_at_once(kind),
+        };
+    }
+    false
+}
+
+fn play_path(document: &Document, house: &House, finding: &Finding) -> Result<(), String> {
+    let steps = &finding.steps;
     if finding.code != "unbounded_cycle" {
-        return lead(document, company, finding, steps.clone());
+        return lead(document, house, finding, steps.clone());
     }
     let last = steps.last().unwrap();
     // The node may be passed before the cycle as well.
@@ -63,7 +86,7 @@ pub fn play(document: &Document, company: &Arc<Company>, finding: &Finding) -> R
         let mut around = steps[..steps.len() - 1].to_vec();
         (1..ROUNDS).for_each(|_| around.extend_from_slice(&steps[entry..steps.len() - 1]));
         around.push(last.clone());
-        match lead(document, company, finding, around) {
+        match lead(document, house, finding, around) {
             Ok(()) => return Ok(()),
             Err(what) => failed = what,
         }
@@ -72,13 +95,14 @@ pub fn play(document: &Document, company: &Arc<Company>, finding: &Finding) -> R
 }
 
 /// Leads a call along steps, and holds its end against what the finding says.
-fn lead(document: &Document, company: &Arc<Company>, finding: &Finding, steps: Vec<PathStep>) -> Result<(), String> {
+fn lead(document: &Document, house: &House, finding: &Finding, steps: Vec<PathStep>) -> Result<(), String> {
     let start: usize = steps[0].scheme.strip_prefix("scheme").unwrap().parse().unwrap();
     let id = id(document, &steps)?;
     let mut furthest = 0;
     for caller in CALLERS {
         let mut player = Player {
-            company,
+            document,
+            house,
             worlds: worlds(document, &steps),
             steps: steps.clone(),
             at: 0,
@@ -169,8 +193,8 @@ fn node<'d>(document: &'d Document, step: &PathStep) -> &'d Kind {
 
 impl<'d> Player<'d> {
     fn play(&mut self, id: &str, start: usize) -> Result<(Call, Turn), Failure> {
-        let (company, caller) = (self.company, self.caller);
-        let (mut call, mut turn) = self.try_worlds(&|world| arrive(company, id, &did(start), caller, world))?;
+        let (house, caller) = (self.house, self.caller);
+        let (mut call, mut turn) = self.try_worlds(false, &|world| arrive(house, id, &did(start), caller, world))?;
         self.take(&turn);
         let mut patience = PATIENCE;
         while self.at + 1 < self.steps.len() {
@@ -187,9 +211,12 @@ impl<'d> Player<'d> {
     /// One event on.
     fn on(&mut self, call: &Call, turn: &Turn) -> Result<(Call, Turn), Failure> {
         let mut failed = Failure::Stuck(self.at);
+        // Who goes home does so before the longest wait is over.
+        let left_ms = if self.waits_for("nobody") { length_ms(&turn.action) } else { 0 };
         for event in self.wanted(&turn.action) {
-            let company = self.company;
-            match self.try_worlds(&|world| handle(company, call, &event, world)) {
+            let house = self.house;
+            let freed = matches!(event, Event::EmployeeFree {});
+            match self.try_worlds(freed, &|world| handle(house, call, &event, world, left_ms)) {
                 Ok((next, answer)) => {
                     self.told |= matches!(event, Event::Recorded { .. });
                     self.take(&answer);
@@ -207,19 +234,27 @@ impl<'d> Player<'d> {
         Err(failed)
     }
 
-    /// Takes a step in the first world in which it stays on the path, and tries that world first the next time.
+    /// Takes a step in the first world in which it stays on the path, and tries that world first the next time. From a queue
+    /// that is left because nobody is at work it goes on in the first world in which it can.
     fn try_worlds(
         &mut self,
+        freed: bool,
         step: &dyn Fn(World) -> Result<(Call, Turn), EngineError>,
     ) -> Result<(Call, Turn), Failure> {
-        let (mut furthest, mut runaway) = (None, false);
+        let (mut furthest, mut runaway, mut stays) = (None, false, None);
+        let may_stay = !self.waits_for("nobody");
         for place in 0..self.worlds.len() {
             match step(self.worlds[place]) {
+                // Somebody came free, and it was nobody whom the call could have.
+                Ok((_, turn)) if freed && matches!(turn.action, Action::Wait { .. }) => {
+                    furthest = furthest.max(Some(self.at))
+                }
                 Ok((call, turn)) => match self.agrees(&turn) {
-                    Ok(()) => {
+                    Ok(()) if may_stay || !turn.trace.is_empty() => {
                         self.worlds[..=place].rotate_right(1);
                         return Ok((call, turn));
                     }
+                    Ok(()) => stays = stays.or(Some((call, turn))),
                     Err(at) => furthest = furthest.max(Some(at)),
                 },
                 // Where a path is a cycle, the turn must be caught in that one.
@@ -228,6 +263,9 @@ impl<'d> Player<'d> {
                 }
                 Err(error) => panic!("the engine fails: {error}"),
             }
+        }
+        if let Some(stays) = stays.filter(|_| !runaway) {
+            return Ok(stays);
         }
         Err(match furthest {
             Some(at) if !runaway => Failure::Stuck(at),
@@ -267,7 +305,20 @@ impl<'d> Player<'d> {
                 return Err(at);
             }
         }
-        Ok(())
+        // Whoever stands in a line has had a place.
+        let at = self.at + turn.trace.len();
+        if self.leaves_queue(at, "full") { Err(at) } else { Ok(()) }
+    }
+
+    /// Whether the call is at a queue that the path leaves by this exit.
+    fn waits_for(&self, exit: &str) -> bool {
+        self.leaves_queue(self.at, exit)
+    }
+
+    fn leaves_queue(&self, at: usize, exit: &str) -> bool {
+        self.steps.get(at).is_some_and(|step| {
+            matches!(node(self.document, step), Kind::Queue { .. }) && step.exit.as_deref() == Some(exit)
+        })
     }
 
     fn take(&mut self, turn: &Turn) {
@@ -278,7 +329,7 @@ impl<'d> Player<'d> {
     /// Whether the call, standing at the path's last step, is what the finding says.
     fn ends(&self, finding: &Finding, call: &Call, turn: &Turn) -> Result<(), String> {
         let world = self.worlds[0];
-        let end = |event: &Event| handle(self.company, call, event, world).map(|(_, turn)| turn);
+        let end = |event: &Event| handle(self.house, call, event, world, 0).map(|(_, turn)| turn);
         match finding.code {
             "lost_call" | "allowed_loss" => {
                 if !matches!(turn.action, Action::HangUp { .. }) || self.told {
@@ -304,6 +355,20 @@ impl<'d> Player<'d> {
     }
 }
 
+/// Combinations of those lines that turn the call away on its path.
+fn full_lines(document: &Document, steps: &[PathStep]) -> Vec<u32> {
+    let full: Vec<u32> = queues(document)
+        .enumerate()
+        .filter(|(_, (scheme, node))| {
+            let turns_away = |step: &PathStep| step.exit.as_deref() == Some("full") && step.node == *node;
+            steps.iter().any(|step| turns_away(step) && step.scheme == *scheme)
+        })
+        .map(|(ix, _)| 1 << ix)
+        .collect();
+    let lines = |of: u32| full.iter().enumerate().filter(|(bit, _)| of >> bit & 1 == 1).map(|(_, line)| line).sum();
+    crowds(full.len()).into_iter().map(lines).collect()
+}
+
 /// The worlds that differ in what the path asks.
 fn worlds(document: &Document, steps: &[PathStep]) -> Vec<World> {
     let kinds: Vec<&Kind> = steps.iter().map(|step| node(document, step)).collect();
@@ -322,15 +387,21 @@ fn worlds(document: &Document, steps: &[PathStep]) -> Vec<World> {
     let hours = if schedules { telling_hours(document) } else { vec![0] };
     // Whatever a cache answers, asking can answer too; but for it, no two answers in one instant differ.
     let mut worlds = Vec::new();
-    for floor in [Floor::Present, Floor::Away] {
+    // Whoever waits in a full line holds those who are free, and nobody where all have just talked.
+    let lines = full_lines(document, steps).into_iter().filter(|&crowded| crowded > 0);
+    let full = lines.flat_map(|crowded| [(Floor::WrapUp, crowded), (Floor::Present, crowded)]);
+    for (floor, crowded) in [(Floor::Present, 0), (Floor::Offline, 0)].into_iter().chain(full) {
         for &hour_ms in &hours {
             for &lists in &lists {
-                worlds.push(World { hour_ms, lists, owner: Cache::Unknown, called_before: false, floor });
+                worlds.push(World { hour_ms, lists, owner: Cache::Unknown, called_before: false, floor, crowded });
             }
         }
     }
-    if !kinds.iter().any(|kind| matches!(kind, Kind::Ring { .. })) {
+    if !kinds.iter().any(|kind| matches!(kind, Kind::Ring { .. } | Kind::Queue { .. })) {
         worlds.retain(|world| world.floor == Floor::Present);
+    }
+    if !kinds.iter().any(|kind| matches!(kind, Kind::Queue { .. })) {
+        worlds.retain(|world| world.crowded == 0);
     }
     worlds
 }

@@ -1,16 +1,15 @@
 //! Walks calls through the engine, and holds what they do against what the check said.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use kommutator_engine::call::{Disposition, EndCause, Ended};
 use kommutator_engine::check::Report;
-use kommutator_engine::company::document::Kind;
-use kommutator_engine::company::{Company, Document};
+use kommutator_engine::company::Document;
+use kommutator_engine::company::document::{Kind, Node};
 use kommutator_engine::{Action, EngineError, Event, Turn};
 
-use super::documents::{CALLERS, did};
-use super::worlds::{Cache, FROM_MS, Floor, WEEK_MS, World, arrive, handle, telling_hours};
+use super::documents::{CALLERS, did, followed};
+use super::worlds::{Cache, FROM_MS, Floor, House, WEEK_MS, World, arrive, crowds, handle, telling_hours};
 
 /// More events than a call of a random document can have that ends.
 const ENDLESS: usize = 3_000;
@@ -62,8 +61,8 @@ impl<'r> Claims<'r> {
     /// True where the check says that this exit is never taken.
     pub fn denies(&self, document: &Document, scheme: &str, node: &str, exit: &str) -> bool {
         // An exit left out is the first one.
-        let written = &document.schemes[scheme].nodes[node].exits;
-        let exit = if written.contains_key(exit) || written.is_empty() { exit } else { "no_answer" };
+        let Node { kind, exits: written, .. } = &document.schemes[scheme].nodes[node];
+        let exit = if written.contains_key(exit) || written.is_empty() { exit } else { followed(kind) };
         self.never.contains(&(scheme.to_owned(), node.to_owned(), exit.to_owned()))
     }
 
@@ -89,7 +88,9 @@ pub fn seconds(document: &Document, action: &Action) -> f64 {
         Action::Menu { prompt, notice, ms, .. } => {
             prompt_s(document, Some(prompt)) + prompt_s(document, notice.as_deref()) + s(*ms)
         }
-        Action::Ring { ms, .. } | Action::Wait { ms, .. } | Action::Transfer { ms, .. } => s(*ms),
+        // An announcement that has begun is played to its end.
+        Action::Wait { ms, announce, .. } => s(*ms).max(prompt_s(document, announce.as_deref())),
+        Action::Ring { ms, .. } | Action::Transfer { ms, .. } => s(*ms),
         Action::Record { prompt, ms, .. } => prompt_s(document, Some(prompt)) + s(*ms),
         Action::FindOwner { timeout_ms, .. } | Action::FindHistory { timeout_ms, .. } => s(u64::from(*timeout_ms)),
         Action::HangUp { prompt, .. } => prompt_s(document, prompt.as_deref()),
@@ -158,7 +159,7 @@ pub fn standing<'d>(document: &'d Document, place: &mut (String, String), turn: 
         *place = match &node.kind {
             Kind::Scheme { scheme } => (scheme.clone(), document.schemes[scheme].start.clone()),
             _ => {
-                let to = node.exits.get(last.exit.as_str()).unwrap_or_else(|| &node.exits["no_answer"]);
+                let to = node.exits.get(last.exit.as_str()).unwrap_or_else(|| &node.exits[followed(&node.kind)]);
                 (last.scheme.to_string(), to.clone())
             }
         };
@@ -170,7 +171,7 @@ pub fn standing<'d>(document: &'d Document, place: &mut (String, String), turn: 
 /// went round for ever in one turn, as the report says it can.
 pub fn walk(
     document: &Document,
-    company: &Arc<Company>,
+    house: &House,
     claims: &Claims<'_>,
     scheme: usize,
     dice: &mut Dice,
@@ -178,13 +179,13 @@ pub fn walk(
     let hours = telling_hours(document);
     let caller = dice.one(&CALLERS);
     let id = format!("call-{}", dice.below(1_000));
-    let world = any_world(dice, &hours);
+    let world = any_world(dice, &hours, house);
     let mut place = (format!("scheme{scheme}"), document.schemes[scheme].start.clone());
     let mut told = false;
     let mut elapsed_s = 0.0;
     let mut log = vec![format!("{id} from {caller:?} in {world:?}")];
     let fail = |log: &[String], what: String| Err(format!("{what}\n  {}", log.join("\n  ")));
-    let mut step = arrive(company, &id, &did(scheme), caller, world);
+    let mut step = arrive(house, &id, &did(scheme), caller, world);
     for _ in 0..ENDLESS {
         let (call, turn) = match step {
             Ok(done) => done,
@@ -205,14 +206,17 @@ pub fn walk(
         if let Action::End { disposition, .. } = turn.action {
             return fail(&log, format!("ends unasked: {disposition:?}"));
         }
-        let mut world = any_world(dice, &hours);
+        let mut world = any_world(dice, &hours, house);
         let hangs_up = dice.below(20) == 0;
         let event = if hangs_up { Event::CallerHungUp { seconds: None } } else { dice.one(&answers(&turn.action)) };
+        let mut left_ms = 0;
         if matches!(event, Event::Taken { .. } | Event::EmployeeFree {}) {
             // News of a colleague comes at once, and what is left of the round is rung then.
             world.hour_ms = (call.now_ms - FROM_MS).rem_euclid(WEEK_MS);
+            left_ms = length_ms(&turn.action);
         } else {
             elapsed_s += seconds(document, &turn.action);
+            left_ms -= (seconds(document, &turn.action) * 1000.0).round() as i64 - length_ms(&turn.action);
         }
         log.push(format!("{:?} {event:?} in {world:?}", turn.action));
         if claims.longest_seconds(scheme).is_some_and(|longest| elapsed_s > longest + 1e-6) {
@@ -221,7 +225,7 @@ pub fn walk(
         // Who was asked for a message and says nothing has had his chance.
         told |= matches!(event, Event::Recorded { .. });
         let ending = matches!(turn.action, Action::HangUp { .. });
-        let next = handle(company, &call, &event, world);
+        let next = handle(house, &call, &event, world, left_ms);
         if let Ok((_, end)) = &next
             && let Action::End { disposition, .. } = end.action
         {
@@ -247,12 +251,32 @@ pub fn walk(
     }
 }
 
-fn any_world(dice: &mut Dice, hours: &[i64]) -> World {
+/// How long an action of a hunt lasts, in milliseconds.
+pub fn length_ms(action: &Action) -> i64 {
+    match action {
+        Action::Ring { ms, .. } | Action::Wait { ms, .. } => *ms as i64,
+        _ => 0,
+    }
+}
+
+const FLOORS: [Floor; 8] = [
+    Floor::Present,
+    Floor::Present,
+    Floor::Present,
+    Floor::Present,
+    Floor::Away,
+    Floor::Offline,
+    Floor::Busy,
+    Floor::WrapUp,
+];
+
+fn any_world(dice: &mut Dice, hours: &[i64], house: &House) -> World {
     World {
         hour_ms: dice.one(hours),
         lists: dice.below(8) as u8,
         owner: dice.one(&[Cache::Unknown, Cache::Unknown, Cache::Anna, Cache::Nobody]),
         called_before: dice.below(3) == 0,
-        floor: dice.one(&[Floor::Present, Floor::Present, Floor::Present, Floor::Away, Floor::Busy, Floor::WrapUp]),
+        floor: dice.one(&FLOORS),
+        crowded: if dice.below(3) == 0 { dice.one(&crowds(house.queues())) } else { 0 },
     }
 }

@@ -3,26 +3,25 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kommutator_engine::call::state::CallState;
+use kommutator_engine::call::{Disposition, Fault};
 use kommutator_engine::{Action, Engine, EngineError, Event, Turn};
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
 
 use super::connection::{Answer, Service};
-use super::forms::{self, Arrival, Kind, Step, Told};
+use super::forms::{self, Arrival, Kind, Step};
 use super::head::{Head, Method};
 use super::reply::{Refusal, Reply};
-use crate::holders::Holding;
-use crate::journal::write_turn;
+use crate::holders::{Holding, wanted};
+use crate::journal::{Arrived, Calls, write_turn};
 
 /// What holds for all connections of a server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Who may ask: anybody with one of these. None: everybody who reaches the server, but no page of a browser.
     pub tokens: Vec<Box<[u8]>>,
-    /// Whether look-ups are asked for ([`Pending`]); otherwise they are the client's.
+    /// Whether look-ups are asked here ([`Pending`]); otherwise they are the client's.
     pub looks_up: bool,
-    /// Whether turns are told to the journal.
-    pub journals: bool,
     /// Ids of calls that come without one begin so; never the same for two servers.
     pub ids: String,
     /// So many arrivals and steps a batch may have.
@@ -53,8 +52,10 @@ pub struct Api<'a> {
     pub engine: Option<&'a mut Engine>,
     /// Counted.
     pub figures: &'a mut Figures,
-    /// Gets a line for each turn, where turns are told.
-    pub journal: &'a mut Vec<u8>,
+    /// Takes each turn, where there is a journal.
+    pub journal: Option<&'a mut Calls>,
+    /// Whether the journal has no place for more: then nothing is decided.
+    pub full: bool,
     /// Where other engines ring the same employees.
     pub holding: Option<&'a mut Holding>,
 }
@@ -77,38 +78,43 @@ pub enum Operation {
 
 /// A question that the router answers, not its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookUp {
-    /// `history` where it is not `owner`.
-    pub owner: bool,
-    /// Of whom.
-    pub caller: String,
-    /// Within so many days, of a history.
-    pub days: Option<u32>,
-    /// So long the scheme waits.
-    pub timeout_ms: u32,
+#[non_exhaustive]
+#[allow(missing_docs)] // fields are named in the text
+pub enum Question {
+    /// Who is responsible for a caller? The scheme waits so long.
+    Owner { caller: String, timeout_ms: u32 },
+    /// Has a caller called before, within so many days?
+    History { caller: String, days: Option<u32>, timeout_ms: u32 },
+    /// Can these be had for a call, whose phones are at other PBXs? The answer is `taken`, with those that cannot.
+    Claims { call_id: String, employees: Vec<String> },
 }
 
-/// A request that waits for the answers to look-ups.
+/// A request that waits for answers to questions.
 #[derive(Debug)]
 pub struct Pending {
     batch: bool,
     made: Option<String>,
     places: Vec<Result<Turn, Refusal>>,
+    /// Each of a place.
+    asked: Vec<(usize, Question)>,
     answers: Vec<Event>,
 }
 
 impl Pending {
     /// What is asked, in the order in which it is to be answered.
-    #[must_use]
-    pub fn look_ups(&self) -> Vec<LookUp> {
-        self.places.iter().flatten().filter_map(look_up).collect()
+    pub fn questions(&self) -> impl Iterator<Item = &Question> {
+        self.asked.iter().map(|(_, question)| question)
     }
 
-    /// Takes the answers, one for each look-up.
+    /// Takes the answers, one for each question.
     pub fn answer(&mut self, answers: Vec<Event>) {
         self.answers = answers;
     }
 }
+
+/// So many calls are ended at once for which nobody comes back.
+const MOST_FORGOTTEN: usize = 1_000;
+const ABANDONED: (Disposition, Fault) = (Disposition::Abandoned, Fault::Caller);
 
 const POST: &str = "POST, OPTIONS";
 const GET: &str = "GET, HEAD, OPTIONS";
@@ -147,6 +153,7 @@ impl Service for Api<'_> {
     }
 
     fn perform(&mut self, operation: Operation, body: &[u8], now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
+        self.forget_written();
         match operation {
             Operation::Health => Answer::Done(match self.engine {
                 Some(_) => {
@@ -166,29 +173,60 @@ impl Service for Api<'_> {
                 self.single(turn, None, to)
             }
             Operation::Batch => match self.batch(body, now_ms) {
-                Ok(places) => self.told(Pending { batch: true, made: None, places, answers: Vec::new() }, to),
+                Ok(places) => {
+                    let every = 0..places.len();
+                    self.told(true, None, places, every, to)
+                }
                 Err(refusal) => self.refuse(&refusal, to),
             },
         }
     }
 
-    fn resume(&mut self, mut pending: Pending, now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
-        let mut answers = std::mem::take(&mut pending.answers).into_iter();
-        for place in &mut pending.places {
-            let Ok(turn) = place else { continue };
-            if look_up(turn).is_some() {
-                let event = answers.next().unwrap_or(Event::Failed {});
-                // An answer that does not fit, such as an owner whom this version does not know, is none.
-                let next = self.handle(&turn.state, &event, now_ms);
-                let next = next.or_else(|_| self.handle(&turn.state, &Event::Failed {}, now_ms));
-                *place = next.map(|next| joined(turn, next));
-            }
+    fn resume(&mut self, pending: Pending, now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
+        self.forget_written();
+        let Pending { batch, made, mut places, asked, answers } = pending;
+        let mut answers = answers.into_iter();
+        let mut moved = Vec::new();
+        for (at, question) in asked {
+            let (answer, Some(Ok(turn))) = (answers.next(), places.get_mut(at)) else { continue };
+            let event = match (question, answer) {
+                (Question::Claims { .. }, Some(Event::Taken { employees })) if employees.is_empty() => continue,
+                (Question::Claims { .. }, Some(taken @ Event::Taken { .. })) => taken,
+                (Question::Claims { employees, .. }, _) => Event::Taken { employees },
+                (_, answer) => answer.unwrap_or(Event::Failed {}),
+            };
+            // An answer that does not fit, such as an owner whom this version does not know, is none.
+            let next = self.handle(&turn.state, &event, now_ms, now_ms);
+            let next = next.or_else(|_| self.handle(&turn.state, &Event::Failed {}, now_ms, now_ms));
+            let next = next.map(|next| joined(turn, next));
+            places[at] = next;
+            moved.push(at);
+            self.forget_written();
         }
-        self.told(pending, to)
+        self.told(batch, made, places, moved, to)
     }
 }
 
 impl Api<'_> {
+    /// Ends calls for which nobody has come back for too long: their callers have hung up. Some at a time; tells whether all.
+    pub fn forget(&mut self, now_ms: i64) -> bool {
+        let Some(journal) = self.journal.as_deref_mut() else { return true };
+        for _ in 0..if self.full { 0 } else { MOST_FORGOTTEN } {
+            let Some((call, state)) = journal.late(now_ms) else { return true };
+            let gone = Event::CallerHungUp { seconds: None };
+            let decided = match (&state, self.engine.as_deref_mut()) {
+                (Some(state), Some(engine)) => Some(guarded(|| engine.handle(state, &gone, now_ms))),
+                _ => None,
+            };
+            match decided {
+                Some(Ok(turn)) => journal.abandon(&call, Some((&gone, &turn)), ABANDONED, now_ms),
+                Some(Err(_)) => journal.abandon(&call, None, ABANDONED, now_ms),
+                None => journal.abandon(&call, None, (Disposition::Failed, Fault::Ours), now_ms),
+            }
+        }
+        false
+    }
+
     /// Everybody who has a token, where there are tokens; otherwise whoever is no page of a browser.
     fn admit(&self, head: &Head<'_>) -> Result<(), Refusal> {
         if self.settings.tokens.is_empty() {
@@ -207,7 +245,7 @@ impl Api<'_> {
     }
 
     fn arrive(&mut self, arrival: &Arrival<'_>, now_ms: i64, made: &mut Option<String>) -> Result<Turn, Refusal> {
-        let now_ms = arrival.at.map_or(now_ms, |at| at.0);
+        let at = arrival.at.map_or(now_ms, |at| at.0);
         let call_id: &str = match &arrival.call_id {
             Some(given) => &given.0,
             None => {
@@ -216,47 +254,48 @@ impl Api<'_> {
             }
         };
         let caller = arrival.caller.as_ref().map(|caller| &*caller.0);
-        let engine = self.engine.as_deref_mut().ok_or_else(no_version)?;
-        let turn = guarded(|| engine.arrive(call_id, &arrival.did.0, caller, now_ms))?;
+        let engine = self.ready()?;
+        let turn = guarded(|| engine.arrive(call_id, &arrival.did.0, caller, at))?;
         self.figures.arrivals += 1;
-        if self.settings.journals {
-            let told = Told { call: call_id, did: &arrival.did.0, caller, at: now_ms, event: None };
-            told.write(&turn, self.journal);
+        if let Some(journal) = &mut self.journal {
+            let told = Arrived { call: call_id, did: &arrival.did.0, caller, at };
+            journal.turned(told, None, &turn, now_ms);
         }
-        self.held(turn, now_ms)
+        self.held(turn, at, now_ms)
     }
 
     /// What comes of a turn when everybody whom it rings is held against other engines.
-    fn held(&mut self, turn: Turn, now_ms: i64) -> Result<Turn, Refusal> {
+    fn held(&mut self, turn: Turn, at: i64, now_ms: i64) -> Result<Turn, Refusal> {
         let (Some(holding), Some(engine)) = (self.holding.as_deref_mut(), self.engine.as_deref_mut()) else {
             return Ok(turn);
         };
-        let followed = guarded(|| holding.settle(engine, &turn, now_ms))?;
+        let followed = guarded(|| holding.settle(engine, &turn, at))?;
         let mut last = turn;
         for (event, next) in followed {
-            self.tell(&next, &event, now_ms);
+            self.tell(&next, &event, at, now_ms);
             last = joined(&mut last, next);
+            self.forget_written();
         }
         Ok(last)
     }
 
     fn step(&mut self, step: &Step<'_>, now_ms: i64) -> Result<Turn, Refusal> {
         let state = forms::state_of(&step.state.0)?;
-        self.handle(&state, &step.event, step.at.map_or(now_ms, |at| at.0))
+        self.handle(&state, &step.event, step.at.map_or(now_ms, |at| at.0), now_ms)
     }
 
-    fn handle(&mut self, state: &[u8], event: &Event, now_ms: i64) -> Result<Turn, Refusal> {
-        let engine = self.engine.as_deref_mut().ok_or_else(no_version)?;
-        let turn = guarded(|| engine.handle(state, event, now_ms))?;
+    fn handle(&mut self, state: &[u8], event: &Event, at: i64, now_ms: i64) -> Result<Turn, Refusal> {
+        let engine = self.ready()?;
+        let turn = guarded(|| engine.handle(state, event, at))?;
         self.figures.steps += 1;
-        self.tell(&turn, event, now_ms);
-        self.held(turn, now_ms)
+        self.tell(&turn, event, at, now_ms);
+        self.held(turn, at, now_ms)
     }
 
     /// Tells the journal of a step, and the engine of a caller whose call has ended.
-    fn tell(&mut self, turn: &Turn, event: &Event, now_ms: i64) {
+    fn tell(&mut self, turn: &Turn, event: &Event, at: i64, now_ms: i64) {
         let ends = matches!(turn.action, Action::End { .. });
-        if (ends || self.settings.journals)
+        if (ends || self.journal.is_some())
             && let Ok(call) = CallState::decode(&turn.state)
         {
             let did = call.did.map(|did| did.to_string()).unwrap_or_default();
@@ -266,13 +305,27 @@ impl Api<'_> {
                 && let Some(engine) = self.engine.as_deref_mut()
             {
                 // From now on this number has called before.
-                let _ = guarded(|| engine.called(caller, now_ms));
+                let _ = guarded(|| engine.called(caller, at));
             }
-            if self.settings.journals {
-                let told =
-                    Told { call: &call.call_id, did: &did, caller: caller.as_deref(), at: now_ms, event: Some(event) };
-                told.write(turn, self.journal);
+            if let Some(journal) = &mut self.journal {
+                let told = Arrived { call: &call.call_id, did: &did, caller: caller.as_deref(), at };
+                journal.turned(told, Some(event), turn, now_ms);
             }
+        }
+    }
+
+    /// The engine, when calls can be decided.
+    fn ready(&mut self) -> Result<&mut Engine, Refusal> {
+        if self.full {
+            return Err(Refusal::new(503, "journal_full", "the disk takes no calls: none is decided until it does"));
+        }
+        self.engine.as_deref_mut().ok_or_else(no_version)
+    }
+
+    /// What is told is not the turn that the journal took last.
+    fn forget_written(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.take_written();
         }
     }
 
@@ -302,33 +355,54 @@ impl Api<'_> {
 
     fn single(&mut self, turn: Result<Turn, Refusal>, made: Option<String>, to: &mut Vec<u8>) -> Answer<Pending> {
         match turn {
-            Ok(turn) if self.settings.looks_up && look_up(&turn).is_some() => {
-                Answer::Waiting(Pending { batch: false, made, places: vec![Ok(turn)], answers: Vec::new() })
-            }
-            Ok(turn) => {
-                write_turn(&turn, to);
-                Answer::Done(Reply { status: 200, allow: None, call_id: made })
-            }
+            Ok(turn) => match self.question(&turn) {
+                None => {
+                    match self.journal.as_deref_mut().and_then(Calls::take_written) {
+                        Some(written) => to.extend_from_slice(written),
+                        None => drop(write_turn(&turn, to)),
+                    }
+                    Answer::Done(Reply { status: 200, allow: None, call_id: made })
+                }
+                Some(question) => Answer::Waiting(Pending {
+                    batch: false,
+                    made,
+                    places: vec![Ok(turn)],
+                    asked: vec![(0, question)],
+                    answers: Vec::new(),
+                }),
+            },
             Err(refusal) => self.refuse(&refusal, to),
         }
     }
 
-    /// The reply, unless a look-up is still to be answered.
-    fn told(&mut self, pending: Pending, to: &mut Vec<u8>) -> Answer<Pending> {
-        if self.settings.looks_up && pending.places.iter().flatten().any(|turn| look_up(turn).is_some()) {
-            return Answer::Waiting(pending);
+    /// The reply, unless one of the turns that are new asks something.
+    fn told(
+        &mut self,
+        batch: bool,
+        made: Option<String>,
+        places: Vec<Result<Turn, Refusal>>,
+        new: impl IntoIterator<Item = usize>,
+        to: &mut Vec<u8>,
+    ) -> Answer<Pending> {
+        let asks = |at: usize| self.question(places.get(at)?.as_ref().ok()?).map(|question| (at, question));
+        let asked: Vec<_> = new.into_iter().filter_map(asks).collect();
+        if !asked.is_empty() {
+            return Answer::Waiting(Pending { batch, made, places, asked, answers: Vec::new() });
         }
-        if !pending.batch {
-            let Some(only) = pending.places.into_iter().next() else { return Answer::Done(Reply::json(500)) };
-            return self.single(only, pending.made, to);
+        if !batch {
+            return match places.into_iter().next() {
+                Some(Ok(turn)) => done(&turn, made, to),
+                Some(Err(refusal)) => self.refuse(&refusal, to),
+                None => Answer::Done(Reply::json(500)),
+            };
         }
         to.push(b'[');
-        for (at, place) in pending.places.iter().enumerate() {
+        for (at, place) in places.iter().enumerate() {
             if at > 0 {
                 to.push(b',');
             }
             match place {
-                Ok(turn) => write_turn(turn, to),
+                Ok(turn) => drop(write_turn(turn, to)),
                 Err(refusal) => {
                     self.figures.refused += 1;
                     refusal.write(to);
@@ -337,6 +411,24 @@ impl Api<'_> {
         }
         to.push(b']');
         Answer::Done(Reply::json(200))
+    }
+
+    /// What a turn asks that is answered here.
+    fn question(&self, turn: &Turn) -> Option<Question> {
+        match &turn.action {
+            Action::FindOwner { caller, timeout_ms } if self.settings.looks_up => {
+                Some(Question::Owner { caller: caller.to_string(), timeout_ms: *timeout_ms })
+            }
+            Action::FindHistory { caller, timeout_ms, days } if self.settings.looks_up => {
+                Some(Question::History { caller: caller.to_string(), days: *days, timeout_ms: *timeout_ms })
+            }
+            Action::Ring { .. } => {
+                let employees = wanted(self.engine.as_deref()?, turn);
+                let call = (!employees.is_empty()).then(|| CallState::decode(&turn.state).ok()).flatten()?;
+                Some(Question::Claims { call_id: call.call_id.to_string(), employees })
+            }
+            _ => None,
+        }
     }
 
     fn refuse(&mut self, refusal: &Refusal, to: &mut Vec<u8>) -> Answer<Pending> {
@@ -364,16 +456,9 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii_start())
 }
 
-fn look_up(turn: &Turn) -> Option<LookUp> {
-    match &turn.action {
-        Action::FindOwner { caller, timeout_ms } => {
-            Some(LookUp { owner: true, caller: caller.to_string(), days: None, timeout_ms: *timeout_ms })
-        }
-        Action::FindHistory { caller, timeout_ms, days } => {
-            Some(LookUp { owner: false, caller: caller.to_string(), days: *days, timeout_ms: *timeout_ms })
-        }
-        _ => None,
-    }
+fn done(turn: &Turn, made: Option<String>, to: &mut Vec<u8>) -> Answer<Pending> {
+    drop(write_turn(turn, to));
+    Answer::Done(Reply { status: 200, allow: None, call_id: made })
 }
 
 /// The later of two turns that the client sees as one, with what the earlier left and passed.

@@ -5,13 +5,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use kommutator_engine::{Event, Turn};
+use kommutator_engine::Event;
+use serde::Deserialize as Derive;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
-use serde::{Deserialize as Derive, Serialize};
 use serde_json::error::Category;
 
 use super::reply::Refusal;
-use crate::journal::with_turn;
 
 /// The last moment that is taken for one: the end of the year 9998.
 const LAST_MS: i64 = 253_370_764_799_999;
@@ -132,22 +131,4 @@ pub(super) fn state_of(text: &str) -> Result<Vec<u8>, Refusal> {
     URL_SAFE_NO_PAD
         .decode(text.trim_end_matches('='))
         .map_err(|_| Refusal::new(422, "bad_state", "the state cannot be used: not base64url").at("state"))
-}
-
-/// A turn as the router's journal takes it: one line.
-#[derive(Serialize)]
-pub(super) struct Told<'a> {
-    pub call: &'a str,
-    pub did: &'a str,
-    pub caller: Option<&'a str>,
-    pub at: i64,
-    pub event: Option<&'a Event>,
-}
-
-impl Told<'_> {
-    pub fn write(&self, turn: &Turn, to: &mut Vec<u8>) {
-        let _ = serde_json::to_writer(&mut *to, self);
-        with_turn(turn, to);
-        to.push(b'\n');
-    }
 }

@@ -11,7 +11,7 @@ mod forms;
 mod head;
 mod reply;
 
-pub use api::{Api, Figures, LookUp, Operation, Pending, Settings};
+pub use api::{Api, Figures, Operation, Pending, Question, Settings};
 pub use connection::{Answer, Connection, Limits, Service, Stage};
 pub use head::{Head, Method};
 pub use reply::{Refusal, Reply};

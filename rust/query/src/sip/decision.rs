@@ -6,13 +6,14 @@
 //! | `play`, `menu`, `record`, `wait`, `hang_up` with a prompt | 302 to who has a voice, where the call begins anew as his; without one 480, and the call has `failed` |
 //! | `ring` at a queue | as `play`: a redirect cannot hold a place in line. Without a voice, those whom the first attempt rings |
 //! | `find_owner`, `find_history` | none yet: the question is asked first |
+//! | `ring` of phones at other PBXs | none yet: their routers are asked for them first |
 //! | `hang_up` | the status of its cause; the call ends as the engine says |
 
 use kommutator_engine::Engine;
 use kommutator_engine::call::{Action, Disposition, EngineError, Event, Fault, Turn, Whose};
 use kommutator_engine::company::document::Cause;
 
-use crate::holders::Holding;
+use crate::holders::{Holding, rings_elsewhere};
 
 use super::Flaw;
 use super::contact::{MOST_CONTACTS, MOST_RANKS, Targets};
@@ -64,12 +65,14 @@ pub enum Outcome {
 impl Begun {
     /// Goes on from the call's last turn.
     ///
-    /// Whom the answer rings stays claimed for the call where `hold` is set, until [`release_held`] lets them go.
+    /// Whom the answer rings stays claimed for the call where `hold` is set, until [`release_held`] lets them go. `had` says
+    /// that those were had whose phones are at other PBXs.
     pub fn decide(
         mut self,
         engine: &mut Engine,
         targets: &Targets,
         hold: bool,
+        had: bool,
         now_ms: i64,
     ) -> Result<Outcome, EngineError> {
         let Some((_, turn)) = self.turns.last() else { return Ok(self.failed()) };
@@ -80,6 +83,7 @@ impl Begun {
                 release_held(engine, &turn.state, now_ms)?;
                 Ok(Outcome::Answer { status: MOVED, lines, decided: None, held: None })
             }
+            Action::Ring { .. } if !had && rings_elsewhere(engine, turn) => Ok(Outcome::Asks(self)),
             Action::Ring { .. } | Action::Transfer { .. } => {
                 let ranked = who_is_tried(engine, turn, hold, now_ms)?;
                 targets.contacts(&ranked, &mut lines);

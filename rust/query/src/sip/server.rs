@@ -72,7 +72,7 @@ pub struct Counts {
     pub again: u64,
     /// Answers that say what is wrong with the request.
     pub refused: u64,
-    /// Calls beyond the rate of their source, or beyond the questions asked at once.
+    /// Calls beyond the rate of their source or the questions asked at once, and those that the journal had no place for.
     pub too_many: u64,
     /// Datagrams of addresses that may not ask.
     pub strangers: u64,
@@ -101,6 +101,7 @@ pub struct Redirect {
     held: VecDeque<(i64, Vec<u8>)>,
     counts: Counts,
     holding: Option<Holding>,
+    closed: bool,
 }
 
 /// A request on its way to its answer.
@@ -133,6 +134,7 @@ impl Redirect {
             held: VecDeque::new(),
             counts: Counts::default(),
             holding: None,
+            closed: false,
         }
     }
 
@@ -140,6 +142,11 @@ impl Redirect {
     #[must_use]
     pub fn holding(self, holding: Option<Holding>) -> Self {
         Self { holding, ..self }
+    }
+
+    /// Whether new calls are told to come later: the journal takes none.
+    pub fn close(&mut self, closed: bool) {
+        self.closed = closed;
     }
 
     /// Takes a datagram, and answers it where it is to be answered: at most once, but for a CANCEL, which answers its
@@ -187,7 +194,8 @@ impl Redirect {
         });
     }
 
-    /// Goes on with a call whose question was answered, or was not in time.
+    /// Goes on with a call whose question was answered, or was not in time. `taken` with nobody in it says that all were had
+    /// whose phones are at other PBXs.
     pub fn go_on(
         &mut self,
         engine: &mut Engine,
@@ -197,8 +205,10 @@ impl Redirect {
         out: &mut Vec<Outgoing>,
     ) -> Result<(), EngineError> {
         let Some(mut asking) = self.asking.remove(call_id) else { return Ok(()) };
+        let had = matches!(&event, Event::Taken { employees } if employees.is_empty());
         let decided = match asking.begun.turns.last() {
-            Some((_, turn)) => engine.handle(&turn.state, &event, now_ms),
+            Some(_) if had => Ok(None),
+            Some((_, turn)) => engine.handle(&turn.state, &event, now_ms).map(Some),
             None => Err(EngineError::BadState("the call has not begun")),
         };
         let datagram = std::mem::take(&mut asking.datagram);
@@ -206,9 +216,11 @@ impl Redirect {
         let Some(via) = Via::read(&line) else { return Ok(()) };
         let asked = Asked { request: &request, via: &via, source: asking.source, transaction: asking.transaction };
         let outcome = decided.and_then(|turn| {
-            asking.begun.turns.push((Some(event), turn));
-            asking.begun.settle(engine, self.holding.as_mut(), now_ms)?;
-            asking.begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
+            if let Some(turn) = turn {
+                asking.begun.turns.push((Some(event), turn));
+                asking.begun.settle(engine, self.holding.as_mut(), now_ms)?;
+            }
+            asking.begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, had, now_ms)
         });
         self.conclude(engine, &asked, &datagram, outcome, now_ms, out)
     }
@@ -235,8 +247,8 @@ impl Redirect {
     }
 
     /// Calls that have been decided since this was asked last, for the journal.
-    pub fn decided(&mut self) -> Vec<Decided> {
-        std::mem::take(&mut self.decided)
+    pub fn decided(&mut self) -> impl Iterator<Item = Decided> {
+        self.decided.drain(..)
     }
 
     /// Questions that have come up since this was asked last: a call's id, and the turn that asks.
@@ -273,7 +285,7 @@ impl Redirect {
             }
             Some(Entry::Asking | Entry::Acknowledged) => return self.counts.again += 1,
         }
-        let full = self.asking.len() >= MOST_ASKING;
+        let full = self.closed || self.asking.len() >= MOST_ASKING;
         if full || !self.settings.sources.take_call(asked.source.ip(), now_ms) {
             self.counts.too_many += 1;
             return out.push(asked.answer(UNAVAILABLE, Content::RetryAfter(RETRY_AFTER_S)));
@@ -285,7 +297,7 @@ impl Redirect {
             turns.push((None, turn));
             let mut begun = Begun { call_id, did, caller, turns };
             begun.settle(engine, self.holding.as_mut(), now_ms)?;
-            begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, now_ms)
+            begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, false, now_ms)
         });
         // What failed is counted, and was answered 500: the caller of this has nobody to tell.
         let _counted = self.conclude(engine, asked, datagram, outcome, now_ms, out);
