@@ -62,7 +62,7 @@ def test_the_engine_depends_on_no_binding_and_no_runtime() -> None:
 
 
 def test_the_binding_stays_thin() -> None:
-    assert 0 < sum(len(path.read_text().splitlines()) for path in BINDING) < 1500
+    assert 0 < sum(len(path.read_text().splitlines()) for path in BINDING) < 1800
 
 
 def test_nothing_but_the_house_at_the_top() -> None:

@@ -10,6 +10,8 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Literal, final
 
+from typing_extensions import Buffer
+
 from kommutator.errors import EngineError
 
 def check(document: bytes, from_ms: int) -> bytes:
@@ -267,17 +269,24 @@ class Engine:
         seeds what chance decides: with the id of a call, `split` and `random` choose as they did for it."""
     def decide_many(
         self,
-        dids: list[str],
-        callers: list[str | None],
-        moments_ms: list[int],
+        dids: str | list[str],
+        callers: list[str | None] | list[str] | Buffer | tuple[Buffer, Buffer],
+        moments_ms: list[int] | Buffer,
         call_ids: list[str] | None = None,
     ) -> tuple[list[Decision], memoryview]:
         """`decide` for calls given by columns: the different decisions, in the order in which they first came, and of each
-        call its decision's place among them.
+        call its decision's place among them, as unsigned integers of 32 bits.
 
-        Some 0.1 µs a call. Other threads' Python, and calls, go on meanwhile; all is decided on the version that was active
-        at first. Raises `ValueError` for columns of different lengths, `TypeError`, and `BadState` where the version has been
-        dropped meanwhile."""
+        One `str` of `dids` is what all have dialled. Whoever has columns gives them as they are: moments as integers of 64
+        bits, callers as such (the digits of E.164; what is no number, as 0, is withheld), or as Arrow has strings, the texts in
+        UTF-8 after one another with offsets of 32 or 64 bits, one more than there are callers (an empty text is withheld).
+        Buffers are those of `array`, NumPy, Arrow and the like, without gaps.
+
+        Some 50 ns a call of lists, 20 of integers, where lists, hours, regions and histories decide, on a floor where nobody
+        whom a call would ring is held; else up to some 0.2 µs. Other threads' Python, and calls, go on meanwhile; all is
+        decided on the version that was active at first. Raises `ValueError` for columns of different lengths and offsets that
+        do not fit, `TypeError`, `BufferError` for a buffer of other items, and `BadState` where the version has been dropped
+        meanwhile."""
     def handle(self, state: bytes | str, event: Event | Mapping[str, Any], now_ms: int) -> Turn:
         """An event of a call, whose state comes as bytes or as text.
 

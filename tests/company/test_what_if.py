@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import threading
+from array import array
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -108,10 +110,66 @@ def test_columns_of_different_lengths_and_kinds_are_refused() -> None:
     with pytest.raises(ValueError, match="different lengths"):
         engine.decide_many([DID], [], [NOON_MS])
     with pytest.raises(TypeError):
-        engine.decide_many([None], [None], [NOON_MS])  # type: ignore[list-item]
+        engine.decide_many([None], [None], [NOON_MS])  # type: ignore[arg-type, list-item]
     with pytest.raises(TypeError):
-        engine.decide_many([DID], [None], ["noon"])  # type: ignore[list-item]
+        engine.decide_many([DID], [None], ["noon"])  # type: ignore[arg-type, list-item]
     assert engine.decide_many([], [], [])[0] == []
+
+
+def test_a_column_may_be_a_buffer() -> None:
+    engine = Engine.load(LISTS)
+    callers = ["+79161230099", "+79161230050", None, "+78123334455", "+14155552671"] * 300
+    moments = [NOON_MS + 3_600_000 * place for place in range(len(callers))]
+    decisions, places = engine.decide_many([DID] * len(callers), callers, moments)
+    texts = "".join(caller or "" for caller in callers).encode()
+    ends = list(itertools.accumulate((len(caller or "") for caller in callers), initial=0))
+    moments_ms = array("q", moments)
+    digits = array("q", (int((caller or "0").removeprefix("+")) for caller in callers))
+    forms: list[array[int] | tuple[bytes | bytearray, array[int]] | list[str | None]] = [
+        callers,
+        digits,
+        (texts, array("i", ends)),
+        (bytearray(texts), array("q", ends)),
+    ]
+    for form in forms:
+        also, also_places = engine.decide_many(DID, form, moments_ms)
+        assert [decision.path for decision in also] == [decision.path for decision in decisions]
+        assert also_places == places
+    assert (places.format, places.itemsize, len(decisions)) == ("I", 4, 3)
+    for nothing in (array("q"), (b"", array("i")), (b"", array("i", [0]))):
+        assert engine.decide_many(DID, nothing, array("q"))[0] == []
+    assert len(engine.decide_many(DID, (b"", array("i", [0, 0])), moments_ms[:1])[1]) == 1
+
+
+def test_calls_of_several_numbers_are_decided_in_their_places() -> None:
+    engine = Engine.load(LISTS)
+    dids = [DID, "+74990000000", "8 495 111-22-33", "anonymous"] * 400
+    callers: list[str | None] = ["89161230050", "89161230099", None] * 533 + ["84951234567"]
+    decisions, places = engine.decide_many(dids, callers, array("q", [NOON_MS] * len(dids)))
+    told = {(did, caller): engine.decide(did, caller, NOON_MS) for did in set(dids) for caller in set(callers)}
+    for did, caller, place in zip(dids, callers, places, strict=True):
+        one, row = told[did, caller], decisions[place]
+        assert (one.path, one.scheme, one.action) == (row.path, row.scheme, row.action)
+
+
+def test_buffers_that_are_no_columns_are_refused() -> None:
+    engine = Engine.load(LISTS)
+    moments = array("q", [NOON_MS] * 2)
+    texts = b"8916123009989161230050"
+    assert len(engine.decide_many(DID, (texts, array("i", [0, 11, 22])), moments)[1]) == 2
+    for offsets in ([0, 11, 23], [11, 0, 22], [0, -1, 22], [0, 1 << 40, 22]):
+        with pytest.raises(ValueError, match="offsets"):
+            engine.decide_many(DID, (texts, array("q", offsets)), moments)
+    with pytest.raises(ValueError, match="UTF-8"):
+        engine.decide_many(DID, (b"\xff" + texts[1:], array("i", [0, 11, 22])), moments)
+    with pytest.raises(ValueError, match="different lengths"):
+        engine.decide_many(DID, (texts, array("i", [])), moments)
+    for callers in (array("d", [0.0, 0.0]), memoryview(array("q", [0] * 4))[::2]):
+        with pytest.raises(BufferError):
+            engine.decide_many(DID, callers, moments)
+    for callers in ("89161230099", 7, (texts,)):  # type: ignore[assignment]
+        with pytest.raises((TypeError, ValueError)):
+            engine.decide_many(DID, callers, moments)
 
 
 def test_live_calls_go_on_while_a_column_is_decided() -> None:

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::call::state::{CallId, CallState, MAX_CALL_ID, Pending};
-use crate::call::{Ask, Decision, Decisions, EngineError, Event, Ground, Run, Turn};
+use crate::call::{Ask, Calls, Column, Decision, Decisions, EngineError, Event, Ground, Run, Stage, Turn};
 use crate::company::version::{Company, NodeIx, Step, VersionId};
 use crate::directory::ListFiles;
 use crate::facts::{Callers, Facts, Owners};
@@ -206,6 +206,20 @@ impl Engine {
             held(&self.versions, table.version()).ok_or(EngineError::BadState("its company version is not held"))?;
         let ground = Ground { company: &held.company, slots: &held.slots };
         table.ask(ground, &mut self.floor, &mut self.facts, ask)
+    }
+
+    /// Where the calls of a column, or of a part of one, would go on its version: adds of each the number that
+    /// [`Engine::decide_in`] gives it in the column's table. Between the parts anything may change.
+    pub fn decide_column(
+        &mut self,
+        column: &mut Column,
+        calls: &Calls<'_>,
+        numbers: &mut Vec<u32>,
+    ) -> Result<(), EngineError> {
+        let version = column.decisions().version();
+        let held = held(&self.versions, version).ok_or(EngineError::BadState("its company version is not held"))?;
+        let ground = Ground { company: &held.company, slots: &held.slots };
+        column.ask(&mut Stage { ground, floor: &mut self.floor, facts: &mut self.facts }, calls, numbers)
     }
 
     /// Sets an employee's presence.

@@ -196,6 +196,7 @@ pub struct Floor {
     /// By scheme and node.
     rotation: HashMap<Box<str>, HashMap<Box<str>, u16>>,
     freed: u64,
+    moves: u64,
     groups: Groups,
     lines: Lines,
     /// Whose phones are at other PBXs: no decision looks at it, and whoever performs them asks there first.
@@ -261,6 +262,12 @@ impl Floor {
         self.freed
     }
 
+    /// Counts every change of what a person's standing or a hunt's order depends on, time aside.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.moves
+    }
+
     /// Sets presence.
     pub fn set_presence(&mut self, slot: Slot, presence: Presence) {
         self.person(slot).presence = presence;
@@ -310,14 +317,22 @@ impl Floor {
         }
     }
 
+    /// Whether a call has claimed the person, be it long ago.
+    #[must_use]
+    pub fn is_claimed(&self, slot: Slot) -> bool {
+        !self.people[slot].claims.is_empty()
+    }
+
     /// Claims a person for a call. False, and nothing changed, when another call holds him.
     pub fn claim(&mut self, slot: Slot, call: &str, kind: ClaimKind, until_ms: i64, now_ms: i64) -> bool {
         if self.person(slot).held_by_others(call, now_ms).is_some() {
             return false;
         }
-        let expired: Vec<Claim> = self.person(slot).claims.extract_if(.., |claim| &*claim.call != call).collect();
-        for claim in expired {
-            self.forget(&claim.call, slot);
+        if self.person(slot).claims.iter().any(|claim| &*claim.call != call) {
+            let expired: Vec<Claim> = self.person(slot).claims.extract_if(.., |claim| &*claim.call != call).collect();
+            for claim in expired {
+                self.forget(&claim.call, slot);
+            }
         }
         self.take(slot, call, kind, until_ms);
         true
@@ -328,8 +343,9 @@ impl Floor {
         match self.person(slot).claims.iter_mut().find(|claim| &*claim.call == call) {
             Some(claim) => (claim.kind, claim.until_ms) = (kind, until_ms),
             None => {
-                self.person(slot).claims.push(Claim { call: call.into(), kind, until_ms });
-                self.claims.entry(call.into()).or_default().push(slot);
+                let call = SmolStr::new(call);
+                self.person(slot).claims.push(Claim { call: call.clone(), kind, until_ms });
+                self.claims.entry(call).or_default().push(slot);
             }
         }
         self.moved(slot);
@@ -337,13 +353,17 @@ impl Floor {
 
     /// Releases what the call holds, except the people named.
     pub fn release_except(&mut self, call: &str, keep: &[Slot]) {
-        let Some(held) = self.claims.remove(call) else { return };
-        let (kept, released): (Slots, Slots) = held.into_iter().partition(|slot| keep.contains(slot));
-        for slot in &released {
-            self.person(*slot).drop_claim(call);
-            self.moved(*slot);
-        }
-        self.freed += u64::from(!released.is_empty());
+        let Some(mut kept) = self.claims.remove(call) else { return };
+        let held = kept.len();
+        kept.retain(|slot| {
+            let keeps = keep.contains(slot);
+            if !keeps {
+                self.people[*slot].drop_claim(call);
+                self.moved(*slot);
+            }
+            keeps
+        });
+        self.freed += u64::from(kept.len() < held);
         if !kept.is_empty() {
             self.claims.insert(call.into(), kept);
         }
@@ -429,6 +449,7 @@ impl Floor {
 
     /// Sets where the next round-robin hunt of a node begins.
     pub fn rotate(&mut self, scheme: &str, node: &str, next: u16) {
+        self.moves += 1;
         match self.rotation.get_mut(scheme).and_then(|nodes| nodes.get_mut(node)) {
             Some(known) => *known = next,
             None => _ = self.rotation.entry(scheme.into()).or_default().insert(node.into(), next),

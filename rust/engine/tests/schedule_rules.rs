@@ -332,3 +332,29 @@ fn only_a_day_of_the_calendar_is_a_date() {
     }
     schedule(json!({"exceptions": {"2028-02-29": []}}));
 }
+
+#[test]
+fn days_laid_out_and_days_that_are_not_answer_alike() {
+    for zone in ["Pacific/Kiritimati", "Etc/GMT+12", "Europe/Berlin", "Europe/Moscow"] {
+        let schedule = schedule(json!({
+            "timezone": zone,
+            "weekly": {"mon-fri": ["09:00-18:00"], "sat": ["22:00-02:00"]},
+            "exceptions": {
+                "1969-12-31": ["23:00-01:00"],
+                "2019-12-30": ["22:00-03:00"],
+                "2019-12-31": [],
+                "2020-01-01": ["00:30-01:00", "23:00-05:00"],
+                "2026-11-20": ["12:00-12:01"],
+                "2059-12-31": ["20:00-04:00"],
+                "2060-01-01": ["05:00-06:00"],
+                "2060-01-02": [],
+            },
+        }));
+        for edge in ["1970-01-01T00:00:00Z", "2020-01-01T00:00:00Z", "2026-11-20T12:00:00Z", "2060-01-01T00:00:00Z"] {
+            for step in -500..500 {
+                let at_ms = ms(edge) + step * 11 * 60_000 + step.rem_euclid(3) - 1;
+                assert_eq!(schedule.is_open(at_ms), schedule.at(at_ms).open, "{zone} {edge} {step}");
+            }
+        }
+    }
+}

@@ -3,18 +3,16 @@
 use std::sync::{Mutex, PoisonError};
 
 use kommutator_engine as core;
-use kommutator_engine::call::{self, Ask, Decisions};
-use kommutator_engine::number::{Country, Number};
-use pyo3::exceptions::PyValueError;
+use kommutator_engine::call::{self, Calls, Column, Decisions, Dids};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString};
+use pyo3::types::{PyBytes, PyMemoryView};
 
+use crate::columns::{Columns, Part};
 use crate::errors;
 use crate::turn::to_python;
 
-/// So many calls are decided before a live one gets its turn: some 0.1 ms.
-const AT_ONCE: usize = 1_000;
+/// So many calls are decided before a live one gets its turn. What is at hand of them stays next to the processor.
+const AT_ONCE: usize = 500;
 
 /// Where a call would go.
 #[pyclass(frozen, module = "kommutator._engine")]
@@ -57,93 +55,39 @@ impl Decision {
     }
 }
 
-/// Calls by columns, all of one length.
-pub struct Columns<'a, 'py> {
-    pub dids: &'a Bound<'py, PyList>,
-    pub callers: &'a Bound<'py, PyList>,
-    pub moments_ms: &'a Bound<'py, PyList>,
-    pub call_ids: Option<&'a Bound<'py, PyList>>,
-}
-
-/// A call, read.
-struct Given {
-    did: Option<Number>,
-    caller: Option<Number>,
-    at_ms: i64,
-    call_id: Option<PyBackedStr>,
-}
-
-impl<'py> Columns<'_, 'py> {
-    fn lengths_agree(&self) -> bool {
-        let calls = self.dids.len();
-        let ids = self.call_ids.is_none_or(|ids| ids.len() == calls);
-        self.callers.len() == calls && self.moments_ms.len() == calls && ids
-    }
-
-    fn read(&self, nth: usize, dialled: &mut Dialled<'py>, country: Country) -> PyResult<Given> {
-        let call_id = self.call_ids.map(|ids| ids.get_item(nth)?.extract()).transpose()?;
-        let caller = self.callers.get_item(nth)?;
-        let caller = if caller.is_none() { None } else { number(&caller, country)? };
-        let did = dialled.read(self.dids.get_item(nth)?, country)?;
-        Ok(Given { did, caller, at_ms: self.moments_ms.get_item(nth)?.extract()?, call_id })
-    }
-}
-
-fn number(given: &Bound<'_, PyAny>, country: Country) -> PyResult<Option<Number>> {
-    Ok(Number::parse(given.cast::<PyString>()?.to_str()?, country))
-}
-
-/// The number dialled last: many calls in a row dial the same.
-#[derive(Default)]
-struct Dialled<'py>(Option<(Bound<'py, PyAny>, Option<Number>)>);
-
-impl<'py> Dialled<'py> {
-    fn read(&mut self, given: Bound<'py, PyAny>, country: Country) -> PyResult<Option<Number>> {
-        match &self.0 {
-            Some((last, did)) if last.is(&given) => Ok(*did),
-            _ => {
-                let did = number(&given, country)?;
-                self.0 = Some((given, did));
-                Ok(did)
-            }
-        }
-    }
-}
-
-/// Decides all calls on the table's version: the different decisions, and of each call the place of its own, as a
-/// memory view of unsigned 32-bit integers. Python goes on while they are decided; so do live calls, every [`AT_ONCE`].
+/// Decides all calls of the columns on the table's version: the different decisions, and of each call the place of its own, as
+/// a memory view of unsigned 32-bit integers. Python goes on while they are decided; so do live calls, every [`AT_ONCE`].
 pub fn many<'py>(
     py: Python<'py>,
     engine: &Mutex<core::Engine>,
-    mut table: Decisions,
-    columns: &Columns<'_, 'py>,
+    table: Decisions,
+    columns: &Columns<'py>,
 ) -> PyResult<(Vec<Decision>, Bound<'py, PyAny>)> {
-    if !columns.lengths_agree() {
-        return Err(PyValueError::new_err("the columns have different lengths"));
-    }
-    let (country, calls) = (table.company().country, columns.dids.len());
-    let mut places = Vec::with_capacity(calls * size_of::<u32>());
-    let mut given = Vec::with_capacity(AT_ONCE.min(calls));
-    let mut dialled = Dialled::default();
+    let calls = columns.len()?;
+    let (country, mut column) = (table.company().country, Column::new(table));
+    let (mut part, mut numbers) = (Part::default(), Vec::with_capacity(calls));
     for first in (0..calls).step_by(AT_ONCE) {
-        given.clear();
-        for nth in first..calls.min(first + AT_ONCE) {
-            given.push(columns.read(nth, &mut dialled, country)?);
-        }
+        let nths = first..calls.min(first + AT_ONCE);
+        columns.read(py, nths, country, &mut part)?;
         let decided = py.detach(|| {
+            let ids: Option<Vec<&str>> = part.call_ids.as_ref().map(|ids| ids.iter().map(|id| &**id).collect());
+            let calls = Calls {
+                dids: part.did.map_or(Dids::Each(&part.dids), Dids::One),
+                callers: &part.callers,
+                moments_ms: &part.moments_ms,
+                call_ids: ids.as_deref(),
+            };
             let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
-            errors::caught(|| {
-                given.iter().try_for_each(|call| {
-                    let call_id = call.call_id.as_deref().unwrap_or_default();
-                    let ask = Ask { did: call.did, caller: call.caller, call_id, at_ms: call.at_ms };
-                    places.extend(engine.decide_in(&mut table, &ask)?.to_ne_bytes());
-                    Ok(())
-                })
-            })
+            errors::caught(|| engine.decide_column(&mut column, &calls, &mut numbers))
         });
         errors::answer(py, decided)?;
     }
+    let table = column.decisions();
     let all = (0..table.len() as u32).map_while(|place| table.get(place).map(Decision)).collect();
-    let places = PyMemoryView::from(&PyBytes::new(py, &places))?.call_method1("cast", ("I",))?;
-    Ok((all, places))
+    let places = PyBytes::new_with(py, numbers.len() * size_of::<u32>(), |bytes| {
+        let (places, _) = bytes.as_chunks_mut();
+        places.iter_mut().zip(&numbers).for_each(|(place, number)| *place = number.to_ne_bytes());
+        Ok(())
+    })?;
+    Ok((all, PyMemoryView::from(&places)?.call_method1("cast", ("I",))?))
 }

@@ -15,6 +15,7 @@ use pyo3::pybacked::PyBackedStr;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyList;
 
+use crate::columns::Columns;
 use crate::decisions::{self, Decision};
 use crate::lists::ListFiles;
 use crate::tables::{CallerTable, OwnerTable};
@@ -146,13 +147,13 @@ impl Engine {
     fn decide_many<'py>(
         &self,
         py: Python<'py>,
-        dids: &Bound<'py, PyList>,
-        callers: &Bound<'py, PyList>,
-        moments_ms: &Bound<'py, PyList>,
+        dids: &Bound<'py, PyAny>,
+        callers: &Bound<'py, PyAny>,
+        moments_ms: &Bound<'py, PyAny>,
         call_ids: Option<&Bound<'py, PyList>>,
     ) -> PyResult<(Vec<Decision>, Bound<'py, PyAny>)> {
         let table = self.lock(py).decisions();
-        let columns = decisions::Columns { dids, callers, moments_ms, call_ids };
+        let columns = Columns::new(dids, callers, moments_ms, call_ids)?;
         decisions::many(py, &self.core, table, &columns)
     }
 

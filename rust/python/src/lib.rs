@@ -1,5 +1,6 @@
 //! The thin binding: convert, call, convert; one error map; nothing else.
 
+mod columns;
 mod convert;
 mod decisions;
 mod engine;

@@ -45,6 +45,9 @@ impl Bits {
     /// shorter.
     pub fn write<const ROOM: usize>(&self, to: &mut Writer<ROOM>) {
         let places: usize = self.0.iter().map(|word| word.count_ones() as usize).sum();
+        if places == 0 {
+            return to.u16(0);
+        }
         let bytes = self.last().map_or(0, |last| last / 8 + 1);
         if places * 2 <= bytes + 2 {
             to.u16(places as u16);

@@ -3,7 +3,7 @@
 use arrayvec::ArrayString;
 use smol_str::SmolStr;
 
-use crate::company::version::{ListIx, RegionIx, Step, exit};
+use crate::company::version::{EmployeeIx, ListIx, RegionIx, Step, exit};
 use crate::directory::{ListMatch, RegionMatch, RegionMatched};
 use crate::facts::{Called, Owner};
 use crate::number::Number;
@@ -88,8 +88,11 @@ impl Run<'_> {
         match self.facts.owner(caller)? {
             Owner::Nobody => Some((exit::UNKNOWN, Reason::OwnerUnknown { cached: true, generation })),
             Owner::Employee(id) => {
-                let id = SmolStr::new(id);
-                Some(self.owned_by(&id, true))
+                let company = self.company;
+                match company.employee_index.get(id) {
+                    Some(&ix) => Some(self.owned_by(ix, true)),
+                    None => Some((exit::UNKNOWN, Reason::OwnerNotHere { employee: id.into(), generation })),
+                }
             }
         }
     }
@@ -99,19 +102,20 @@ impl Run<'_> {
         if let Some(caller) = self.state.caller {
             self.facts.set_owner(caller, Some(employee));
         }
-        let (place, why) = self.owned_by(employee, false);
+        let (place, why) = match self.company.employee_index.get(employee) {
+            Some(&ix) => self.owned_by(ix, false),
+            None => {
+                let generation = self.facts.generation();
+                (exit::UNKNOWN, Reason::OwnerNotHere { employee: employee.into(), generation })
+            }
+        };
         self.leave(place, why)
     }
 
-    fn owned_by(&mut self, employee: &str, cached: bool) -> (usize, Reason) {
-        let generation = self.facts.generation();
-        match self.company.employee_index.get(employee) {
-            Some(&ix) => {
-                self.state.owner = Some(ix);
-                (exit::FOUND, Reason::OwnerFound { employee: employee.into(), cached, generation })
-            }
-            None => (exit::UNKNOWN, Reason::OwnerNotHere { employee: employee.into(), generation }),
-        }
+    fn owned_by(&mut self, ix: EmployeeIx, cached: bool) -> (usize, Reason) {
+        self.state.owner = Some(ix);
+        let (employee, generation) = (self.company.employees[ix.at()].id.clone(), self.facts.generation());
+        (exit::FOUND, Reason::OwnerFound { employee, cached, generation })
     }
 
     /// On without an owner, which is remembered.

@@ -178,6 +178,13 @@ impl Decisions {
         self.routes.get_index(number as usize).map(|route| named(&self.company, route))
     }
 
+    /// The nodes that a decision passes, and that at which it stops.
+    pub(super) fn way(&self, number: u32) -> (impl Iterator<Item = NodeIx>, Option<NodeIx>) {
+        let route = self.routes.get_index(number as usize);
+        let passed = route.into_iter().flat_map(|route| &route.path).map(|step| NodeIx((step >> 16) as u16));
+        (passed, route.map(|route| route.stop).filter(|&stop| stop != NodeIx::NOWHERE))
+    }
+
     /// Decides where a call goes: the decision's number. Allocates for a decision that the table did not have, and where
     /// a hunt is not at once all free.
     pub(crate) fn ask(

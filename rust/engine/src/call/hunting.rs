@@ -25,6 +25,8 @@ use super::turn::{Action, Candidate, RoundNote, RungEndpoint};
 /// The call that holds people whom another router refused us, until the round is over.
 pub(super) const ELSEWHERE: &str = "\u{0}elsewhere";
 
+pub(super) const NO_HUNT: EngineError = EngineError::BadState("it has no hunt");
+
 /// Rounds of so many phones are formed without memory of their own.
 pub(super) const FEW: usize = 4;
 
@@ -63,7 +65,7 @@ impl<'e> Run<'e> {
             let passed_over = formed.rung.is_empty() && !formed.waits;
             self.note(node, &mut formed, passed_over)?;
             if !passed_over {
-                return self.perform(formed);
+                return self.perform(&mut formed);
             }
             let chooses = chooses(hunt);
             let state = self.hunt_state()?;
@@ -94,7 +96,7 @@ impl<'e> Run<'e> {
     }
 
     /// Rings or waits for what is left of the round.
-    fn perform(&mut self, formed: Formed) -> Result<Next, EngineError> {
+    fn perform(&mut self, formed: &mut Formed) -> Result<Next, EngineError> {
         let (node, hunt) = self.hunt()?;
         let until_ms = self.hunt_state()?.until_ms;
         if formed.rung.is_empty() {
@@ -105,7 +107,10 @@ impl<'e> Run<'e> {
         }
         let keep: Few<Slot> = formed.rung.iter().filter_map(|leg| leg.employee).map(|ix| self.slots[ix.at()]).collect();
         if !self.trial {
-            self.floor.release_except(&self.state.call_id, &keep);
+            if self.holds {
+                self.floor.release_except(&self.state.call_id, &keep);
+            }
+            self.holds = true;
             for &slot in &keep {
                 let until = until_ms.saturating_add(RING_GRACE_MS);
                 self.floor.claim(slot, &self.state.call_id, ClaimKind::Ringing, until, self.now_ms);
@@ -122,7 +127,7 @@ impl<'e> Run<'e> {
             self.floor.rotate(&scheme, &node.id, (leg.leg as u16 + 1) % legs);
         }
         self.state.pending = Pending::Ring;
-        self.ring_action(formed.rung).map(Next::Action)
+        self.ring_action(std::mem::take(&mut formed.rung)).map(Next::Action)
     }
 
     pub(super) fn ring_event(&mut self, event: &Event) -> Result<Next, EngineError> {
@@ -181,7 +186,7 @@ impl<'e> Run<'e> {
             return self.round_done();
         }
         self.note(node, &mut formed, false)?;
-        self.perform(formed)
+        self.perform(&mut formed)
     }
 
     fn waited_out(&mut self) -> Result<Next, EngineError> {
@@ -311,13 +316,11 @@ impl<'e> Run<'e> {
         let ms = self.left_of_round()?;
         let round = self.round_number()?;
         let company = self.company;
-        let endpoints = rung
-            .into_iter()
-            .map(|leg| RungEndpoint {
-                employee: leg.employee.map(|ix| company.employees[ix.at()].id.clone()),
-                endpoint: leg.endpoint,
-            })
-            .collect();
+        let mut endpoints = Vec::with_capacity(rung.len());
+        for leg in rung {
+            let employee = leg.employee.map(|ix| company.employees[ix.at()].id.clone());
+            endpoints.push(RungEndpoint { employee, endpoint: leg.endpoint });
+        }
         Ok(Action::Ring { endpoints, ms, music: hunt.music.clone(), round })
     }
 
@@ -343,6 +346,9 @@ impl<'e> Run<'e> {
         let round = self.round_number()?;
         let scheme = self.company.schemes[node.scheme.at()].id.clone();
         let (left_out, more) = (std::mem::take(&mut formed.left_out), formed.more);
+        if self.rounds.is_empty() {
+            self.rounds = Vec::with_capacity(1);
+        }
         self.rounds.push(RoundNote { scheme, node: node.id.clone(), round, left_out, more, passed_over });
         Ok(())
     }
@@ -366,7 +372,7 @@ impl<'e> Run<'e> {
     }
 
     pub(super) fn hunt_state(&mut self) -> Result<&mut HuntState, EngineError> {
-        self.state.hunt.as_mut().ok_or(EngineError::BadState("it has no hunt"))
+        self.state.hunt.as_mut().ok_or(NO_HUNT)
     }
 }
 

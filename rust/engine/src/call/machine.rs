@@ -37,6 +37,9 @@ use super::{EngineError, notices};
 /// More nodes than this between two actions, and the scheme is going round: no checked company does.
 pub(crate) const MAX_NODES_A_TURN: usize = 10_000;
 
+/// So many nodes are passed between two actions, as a rule.
+const NODES_PASSED: usize = 4;
+
 /// A company version with everybody's place on the floor.
 #[derive(Clone, Copy)]
 pub struct Ground<'e> {
@@ -57,6 +60,8 @@ pub struct Run<'e> {
     pub(super) effects: Vec<Effect>,
     pub(super) trace: Vec<Passed>,
     pub(super) rounds: Vec<RoundNote>,
+    /// The call may hold people.
+    pub(super) holds: bool,
     /// Nobody is claimed, released or turned to, and nothing is told: where the call would go is asked.
     pub(super) trial: bool,
 }
@@ -69,6 +74,7 @@ pub(super) enum Next {
 
 impl<'e> Run<'e> {
     /// A step of the call in `state`, on the version it began on.
+    #[inline]
     pub fn new(ground: Ground<'e>, floor: &'e mut Floor, facts: &'e mut Facts, state: CallState, now_ms: i64) -> Self {
         Self {
             company: ground.company,
@@ -80,13 +86,15 @@ impl<'e> Run<'e> {
             effects: Vec::new(),
             trace: Vec::new(),
             rounds: Vec::new(),
+            holds: true,
             trial: false,
         }
     }
 
     /// The first turn of a call.
-    pub fn arrive(mut self) -> Result<Turn, EngineError> {
+    pub fn arrive(&mut self) -> Result<Turn, EngineError> {
         self.floor.release_all(&self.state.call_id);
+        self.holds = false;
         self.floor.leave_line(&self.state.call_id);
         let next = match self.company.scheme_for(self.state.did) {
             Some(scheme) => Next::Node(self.company.schemes[scheme.at()].start),
@@ -99,7 +107,7 @@ impl<'e> Run<'e> {
     }
 
     /// The turn that answers an event.
-    pub fn handle(mut self, event: &Event) -> Result<Turn, EngineError> {
+    pub fn handle(&mut self, event: &Event) -> Result<Turn, EngineError> {
         if matches!(self.state.pending, Pending::End(..)) {
             return Err(self.unexpected(event));
         }
@@ -139,7 +147,7 @@ impl<'e> Run<'e> {
     }
 
     /// The pending action again, with its claims: for a router that took the call over.
-    pub fn resume(mut self) -> Result<Turn, EngineError> {
+    pub fn resume(&mut self) -> Result<Turn, EngineError> {
         if self.is_queued() {
             self.back_in_line()?;
         } else {
@@ -281,6 +289,9 @@ impl<'e> Run<'e> {
     pub(super) fn leave(&mut self, place: usize, why: Reason) -> Next {
         let node = self.node();
         let taken = &node.exits[place];
+        if self.trace.is_empty() {
+            self.trace = Vec::with_capacity(NODES_PASSED);
+        }
         self.trace.push(Passed {
             scheme: self.company.schemes[node.scheme.at()].id.clone(),
             node: node.id.clone(),

@@ -2,6 +2,7 @@
 
 pub mod bits;
 mod branching;
+mod column;
 mod decision;
 mod ending;
 mod event;
@@ -14,6 +15,8 @@ pub mod state;
 mod turn;
 pub mod wire;
 
+pub(crate) use column::Stage;
+pub use column::{Calls, Column, Dids};
 pub use decision::{Ask, Decision, Decisions, MOST_DECISIONS, Taken};
 pub use event::{EndCause, Ended, Event, Whose};
 pub(crate) use machine::MAX_NODES_A_TURN;
@@ -71,6 +74,9 @@ pub enum EngineError {
     /// A table of decisions is full.
     #[error("more than {MOST_DECISIONS} different decisions")]
     TooManyDecisions,
+    /// Columns of calls have different lengths.
+    #[error("the columns have different lengths")]
+    UnevenColumns,
     /// Too many changes of lists are kept already.
     #[error("too many changes of lists; make a new version of the company")]
     TooManyListChanges,
@@ -90,6 +96,7 @@ impl EngineError {
             Self::StateTooLarge { .. } => "state_too_large",
             Self::Runaway(_) => "runaway",
             Self::TooManyDecisions => "too_many_decisions",
+            Self::UnevenColumns => "uneven_columns",
             Self::TooManyListChanges => "too_many_list_changes",
         }
     }

@@ -16,7 +16,7 @@ use crate::number::Number;
 
 use super::EngineError;
 use super::bits::Bits;
-use super::hunting::{Few, chooses};
+use super::hunting::{Few, NO_HUNT, chooses};
 use super::machine::{Run, seed};
 use super::turn::{Candidate, LeftOut};
 
@@ -28,37 +28,46 @@ pub(super) struct Formed {
     /// More were left out than are named.
     pub more: bool,
     pub waits: bool,
+    /// Somebody of those left out is on the phone, or another call's.
+    busy: bool,
 }
 
 impl<'e> Run<'e> {
     /// Who of the round can be rung now, and who cannot, and why. Marks the hunt busy where somebody is.
+    #[inline]
     pub(super) fn form(&mut self, hunt: &'e Hunt) -> Result<Formed, EngineError> {
-        let (formed, busy) = if chooses(hunt) || self.is_queued() && hunt.one_by_one() {
-            self.choose(hunt)?
+        let mut formed = Formed::default();
+        if chooses(hunt) || self.is_queued() && hunt.one_by_one() {
+            self.choose(hunt, &mut formed)?;
         } else {
-            self.all_of_round(hunt)?
-        };
-        self.hunt_state()?.busy |= busy;
+            self.all_of_round(hunt, &mut formed)?;
+        }
+        self.hunt_state()?.busy |= formed.busy;
         Ok(formed)
     }
 
-    /// The round of a strategy that says beforehand whom each rings; and whether somebody was busy.
-    fn all_of_round(&mut self, hunt: &'e Hunt) -> Result<(Formed, bool), EngineError> {
-        let state = self.hunt_state()?;
-        let (round, out) = (usize::from(state.round), state.out.clone());
+    /// The round of a strategy that says beforehand whom each rings.
+    fn all_of_round(&self, hunt: &'e Hunt, formed: &mut Formed) -> Result<(), EngineError> {
+        let state = self.state.hunt.as_ref().ok_or(NO_HUNT)?;
+        let round = usize::from(state.round);
         let legs = match hunt.strategy {
             Strategy::Linear => round..hunt.legs.len().min(round + 1),
             _ => 0..hunt.rounds.get(round).map_or(0, |round| usize::from(round.legs)),
         };
-        let (mut formed, mut busy, mut rings) = (Formed::default(), false, Rings::default());
+        // The phones that ring already: the few of most hunts are looked through, those of a big one are found.
+        let mut many = (legs.len() > WALKED).then(HashSet::new);
         for leg in legs {
-            let (endpoint, mut standing) = (self.endpoint(hunt, leg), self.standing(hunt, &out, leg));
-            if let Some(endpoint) = endpoint.as_ref().filter(|_| standing == Standing::Free)
-                && !rings.insert(endpoint.clone())
-            {
-                standing = Standing::SamePhone;
+            let (endpoint, mut standing) = (self.endpoint(hunt, leg), self.standing(hunt, &state.out, leg));
+            if let Some(endpoint) = endpoint.as_ref().filter(|_| standing == Standing::Free) {
+                let rings = match &mut many {
+                    Some(many) => !many.insert(endpoint.clone()),
+                    None => formed.rung.iter().any(|rung| rung.endpoint == *endpoint),
+                };
+                if rings {
+                    standing = Standing::SamePhone;
+                }
             }
-            busy |= standing.is_busy();
+            formed.busy |= standing.is_busy();
             match endpoint {
                 Some(endpoint) if standing == Standing::Free => {
                     formed.rung.push(self.candidate(hunt, leg, endpoint));
@@ -69,12 +78,11 @@ impl<'e> Run<'e> {
                 }
             }
         }
-        Ok((formed, busy))
+        Ok(())
     }
 
-    /// The first of those not tried yet who can be rung, in the order of a strategy that chooses; and whether somebody
-    /// before him was busy.
-    fn choose(&mut self, hunt: &'e Hunt) -> Result<(Formed, bool), EngineError> {
+    /// The first of those not tried yet who can be rung, in the order of a strategy that chooses.
+    fn choose(&mut self, hunt: &'e Hunt, formed: &mut Formed) -> Result<(), EngineError> {
         let group = self.group(hunt);
         let state = self.hunt_state()?;
         let (legs, out) = (hunt.legs.len(), state.out.clone());
@@ -82,10 +90,9 @@ impl<'e> Run<'e> {
         let shuffle = Shuffle::new(legs, seed(&self.state.call_id, 1));
         let (order, looking) = self.order(hunt, group, start, &shuffle);
         let named = if group.is_some() { WALKED } else { legs };
-        let (mut formed, mut busy) = (Formed::default(), false);
         for leg in order.filter(|&leg| !out.contains(leg)).take(named) {
             let (endpoint, standing) = (self.endpoint(hunt, leg), self.standing(hunt, &out, leg));
-            busy |= standing.is_busy();
+            formed.busy |= standing.is_busy();
             match endpoint {
                 Some(endpoint) if standing == Standing::Free => {
                     formed.rung.push(self.candidate(hunt, leg, endpoint));
@@ -103,14 +110,14 @@ impl<'e> Run<'e> {
             let ask = |leg| out.contains(leg) || self.rests(hunt, leg);
             let asking = self.asking(group, &ask);
             let found = self.floor.first_free(asking, looking);
-            busy = busy || self.floor.busy_before(asking, looking, found);
+            formed.busy = formed.busy || self.floor.busy_before(asking, looking, found);
             formed.waits = formed.waits || self.floor.soon_free(asking).next().is_some();
             formed.more = true;
             if let Some((leg, endpoint)) = found.and_then(|leg| Some((leg, self.endpoint(hunt, leg)?))) {
                 formed.rung.push(self.candidate(hunt, leg, endpoint));
             }
         }
-        Ok((formed, busy))
+        Ok(())
     }
 
     /// The order of a strategy that chooses, leg by leg; and the same for a group.
@@ -216,28 +223,6 @@ impl<'e> Run<'e> {
     /// Whether a queue passes the leg's phone over for now.
     fn rests(&self, hunt: &Hunt, leg: usize) -> bool {
         self.is_queued() && self.endpoint(hunt, leg).is_some_and(|phone| self.floor.rests(&phone, self.now_ms))
-    }
-}
-
-/// The phones that a round rings already: the few of most hunts are looked through, those of a big one are found.
-#[derive(Default)]
-struct Rings {
-    few: Few<SmolStr>,
-    many: HashSet<SmolStr>,
-}
-
-impl Rings {
-    /// False for a phone that rings already.
-    fn insert(&mut self, endpoint: SmolStr) -> bool {
-        if self.few.contains(&endpoint) || self.many.contains(&endpoint) {
-            return false;
-        }
-        if self.few.len() < WALKED {
-            self.few.push(endpoint);
-        } else {
-            self.many.insert(endpoint);
-        }
-        true
     }
 }
 

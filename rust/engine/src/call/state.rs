@@ -163,6 +163,7 @@ pub struct CallState {
 impl CallState {
     /// A call that has just arrived.
     #[must_use]
+    #[inline]
     pub fn new(version: VersionId, call_id: CallId, did: Option<Number>, caller: Option<Number>) -> Self {
         Self {
             version,

@@ -2,10 +2,15 @@
 
 /// Slots for each nine hashes. More gaps make shorter walks: at nine tenths full a look-up passes five slots on average.
 const SLOTS_FOR_NINE: usize = 10;
+/// The same where there are at most [`FEW`] hashes, which have room to spare.
+const SLOTS_FOR_NINE_OF_FEW: usize = 27;
+const FEW: usize = 1 << 12;
+/// Slots that are compared at once. So many stand after every place.
+const AT_ONCE: usize = 4;
 /// A gap; above every hash, so that a walk ends there.
 const GAP: u64 = u64::MAX;
 
-/// A set of evenly spread hashes, in nine bytes each.
+/// A set of evenly spread hashes, in nine bytes each; a small one takes more.
 ///
 /// A hash stands at its share of the array, `hash / 2^bits` of its length, or after that where the place is taken, in
 /// ascending order: so a walk from its place ends at the first slot that is not below it.
@@ -24,7 +29,8 @@ impl Gapped {
         }
         hashes.sort_unstable();
         hashes.dedup();
-        let places = hashes.len() * SLOTS_FOR_NINE / 9 + 1;
+        let for_nine = if hashes.len() > FEW { SLOTS_FOR_NINE } else { SLOTS_FOR_NINE_OF_FEW };
+        let places = hashes.len() * for_nine / 9 + 1;
         let mut slots = Vec::with_capacity(places + places / 64 + 16);
         for hash in hashes {
             let own = place::<BITS>(hash, places as u64);
@@ -34,7 +40,7 @@ impl Gapped {
             slots.push(hash);
         }
         slots.resize(slots.len().max(places), GAP);
-        slots.push(GAP);
+        slots.extend([GAP; AT_ONCE]);
         slots.shrink_to_fit();
         Self { slots, places: places as u64 }
     }
@@ -42,7 +48,13 @@ impl Gapped {
     /// Whether the hash is there. Expected constant, one cache miss or two neighbouring ones.
     pub(super) fn has<const BITS: u32>(&self, hash: u64) -> bool {
         let after = self.slots.get(place::<BITS>(hash, self.places)..).unwrap_or_default();
-        after.iter().find(|&&slot| slot >= hash) == Some(&hash)
+        let Some((first, others)) = after.split_first_chunk::<AT_ONCE>() else { return false };
+        // One branch, which nearly always goes the same way: whether it was found is nothing to be guessed.
+        let found = first.iter().fold(false, |found, &slot| found | (slot == hash));
+        if found | (first[AT_ONCE - 1] >= hash) {
+            return found;
+        }
+        others.iter().find(|&&slot| slot >= hash) == Some(&hash)
     }
 
     /// How many hashes there are.

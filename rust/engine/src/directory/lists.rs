@@ -59,6 +59,13 @@ impl List {
         self.prefixes.longest(number).map(ListMatch::Prefix)
     }
 
+    /// Whether it has the number, or a prefix of it: [`List::find`] without a guess of the answer on the way.
+    #[must_use]
+    pub fn has(&self, number: Number) -> bool {
+        let whole = self.numbers.has(number) | self.file.as_ref().is_some_and(|file| file.numbers.has(number));
+        whole | self.prefixes.has(number)
+    }
+
     /// Bytes on the heap, the file's numbers among them.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -81,6 +88,12 @@ impl Lists {
     #[must_use]
     pub fn find(&self, list: usize, number: Number) -> Option<ListMatch> {
         self.0.get(list)?.find(number)
+    }
+
+    /// Whether list `list` has the number, or a prefix of it; false also where there is no such list.
+    #[must_use]
+    pub fn has(&self, list: usize, number: Number) -> bool {
+        self.0.get(list).is_some_and(|list| list.has(number))
     }
 
     /// The first of `lists` that has the number, and which entry of it matched.
@@ -153,6 +166,10 @@ impl Prefixes {
 
     fn longest(&self, number: Number) -> Option<Prefix> {
         self.prefixes.get(self.spans.owner(number)? as usize).copied()
+    }
+
+    fn has(&self, number: Number) -> bool {
+        self.spans.owner(number).is_some()
     }
 
     const fn bytes(&self) -> usize {

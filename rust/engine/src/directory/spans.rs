@@ -11,8 +11,22 @@ use crate::number::{Number, Prefix};
 
 /// Lengths of whole numbers, in digits.
 const LENGTHS: std::ops::RangeInclusive<u32> = 7..=15;
+/// So many changes have more buckets than there are changes: a country's few prefixes stand close to one another.
+const FEW: usize = 1 << 10;
+const BUCKETS_FOR_ONE_OF_FEW: usize = 16;
+const POWERS_OF_TEN: [u64; 16] = {
+    let mut powers = [1; 16];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
 /// No span decides.
 const NOBODY: u32 = u32::MAX;
+/// Changes that are compared at once. So many stand after the last, above every number.
+const AT_ONCE: usize = 4;
 
 /// Numbers of one length, both ends included, and what they are a span of.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +58,7 @@ impl Span {
 ///
 /// The narrowest span that holds a number decides, of equally wide ones a preferred one, else that which begins last, else
 /// that of the last owner. So the longest of prefixes and the narrowest of ranges are found by one search: numbers of one length are
-/// divided into as many buckets of equal width as there are changes, and the changes of one bucket are searched.
+/// divided into as many buckets of equal width as there are changes, if not more, and the changes of one bucket are searched.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spans {
     changes: Vec<Change>,
@@ -77,6 +91,9 @@ impl Spans {
     pub(super) fn new(mut spans: Vec<Span>) -> Self {
         spans.sort_unstable_by_key(|span| (span.first, span.last));
         let changes = changes(&spans);
+        if changes.is_empty() {
+            return Self::default();
+        }
         let mut flat = Self { changes, buckets: Vec::new(), guides: Default::default() };
         let mut begin = 0;
         for length in LENGTHS {
@@ -86,6 +103,7 @@ impl Spans {
             begin = end;
         }
         flat.buckets.push(begin as u32);
+        flat.changes.extend([Change { first: u64::MAX, owner: NOBODY }; AT_ONCE]);
         flat.buckets.shrink_to_fit();
         flat
     }
@@ -94,7 +112,8 @@ impl Spans {
     fn guide(&mut self, length: u32, begin: usize, end: usize) {
         let own = &self.changes[begin..end];
         let (Some(first), Some(last)) = (own.first(), own.last()) else { return };
-        let width = (last.first - first.first) / own.len() as u64;
+        let buckets = if own.len() > FEW { own.len() } else { own.len() * BUCKETS_FOR_ONE_OF_FEW };
+        let width = (last.first - first.first) / buckets as u64;
         let guide = Guide {
             first: first.first,
             shift: u64::BITS - width.leading_zeros(),
@@ -114,12 +133,17 @@ impl Spans {
     /// Who decides for a number; nobody for an extension. Two accesses to memory; logarithmic in the changes of a bucket.
     pub(super) fn owner(&self, number: Number) -> Option<u32> {
         let digits = number.e164()?;
-        let guide = self.guides.get(digits.ilog10() as usize + 1)?;
+        let guide = self.guides.get(length(digits))?;
         let offset = digits.checked_sub(guide.first)? >> guide.shift;
         let bucket = guide.bucket as usize + offset.min(u64::from(guide.count).checked_sub(1)?) as usize;
-        let [begin, end] = *self.buckets.get(bucket..bucket + 2)? else { return None };
-        let own = self.changes.get(begin as usize..end as usize)?;
-        let next = begin as usize + own.partition_point(|change| change.first <= digits);
+        let begin = *self.buckets.get(bucket)? as usize;
+        // Of the bucket, as a rule: changes after it are above the number. A branch for each would be nothing to be guessed.
+        let first: &[Change; AT_ONCE] = self.changes.get(begin..)?.first_chunk()?;
+        let mut next = begin + first.iter().map(|change| usize::from(change.first <= digits)).sum::<usize>();
+        if next == begin + AT_ONCE {
+            let end = *self.buckets.get(bucket + 1)? as usize;
+            next += self.changes.get(next..end)?.partition_point(|change| change.first <= digits);
+        }
         let owner = self.changes.get(next.checked_sub(1)?)?.owner;
         (owner != NOBODY).then_some(owner)
     }
@@ -128,6 +152,15 @@ impl Spans {
     pub(super) const fn bytes(&self) -> usize {
         self.changes.capacity() * size_of::<Change>() + self.buckets.capacity() * size_of::<u32>()
     }
+}
+
+/// How many decimal digits an integer of at most [`LENGTHS`] has. By its bits, which leave two answers: no branch.
+const fn length(number: u64) -> usize {
+    let bits = u64::BITS - number.leading_zeros();
+    // So many times log 2.
+    let least = ((bits * 1_233) >> 12) as usize;
+    let power = POWERS_OF_TEN[least % POWERS_OF_TEN.len()];
+    least + (number >= power) as usize
 }
 
 /// Where the deciding span changes, ascending; spans are sorted by their first number. Lengths do not mix: a span ends
@@ -155,4 +188,26 @@ fn changes(spans: &[Span]) -> Vec<Change> {
     }
     changes.shrink_to_fit();
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_the_number_of_digits() {
+        assert_eq!(length(0), 0);
+        for digits in 1..=15_u32 {
+            for number in
+                [10_u64.pow(digits - 1), 10_u64.pow(digits - 1) + 1, 5 * 10_u64.pow(digits - 1), 10_u64.pow(digits) - 1]
+            {
+                assert_eq!(length(number), digits as usize, "{number}");
+            }
+        }
+        for bits in 0..50 {
+            for number in [1_u64 << bits, (1 << bits) + 1, (2 << bits) - 1] {
+                assert_eq!(length(number), number.to_string().len().min(16), "{number}");
+            }
+        }
+    }
 }

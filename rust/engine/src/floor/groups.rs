@@ -265,6 +265,7 @@ impl Floor {
 
     /// Something about the person has changed: he moves within his groups.
     pub(super) fn moved(&mut self, slot: Slot) {
+        self.moves += 1;
         if self.people[slot].seats.is_empty() {
             return;
         }

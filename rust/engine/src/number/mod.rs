@@ -17,6 +17,7 @@
 //! A national number fits by its length; see `plan` for the table. A trunk prefix left in after the calling code
 //! (`+44 (0)20 …`) is dropped where the number does not fit with it.
 
+mod digits;
 mod plan;
 mod spelling;
 
@@ -28,13 +29,14 @@ use arrayvec::ArrayString;
 use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
 
-use plan::{Plan, after};
+use digits::{Digits, Lead};
+use plan::Plan;
 use spelling::Spelling;
 
 /// Most digits of an E.164 number.
 const E164_DIGITS: usize = 15;
-/// Fewest digits, calling code included, of a number in a country without a row in the table.
-const E164_DIGITS_LEAST: usize = 7;
+/// What E.164 digits spell: seven at least, calling code included, in a country without a row in the table.
+const E164: std::ops::Range<u64> = 1_000_000..10_u64.pow(E164_DIGITS as u32);
 /// Fewest digits of a foreign number that is recognised without `+`.
 const UNMARKED_DIGITS_LEAST: usize = 11;
 /// Room for the text of a number: `+` and the digits of any integer of the packed form.
@@ -66,12 +68,12 @@ impl Number {
     /// Reads a number by the whole rule.
     fn spelled(raw: &str, country: Country) -> Option<Self> {
         let spelling = Spelling::read(raw)?;
-        let digits = spelling.digits();
-        if spelling.has_plus() {
+        let digits = spelling.digits;
+        if spelling.plus {
             return international(digits);
         }
-        if EXTENSION_DIGITS.contains(&digits.len()) {
-            return Some(Self(EXTENSION | (digits.len() as u64) << LENGTH_SHIFT | value(digits)));
+        if EXTENSION_DIGITS.contains(&digits.count()) {
+            return Some(Self(EXTENSION | (digits.count() as u64) << LENGTH_SHIFT | digits.value()));
         }
         let plan = country.plan();
         match plan.after_international_prefix(digits) {
@@ -83,7 +85,7 @@ impl Number {
     /// The number whose E.164 digits, read as an integer, are `digits`; `None` outside 7 to 15 digits.
     #[must_use]
     pub fn from_e164(digits: u64) -> Option<Self> {
-        (E164_DIGITS_LEAST..=E164_DIGITS).contains(&length(digits)).then_some(Self(digits))
+        E164.contains(&digits).then_some(Self(digits))
     }
 
     /// The number packed as [`as_u64`](Self::as_u64) gave it; `None` for any other integer.
@@ -178,9 +180,9 @@ impl Prefix {
     #[must_use]
     pub fn parse(raw: &str, country: Country) -> Option<Self> {
         let spelling = Spelling::read(raw)?;
-        let digits = spelling.digits();
+        let digits = spelling.digits;
         let plan = country.plan();
-        if spelling.has_plus() {
+        if spelling.plus {
             return international_prefix(digits);
         }
         match plan.after_international_prefix(digits) {
@@ -281,70 +283,69 @@ fn plus_text(digits: u64) -> SmolStr {
     SmolStr::new(text)
 }
 
+/// Digits with which no E.164 number begins.
+const ZERO: Lead = Lead::of("0");
+
 /// Reads digits that begin with a calling code.
-fn international(digits: &[u8]) -> Option<Number> {
+fn international(digits: Digits) -> Option<Number> {
     match Plan::of_calling_code(digits) {
         Some((plan, rest)) => after_calling_code(rest, plan),
-        None if digits.starts_with(b"0") || digits.len() > E164_DIGITS => None,
-        None => Number::from_e164(value(digits)),
+        None if digits.begin_with(&ZERO) || digits.count() > E164_DIGITS => None,
+        None => Number::from_e164(digits.value()),
     }
 }
 
-fn national(digits: &[u8], plan: &Plan) -> Option<Number> {
+fn national(digits: Digits, plan: &Plan) -> Option<Number> {
     after_trunk(digits, plan)
-        .or_else(|| after_calling_code(after(digits, plan.code)?, plan))
+        .or_else(|| after_calling_code(digits.after(&plan.code)?, plan))
         .or_else(|| plan.fits(digits).then(|| joined(plan, digits)))
 }
 
-fn unmarked(digits: &[u8]) -> Option<Number> {
+fn unmarked(digits: Digits) -> Option<Number> {
     let (plan, rest) = Plan::of_calling_code(digits)?;
-    (plan.closed && digits.len() >= UNMARKED_DIGITS_LEAST && plan.fits(rest)).then(|| joined(plan, rest))
+    (plan.closed && digits.count() >= UNMARKED_DIGITS_LEAST && plan.fits(rest)).then(|| joined(plan, rest))
 }
 
-fn after_calling_code(rest: &[u8], plan: &Plan) -> Option<Number> {
+fn after_calling_code(rest: Digits, plan: &Plan) -> Option<Number> {
     plan.fits(rest).then(|| joined(plan, rest)).or_else(|| after_trunk(rest, plan))
 }
 
-fn after_trunk(digits: &[u8], plan: &Plan) -> Option<Number> {
-    let mut rests = plan.trunks.iter().filter_map(|trunk| after(digits, trunk));
-    rests.find(|rest| plan.fits(rest)).map(|rest| joined(plan, rest))
+fn after_trunk(digits: Digits, plan: &Plan) -> Option<Number> {
+    let mut rests = plan.trunks.iter().filter_map(|trunk| digits.after(trunk));
+    rests.find(|&rest| plan.fits(rest)).map(|rest| joined(plan, rest))
 }
 
-fn international_prefix(digits: &[u8]) -> Option<Prefix> {
+fn international_prefix(digits: Digits) -> Option<Prefix> {
     if let Some((plan, rest)) = Plan::of_calling_code(digits) {
         let trunk_left_in = !rest.is_empty() && !plan.may_begin(rest);
-        let begins = |left: &&[u8]| trunk_left_in && (left.is_empty() || plan.may_begin(left));
-        let mut lefts = plan.trunks.iter().filter_map(|trunk| rest.strip_prefix(*trunk));
+        let begins = |left: &Digits| trunk_left_in && (left.is_empty() || plan.may_begin(*left));
+        let mut lefts = plan.trunks.iter().filter_map(|trunk| rest.after(trunk));
         let rest = lefts.find(begins).unwrap_or(rest);
-        return (rest.len() <= plan.longest()).then(|| Prefix(joined(plan, rest).0));
+        return (rest.count() <= plan.longest()).then(|| Prefix(joined(plan, rest).0));
     }
-    (digits.len() <= E164_DIGITS && digits.first().is_some_and(|&first| first != b'0')).then(|| Prefix(value(digits)))
+    let begins = digits.count() <= E164_DIGITS && !digits.is_empty() && !digits.begin_with(&ZERO);
+    begins.then(|| Prefix(digits.value()))
 }
 
-fn national_prefix(digits: &[u8], plan: &Plan) -> Option<Prefix> {
-    if plan.trunks.contains(&digits) && digits != plan.code {
+fn national_prefix(digits: Digits, plan: &Plan) -> Option<Prefix> {
+    if plan.trunks.iter().any(|trunk| trunk.is(digits)) && !plan.code.is(digits) {
         return None;
     }
-    let begins = |rest: &&[u8]| rest.len() <= plan.longest() && !rest.is_empty() && plan.may_begin(rest);
+    let begins = |rest: &Digits| rest.count() <= plan.longest() && !rest.is_empty() && plan.may_begin(*rest);
     let rest = if plan.is_area_code(digits) {
         digits
-    } else if digits.starts_with(plan.code) {
+    } else if digits.begin_with(&plan.code) {
         return international_prefix(digits);
     } else {
-        let mut rests = plan.trunks.iter().filter_map(|trunk| digits.strip_prefix(*trunk));
+        let mut rests = plan.trunks.iter().filter_map(|trunk| digits.after(trunk));
         rests.find(begins).or_else(|| Some(digits).filter(begins))?
     };
     Some(Prefix(joined(plan, rest).0))
 }
 
 /// The calling code and a national part of at most [`Plan::longest`] digits, together at most fifteen.
-fn joined(plan: &Plan, national: &[u8]) -> Number {
-    Number(value(plan.code) * 10_u64.pow(national.len() as u32) + value(national))
-}
-
-/// The integer that at most eighteen ASCII digits spell.
-fn value(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
+fn joined(plan: &Plan, national: Digits) -> Number {
+    Number(national.value_after(&plan.code))
 }
 
 /// How many decimal digits an integer has; none for 0.

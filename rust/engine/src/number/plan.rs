@@ -6,6 +6,8 @@
 
 use std::ops::RangeInclusive;
 
+use super::digits::{Digits, Lead};
+
 /// A country whose national spellings can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Country {
@@ -62,78 +64,81 @@ impl Country {
     }
 }
 
-/// One country's plan. Digits are ASCII.
+/// One country's plan.
 pub(super) struct Plan {
     /// Country calling code.
-    pub(super) code: &'static [u8],
+    pub(super) code: Lead,
     /// What is dialled before a national number, longest first.
-    pub(super) trunks: &'static [&'static [u8]],
+    pub(super) trunks: &'static [Lead],
     /// What is dialled for `+`, besides `00`, which every country's PBXs understand and no plan uses otherwise.
-    international: &'static [&'static [u8]],
+    international: &'static [Lead],
     /// Lengths of national numbers.
     shapes: &'static [Shape],
     /// Whether a foreigner can tell such a number by its length.
     pub(super) closed: bool,
     /// How area and service codes begin, after a trunk prefix.
-    codes: &'static [&'static [u8]],
+    codes: &'static [Lead],
     /// How three digits begin that people write for an area code alone, although a trunk prefix or the calling code
     /// might be seen in them.
-    area_codes: &'static [&'static [u8]],
+    area_codes: &'static [Lead],
 }
 
 /// National numbers that begin like this have so many digits.
 struct Shape {
-    begins: &'static [&'static [u8]],
+    begins: &'static [Lead],
     digits: RangeInclusive<usize>,
 }
 
 const AREA_CODE_DIGITS: usize = 3;
-const ANY: &[&[u8]] = &[b""];
+const ANY: &[Lead] = &Lead::each([""]);
 /// Where the trunk prefix is `0`, no national number begins with it.
-const NOT_ZERO: &[&[u8]] = &[b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
+const NOT_ZERO: &[Lead] = &Lead::each(["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
 
 const RUSSIA: Plan = Plan {
-    code: b"7",
-    trunks: &[b"8"],
-    international: &[b"810"],
+    code: Lead::of("7"),
+    trunks: &Lead::each(["8"]),
+    international: &Lead::each(["810"]),
     shapes: &[Shape { begins: ANY, digits: 10..=10 }],
     closed: true,
-    codes: &[b"3", b"4", b"7", b"8", b"9"],
+    codes: &Lead::each(["3", "4", "7", "8", "9"]),
     // Codes on 7 are Kazakhstan's: a Russian who writes `749` means the calling code.
-    area_codes: &[b"3", b"4", b"8", b"9"],
+    area_codes: &Lead::each(["3", "4", "8", "9"]),
 };
 
-const KAZAKHSTAN: Plan = Plan { area_codes: &[b"7", b"8"], ..RUSSIA };
+const KAZAKHSTAN: Plan = Plan { area_codes: &Lead::each(["7", "8"]), ..RUSSIA };
 
 const BELARUS: Plan = Plan {
-    code: b"375",
+    code: Lead::of("375"),
     // `8`, a second tone, then `0` for an area code; service codes follow the `8` alone.
-    trunks: &[b"80", b"8", b"0"],
-    international: &[b"810"],
+    trunks: &Lead::each(["80", "8", "0"]),
+    international: &Lead::each(["810"]),
     shapes: &[
-        Shape { begins: &[b"1", b"2", b"3", b"4", b"5", b"6", b"7"], digits: 9..=9 },
-        Shape { begins: &[b"801", b"803", b"810", b"902"], digits: 10..=10 },
-        Shape { begins: &[b"800"], digits: 6..=10 },
-        Shape { begins: &[b"820"], digits: 11..=11 },
+        Shape { begins: &Lead::each(["1", "2", "3", "4", "5", "6", "7"]), digits: 9..=9 },
+        Shape { begins: &Lead::each(["801", "803", "810", "902"]), digits: 10..=10 },
+        Shape { begins: &Lead::each(["800"]), digits: 6..=10 },
+        Shape { begins: &Lead::each(["820"]), digits: 11..=11 },
     ],
     closed: true,
-    codes: &[b"1", b"2", b"33", b"44", b"800", b"801", b"803", b"810", b"820", b"902"],
-    area_codes: &[b"800", b"801", b"803", b"810", b"820", b"902"],
+    codes: &Lead::each(["1", "2", "33", "44", "800", "801", "803", "810", "820", "902"]),
+    area_codes: &Lead::each(["800", "801", "803", "810", "820", "902"]),
 };
 
 const UKRAINE: Plan = Plan {
-    code: b"380",
-    trunks: &[b"0"],
+    code: Lead::of("380"),
+    trunks: &Lead::each(["0"]),
     international: &[],
-    shapes: &[Shape { begins: NOT_ZERO, digits: 9..=9 }, Shape { begins: &[b"800", b"900"], digits: 10..=10 }],
+    shapes: &[
+        Shape { begins: NOT_ZERO, digits: 9..=9 },
+        Shape { begins: &Lead::each(["800", "900"]), digits: 10..=10 },
+    ],
     closed: true,
-    codes: &[b"3", b"4", b"5", b"6", b"7", b"8", b"9"],
+    codes: &Lead::each(["3", "4", "5", "6", "7", "8", "9"]),
     area_codes: &[],
 };
 
 const GERMANY: Plan = Plan {
-    code: b"49",
-    trunks: &[b"0"],
+    code: Lead::of("49"),
+    trunks: &Lead::each(["0"]),
     international: &[],
     // An open plan: area codes of two to five digits, subscriber numbers of any length that E.164 leaves room for.
     shapes: &[Shape { begins: NOT_ZERO, digits: 5..=13 }],
@@ -143,74 +148,64 @@ const GERMANY: Plan = Plan {
 };
 
 const BRITAIN: Plan = Plan {
-    code: b"44",
-    trunks: &[b"0"],
+    code: Lead::of("44"),
+    trunks: &Lead::each(["0"]),
     international: &[],
     shapes: &[
         Shape { begins: NOT_ZERO, digits: 10..=10 },
-        Shape { begins: &[b"1", b"800"], digits: 9..=9 },
-        Shape { begins: &[b"8001111", b"845464"], digits: 7..=7 },
+        Shape { begins: &Lead::each(["1", "800"]), digits: 9..=9 },
+        Shape { begins: &Lead::each(["8001111", "845464"]), digits: 7..=7 },
     ],
     closed: true,
-    codes: &[b"1", b"2", b"3", b"5", b"7", b"8", b"9"],
+    codes: &Lead::each(["1", "2", "3", "5", "7", "8", "9"]),
     area_codes: &[],
 };
 
 const NORTH_AMERICA: Plan = Plan {
-    code: b"1",
-    trunks: &[b"1"],
-    international: &[b"011"],
-    shapes: &[Shape { begins: &[b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"], digits: 10..=10 }],
+    code: Lead::of("1"),
+    trunks: &Lead::each(["1"]),
+    international: &Lead::each(["011"]),
+    shapes: &[Shape { begins: &Lead::each(["2", "3", "4", "5", "6", "7", "8", "9"]), digits: 10..=10 }],
     closed: true,
-    codes: &[b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"],
+    codes: &Lead::each(["2", "3", "4", "5", "6", "7", "8", "9"]),
     area_codes: &[],
 };
 
 impl Plan {
     /// The plan that a calling code at the front names, and what follows it. Calling codes are free of prefixes.
-    pub(super) fn of_calling_code(digits: &[u8]) -> Option<(&'static Self, &[u8])> {
+    pub(super) fn of_calling_code(digits: Digits) -> Option<(&'static Self, Digits)> {
         Country::ALL.into_iter().find_map(|country| {
             let plan = country.plan();
-            after(digits, plan.code).map(|rest| (plan, rest))
+            digits.after(&plan.code).map(|rest| (plan, rest))
         })
     }
 
     /// What follows the international prefix, if there is one.
-    pub(super) fn after_international_prefix<'a>(&self, digits: &'a [u8]) -> Option<&'a [u8]> {
-        after(digits, b"00").or_else(|| self.international.iter().find_map(|prefix| after(digits, prefix)))
+    pub(super) fn after_international_prefix(&self, digits: Digits) -> Option<Digits> {
+        const ZEROS: Lead = Lead::of("00");
+        digits.after(&ZEROS).or_else(|| self.international.iter().find_map(|prefix| digits.after(prefix)))
     }
 
     /// Whether these digits can be a whole national number.
-    pub(super) fn fits(&self, national: &[u8]) -> bool {
+    pub(super) fn fits(&self, national: Digits) -> bool {
         let mut shapes = self.shapes.iter();
         shapes.any(|shape| {
-            shape.digits.contains(&national.len()) && shape.begins.iter().any(|begin| after(national, begin).is_some())
+            shape.digits.contains(&national.count()) && shape.begins.iter().any(|begin| national.begin_with(begin))
         })
     }
 
     /// Whether a national number with an assigned kind of code can begin so.
-    pub(super) fn may_begin(&self, national: &[u8]) -> bool {
-        begins_like(national, self.codes)
+    pub(super) fn may_begin(&self, national: Digits) -> bool {
+        self.codes.iter().any(|code| national.could_begin_with(code))
     }
 
     /// Whether these digits are an area code written alone.
-    pub(super) fn is_area_code(&self, digits: &[u8]) -> bool {
-        digits.len() == AREA_CODE_DIGITS && begins_like(digits, self.area_codes)
+    pub(super) fn is_area_code(&self, digits: Digits) -> bool {
+        digits.count() == AREA_CODE_DIGITS && self.area_codes.iter().any(|code| digits.could_begin_with(code))
     }
 
     /// Most digits of a national number.
     pub(super) fn longest(&self) -> usize {
         self.shapes.iter().map(|shape| *shape.digits.end()).max().unwrap_or(0)
     }
-}
-
-/// What follows a prefix of a few digits, which a library's comparison of memory would take longer to compare.
-#[inline]
-pub(super) fn after<'a>(digits: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
-    let (front, rest) = digits.split_at_checked(prefix.len())?;
-    front.iter().zip(prefix).all(|(digit, expected)| digit == expected).then_some(rest)
-}
-
-fn begins_like(digits: &[u8], codes: &[&[u8]]) -> bool {
-    codes.iter().any(|code| digits.starts_with(code) || code.starts_with(digits))
 }

@@ -14,7 +14,12 @@ pub(super) struct Clock {
     zone: TimeZone,
     /// The first second of each offset, from the beginning of [`LAID_OUT`].
     changes: Box<[(i64, Offset)]>,
+    /// Of each stretch of `2^STRETCH` seconds, the change that holds at its end.
+    stretches: Box<[u16]>,
 }
+
+/// Some 24 days: most have no change of the clock.
+const STRETCH: u32 = 21;
 
 impl Clock {
     pub(super) fn new(zone: TimeZone) -> Self {
@@ -24,7 +29,10 @@ impl Clock {
             let following = zone.following(from).map(|change| (change.timestamp().as_second(), change.offset()));
             changes.extend(following.take_while(|&(at, _)| at < LAID_OUT.end));
         }
-        Self { zone, changes: changes.into() }
+        let ends = (LAID_OUT.start >> STRETCH..=LAID_OUT.end >> STRETCH).map(|stretch| (stretch + 1) << STRETCH);
+        let last = |end: i64| changes.partition_point(|&(from, _)| from < end).saturating_sub(1);
+        let stretches = ends.map(|end| last(end) as u16).collect();
+        Self { zone, changes: changes.into(), stretches }
     }
 
     pub(super) const fn zone(&self) -> &TimeZone {
@@ -42,8 +50,12 @@ impl Clock {
     }
 
     fn offset(&self, second: i64) -> Option<Offset> {
-        let next = LAID_OUT.contains(&second).then(|| self.changes.partition_point(|&(from, _)| from <= second))?;
-        self.changes.get(next.checked_sub(1)?).map(|&(_, offset)| offset)
+        if !LAID_OUT.contains(&second) {
+            return None;
+        }
+        let last = *self.stretches.get(((second >> STRETCH) - (LAID_OUT.start >> STRETCH)) as usize)?;
+        let until_then = self.changes.get(..=usize::from(last))?;
+        until_then.iter().rev().find(|&&(from, _)| from <= second).map(|&(_, offset)| offset)
     }
 }
 

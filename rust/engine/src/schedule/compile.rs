@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use smol_str::SmolStr;
 
 use super::clock::Clock;
-use super::{DAY_MINUTES, DAY_SECONDS, DayRule, Interval, Schedule, SpecialDate, crossing, time_zone};
+use super::days::{Days, weekday};
+use super::{DAY_MINUTES, DAY_SECONDS, DayRule, Interval, Schedule, SpecialDate, time_zone};
 use crate::company::document::{Holidays, Hours, Ids};
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -112,14 +113,16 @@ pub(super) fn compile(hours: &Hours, company_zone: &str) -> Result<Schedule, Vec
     dates.extend(exceptions.into_iter().map(|(date, intervals)| (date, (DayRule::Exception, intervals))));
 
     match zone {
-        Some(zone) if faults.0.is_empty() => Ok(Schedule {
-            clock: Clock::new(zone),
-            nights: week.iter().chain(dates.values().map(|(_, own)| own)).any(|own| crossing(own).is_some()),
-            week,
-            days: dates.keys().map(|&date| days_since_epoch(date)).collect(),
-            dates: dates.into_iter().map(|(date, (rule, intervals))| SpecialDate { date, rule, intervals }).collect(),
-            holiday_names: holiday_names.into(),
-        }),
+        Some(zone) if faults.0.is_empty() => {
+            let special: Vec<i32> = dates.keys().map(|&date| days_since_epoch(date)).collect();
+            let dates: Box<[SpecialDate]> =
+                dates.into_iter().map(|(date, (rule, intervals))| SpecialDate { date, rule, intervals }).collect();
+            let days = Days::new(&special, |day| match special.binary_search(&(day as i32)) {
+                Ok(at) => &dates[at].intervals,
+                Err(_) => &week[weekday(day)],
+            });
+            Ok(Schedule { clock: Clock::new(zone), week, dates, days, holiday_names: holiday_names.into() })
+        }
         _ => Err(faults.0.into_iter().collect()),
     }
 }

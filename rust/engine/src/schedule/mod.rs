@@ -19,6 +19,7 @@
 mod answer;
 mod clock;
 mod compile;
+mod days;
 
 use std::collections::BTreeSet;
 
@@ -30,6 +31,7 @@ use smol_str::SmolStr;
 use crate::company::document;
 
 use clock::Clock;
+use days::Days;
 
 pub use answer::{Answer, CivilMinute, DayRule, HoursReason, Interval};
 pub use compile::{HoursError, HoursFault};
@@ -56,10 +58,8 @@ pub struct Schedule {
     week: [Box<[Interval]>; 7],
     /// Dates that do not follow the week, in order.
     dates: Box<[SpecialDate]>,
-    /// The same dates as days since the epoch.
-    days: Box<[i32]>,
-    /// Some interval crosses midnight.
-    nights: bool,
+    /// All days of the years in which calls come, minute by minute.
+    days: Days,
     /// In the order of the document.
     holiday_names: Box<[SmolStr]>,
 }
@@ -87,8 +87,7 @@ impl Schedule {
             clock: Clock::new(TimeZone::UTC),
             week: Default::default(),
             dates: Box::default(),
-            days: Box::default(),
-            nights: false,
+            days: Days::default(),
             holiday_names: Box::default(),
         }
     }
@@ -116,21 +115,14 @@ impl Schedule {
         Answer { open: false, why: HoursReason::Outside { civil, rule } }
     }
 
-    /// Whether it is open at an instant: [`Schedule::at`] without the reason, in days and minutes counted instead of dates.
+    /// Whether it is open at an instant: [`Schedule::at`] without the reason, in one look at a bit.
     #[must_use]
     pub fn is_open(&self, now_ms: i64) -> bool {
-        let Some(local) = self.clock.local_second(now_ms.div_euclid(1000)) else { return self.at(now_ms).open };
-        let (day, minute) = (local.div_euclid(DAY_SECONDS), (local.rem_euclid(DAY_SECONDS) / 60) as u16);
-        let own = self.on_day(day).iter().any(|interval| interval.from <= minute && minute < interval.to);
-        let left = |before: &[Interval]| crossing(before).is_some_and(|interval| minute < interval.to - DAY_MINUTES);
-        own || self.nights && left(self.on_day(day - 1))
-    }
-
-    /// What begins on a day, counted from the epoch's, which was a Thursday.
-    fn on_day(&self, day: i64) -> &[Interval] {
-        match self.days.binary_search(&(day as i32)) {
-            Ok(index) => &self.dates[index].intervals,
-            Err(_) => &self.week[(day + 3).rem_euclid(7) as usize],
+        // Moments before 1970 are none of the years laid out, and without them the division is a multiplication.
+        let second = u64::try_from(now_ms).map_or(i64::MIN, |now_ms| (now_ms / 1000) as i64);
+        match self.clock.local_second(second) {
+            Some(local) => self.days.is_open(local),
+            None => self.at(now_ms).open,
         }
     }
 
