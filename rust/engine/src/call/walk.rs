@@ -317,7 +317,7 @@ impl<'e, 'a> Walk<'e, 'a> {
         let has = |caller, list: &ListIx| {
             let changed = || self.facts.listed(&company.list_ids[list.at()], caller);
             let changed = if self.facts.lists_unchanged() { None } else { changed() };
-            changed.unwrap_or_else(|| company.lists.find(list.at(), caller).is_some())
+            changed.unwrap_or_else(|| company.lists.has(list.at(), caller))
         };
         match self.ask.caller {
             Some(caller) if lists.iter().any(|list| has(caller, list)) => exit::MATCH,
