@@ -26,7 +26,7 @@ PEERS: Final = [
     ("hours of scheme 1: open now?", "Rust", "wavekat-flow", "office/hours"),
     ("scheme 1, walked through, answered", "Rust", "wavekat-flow", "office/walk/answered"),
     ("scheme 1, walked through, voicemail", "Rust", "wavekat-flow", "office/walk/voicemail"),
-    ("scheme 2, walked through, by menu", "Rust", "wavekat-flow", "menu/walk/answered"),
+    ("scheme 2 without its list, walked through, by menu", "Rust", "wavekat-flow", "menu/walk/answered"),
     ("scheme 1, whole call, answered", "Rust", "wavekat-flow", "office/answered"),
     ("scheme 1, whole call, voicemail", "Rust", "wavekat-flow", "office/voicemail"),
     ("scheme 2, whole call, by menu", "Rust", "wavekat-flow", "menu/answered"),

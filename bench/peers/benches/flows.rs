@@ -6,7 +6,7 @@
 //!
 //! Three things are timed, and both are spared all I/O:
 //!
-//! - A walk is the same work: once through from the greeting to the conversation or the message, what happens being asked of
+//! - A walk is the same work, scheme 2 without the list that it begins with: once through from the greeting to the conversation or the message, what happens being asked of
 //!   a value on the way, to which everything is said that the caller meets, and the nodes passed. Nothing is kept.
 //! - A decision is the same way to the first thing that somebody must answer, where the peer's future is left.
 //! - A whole call is not the same work. Kommutator answers turn by turn with a state that survives the process, claims whom
@@ -20,6 +20,7 @@ mod calls;
 use std::future::pending;
 use std::hint::black_box;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ use async_trait::async_trait;
 use criterion::Criterion;
 use jiff::Timestamp;
 use kommutator_engine::call::{Ask, At, Disposition, Happened, Said};
-use kommutator_engine::company::version::NodeIx;
+use kommutator_engine::company::compile;
+use kommutator_engine::company::version::{Company, NodeIx};
 use kommutator_engine::number::{Country, Number};
 use kommutator_engine::{Action, Engine, Event};
 use time::OffsetDateTime;
@@ -69,9 +71,15 @@ fn main() {
     let menu = Pair::new("2-list-and-menu", MENU);
     let pressed = [Digit::D1, Digit::D2, Digit::D3, Digit::D9].map(Some);
     menu.agree(&pressed.map(|digit| World { now_ms: 0, digit, answers: true }));
-    menu.time_walk(&mut criterion, "menu/walk/answered", World { now_ms: noon, digit: Some(Digit::D1), answers: true });
     menu.time(&mut criterion, "menu/answered", World { now_ms: noon, digit: Some(Digit::D1), answers: true });
     menu.time_decision(&mut criterion, "menu/decision", noon);
+    let unlisted = menu.without_list();
+    unlisted.agree(&pressed.map(|digit| World { now_ms: 0, digit, answers: true }));
+    unlisted.time_walk(
+        &mut criterion,
+        "menu/walk/answered",
+        World { now_ms: noon, digit: Some(Digit::D1), answers: true },
+    );
     criterion.final_summary();
 }
 
@@ -82,6 +90,7 @@ fn instant(text: &str) -> i64 {
 /// One flow in both languages.
 struct Pair {
     scheme: &'static str,
+    company: Arc<Company>,
     flow: Flow,
 }
 
@@ -89,11 +98,21 @@ impl Pair {
     fn new(scheme: &'static str, yaml: &str) -> Self {
         let flow = Flow::from_yaml(yaml).expect("a flow");
         validate::validate(&flow).expect("a sound flow");
-        Self { scheme, flow }
+        Self { scheme, company: calls::company(scheme), flow }
+    }
+
+    /// The same flow in both languages: scheme 2 begins with a list, of which the peer knows nothing.
+    fn without_list(self) -> Self {
+        let mut document: serde_json::Value = serde_json::from_str(calls::document(self.scheme)).expect("a document");
+        let main = &mut document["schemes"]["main"];
+        main["start"] = "hello".into();
+        main["nodes"].as_object_mut().expect("nodes").retain(|id, _| id != "known" && id != "delivery");
+        let compiled = compile(&serde_json::from_value(document).expect("an engine document"));
+        Self { company: Arc::new(compiled.company), ..self }
     }
 
     fn engine(&self) -> Engine {
-        Engine::new(calls::company(self.scheme))
+        Engine::new(Arc::clone(&self.company))
     }
 
     /// Shows that both say the same to the caller, at every quarter of an hour of 2026 in each of these worlds.
@@ -161,8 +180,7 @@ impl Pair {
 
     /// Times the question alone: is the office open at this moment?
     fn time_hours(&self, criterion: &mut Criterion, now_ms: i64) {
-        let company = calls::company(self.scheme);
-        let (_, schedule) = &company.schedules[0];
+        let (_, schedule) = &self.company.schedules[0];
         let node = self.flow.nodes.values().find(|node| matches!(node, Node::Hours { .. })).expect("an hours node");
         let moment = moment(now_ms);
         assert!(schedule.at(now_ms).open);
