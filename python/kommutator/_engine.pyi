@@ -397,10 +397,10 @@ class Spool:
 
     A disk that takes nothing holds nobody up: lines wait in memory, up to 64 MiB; then it is `full`."""
 
-    def __new__(cls, folder: Path, *, tells: bool, put_aside_at: int, forget_ms: int) -> Spool:
+    def __new__(cls, folder: Path, *, tells: bool, put_aside_at: int, forget_ms: int, most_live: int) -> Spool:
         """`tells`: `keep_up` returns the lines. A spool of more than `put_aside_at` bytes is put aside as
         `spool.before.jsonl`, and the next begins with the calls that go on. A call without steps for `forget_ms` is
-        over."""
+        over, and so is, where more than `most_live` go on, the one that has been without for longest."""
     def restore(self, live: Sequence[bytes], over: Sequence[str], now_ms: int) -> None:
         """Takes calls of an earlier process that go on, as `CallRecord` in JSON, and the ids of those that ended. Raises
         `ValueError` for a record that is none."""

@@ -345,6 +345,23 @@ async def test_look_ups_are_answered_inside_and_what_comes_behind_waits() -> Non
         assert answers.asked == ["+79161230099"]
 
 
+async def test_a_look_up_of_a_call_at_another_time_is_answered_at_that_time() -> None:
+    clock, engine = Clock(), engine_of("7-owner-first")
+    at, at_ms = "2026-11-21T23:30:00+03:00", 1_795_293_000_000
+    asked = engine.arrive("call-1", DID, CALLER, at_ms)
+    found = engine.handle(asked.state, {"type": "owner", "employee": "anna"}, at_ms)
+    answers = Answers({"+79161230099": "anna"})
+    async with serving(engine_of("7-owner-first"), lookups=answers, clock=clock) as serves:
+        client = await serves.client()
+        one = await client.ask("/v1/calls", {"did": DID, "caller": CALLER, "call_id": "call-1", "at": at})
+        assert (one["action"], one["state"]) == (found.action.to_dict(), found.state_text)
+    async with serving(engine_of("7-owner-first"), lookups=answers, clock=clock) as serves:
+        client = await serves.client()
+        item = {"did": DID, "caller": CALLER, "call_id": "call-1", "at": at}
+        (many,) = await client.ask("/v1/calls/batch", [item])
+        assert many["state"] == found.state_text
+
+
 async def test_look_ups_of_a_batch_are_asked_together_and_one_that_is_not_answered_in_time_has_failed() -> None:
     clock = Clock()
     answers = Answers({"+79161230099": "anna", "+79161230001": "nobody-we-know"})

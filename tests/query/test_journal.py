@@ -26,9 +26,9 @@ EVENTS = [
 class Kept:
     """A journal in a folder, as a process has it; `close` is its end."""
 
-    def __init__(self, folder: Path, clock: Clock, forget_s: float = 600) -> None:
+    def __init__(self, folder: Path, clock: Clock, forget_s: float = 600, most_live: int = 1_000) -> None:
         self._folder = folder
-        self.journal = QueryJournal(folder, clock, forget_s=forget_s)
+        self.journal = QueryJournal(folder, clock, forget_s=forget_s, most_live=most_live)
         self.close = self.journal.close
 
     def ledger(self) -> list[dict[str, Any]]:
@@ -72,6 +72,25 @@ async def test_every_call_that_ends_has_its_line_and_a_repeated_end_adds_nothing
     assert [leg["outcome"] for leg in ledger["call-1"]["legs"]].count("answered") == 1
     assert {ledger[f"batch-{number}"]["disposition"] for number in range(3)} == {"abandoned"}
     assert kept.journal.live == 1
+
+
+async def test_where_too_many_go_on_the_one_that_was_silent_for_longest_is_over(tmp_path: Path) -> None:
+    clock, engine = Clock(), engine_of(SCHEME)
+    kept = Kept(tmp_path, clock, most_live=2)
+    async with serving(engine, clock=clock, journal=kept.journal) as serves:
+        client = await serves.client()
+        first = await talk(client, "call-1", [])
+        await talk(client, "call-2", [])
+        await client.ask("/v1/calls/step", {"state": first["state"], "event": EVENTS[0], "at": AT})
+        await talk(client, "call-3", [])
+        assert kept.journal.live == 2
+        assert (await talk(client, "call-1b", EVENTS))["action"]["disposition"] == "answered"
+    kept.close()
+    assert [(line["call_id"], line["disposition"]) for line in kept.ledger()] == [
+        ("call-2", "abandoned"),
+        ("call-1", "abandoned"),
+        ("call-1b", "answered"),
+    ]
 
 
 async def test_a_call_that_nobody_comes_back_for_ends_with_what_it_leaves_behind(tmp_path: Path) -> None:

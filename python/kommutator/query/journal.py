@@ -25,6 +25,8 @@ FORGET_S = 4 * 3600.0
 """As long as the engine's claim of a conversation."""
 PUT_ASIDE_AT = 32 * 1024 * 1024
 """A spool of so many bytes is put aside."""
+MOST_LIVE = 1_000_000
+"""So many calls of queries go on at once, which is a gigabyte; the one that has been without steps for longest is over then."""
 _GATHER_MS = 9
 _LOOK_MS = 1_000
 
@@ -48,7 +50,9 @@ class CallsJournal:
     more.
     """
 
-    def __init__(self, folder: Path, listener: Listener | None, put_aside_at: int, forget_s: float) -> None:
+    def __init__(
+        self, folder: Path, listener: Listener | None, put_aside_at: int, forget_s: float, most_live: int = MOST_LIVE
+    ) -> None:
         """Makes what an earlier process has left undone."""
         self.troubled = False
         """Whether the disk takes nothing at this moment."""
@@ -56,7 +60,11 @@ class CallsJournal:
         self._reused = 0
         self._log = structlog.get_logger().bind(file=str(folder / "spool.jsonl"))
         self.spool = Spool(
-            folder, tells=listener is not None, put_aside_at=put_aside_at, forget_ms=round(forget_s * 1000)
+            folder,
+            tells=listener is not None,
+            put_aside_at=put_aside_at,
+            forget_ms=round(forget_s * 1000),
+            most_live=most_live,
         )
         """The files, as the compiled part has them."""
         self._recover(Recovered(folder))
@@ -136,10 +144,11 @@ class QueryJournal(CallsJournal):
         listener: Listener | None = None,
         forget_s: float = FORGET_S,
         put_aside_at: int = PUT_ASIDE_AT,
+        most_live: int = MOST_LIVE,
     ) -> None:
         """A call without steps for `forget_s` is over."""
         self._clock = clock
-        super().__init__(folder, listener, put_aside_at, forget_s)
+        super().__init__(folder, listener, put_aside_at, forget_s, most_live)
 
     @property
     def live(self) -> int:

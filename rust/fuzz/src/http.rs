@@ -82,7 +82,7 @@ fn exchange<S: Service>(
 fn ask(pieces: &[&[u8]]) -> (Vec<u8>, Stage) {
     let mut engine = machine::engines().nth(6).expect("the scheme that asks for owners");
     let settings = Settings { tokens: Vec::new(), looks_up: true, ids: "q-".into(), most_items: 4 };
-    let (mut figures, mut journal) = (Figures::default(), Calls::new(i64::MAX));
+    let (mut figures, mut journal) = (Figures::default(), Calls::new(i64::MAX, usize::MAX));
     let mut api = Api {
         settings: &settings,
         engine: Some(&mut engine),

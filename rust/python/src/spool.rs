@@ -17,10 +17,10 @@ pub struct Spool(pub Arc<spool::Spool>);
 #[pymethods]
 impl Spool {
     #[new]
-    #[pyo3(signature = (folder, *, tells, put_aside_at, forget_ms))]
+    #[pyo3(signature = (folder, *, tells, put_aside_at, forget_ms, most_live))]
     #[allow(clippy::needless_pass_by_value)] // it comes from Python
-    fn new(folder: PathBuf, tells: bool, put_aside_at: u64, forget_ms: i64) -> Self {
-        Self(Arc::new(spool::Spool::new(&folder, tells, put_aside_at, Calls::new(forget_ms))))
+    fn new(folder: PathBuf, tells: bool, put_aside_at: u64, forget_ms: i64, most_live: usize) -> Self {
+        Self(Arc::new(spool::Spool::new(&folder, tells, put_aside_at, Calls::new(forget_ms, most_live))))
     }
 
     /// Takes calls of an earlier process that go on, and those that ended.

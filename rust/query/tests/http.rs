@@ -402,7 +402,7 @@ fn settings() -> Settings {
 }
 
 fn asked(settings: &Settings, pieces: &[&[u8]]) -> (String, Stage) {
-    let (mut figures, mut journal) = (Figures::default(), Calls::new(i64::MAX));
+    let (mut figures, mut journal) = (Figures::default(), Calls::new(i64::MAX, usize::MAX));
     let mut api =
         Api { settings, engine: None, figures: &mut figures, journal: Some(&mut journal), full: false, holding: None };
     told(&mut api, Limits::default(), pieces)

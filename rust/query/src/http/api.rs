@@ -94,7 +94,8 @@ pub enum Question {
 pub struct Pending {
     batch: bool,
     made: Option<String>,
-    places: Vec<Result<Turn, Refusal>>,
+    places: Vec<Result<Made, Refusal>>,
+    asked_ms: i64,
     /// Each of a place.
     asked: Vec<(usize, Question)>,
     answers: Vec<Event>,
@@ -110,6 +111,13 @@ impl Pending {
     pub fn answer(&mut self, answers: Vec<Event>) {
         self.answers = answers;
     }
+}
+
+/// A turn, and for when it was decided: by the client's clock, if he has said what it shows.
+#[derive(Debug)]
+struct Made {
+    turn: Turn,
+    at: i64,
 }
 
 /// So many calls are ended at once for which nobody comes back.
@@ -166,16 +174,16 @@ impl Service for Api<'_> {
             Operation::Arrive => {
                 let made = &mut None;
                 let turn = forms::read(body).and_then(|arrival| self.arrive(&arrival, now_ms, made));
-                self.single(turn, made.take(), to)
+                self.single(turn, made.take(), now_ms, to)
             }
             Operation::Step => {
                 let turn = forms::read(body).and_then(|step| self.step(&step, now_ms));
-                self.single(turn, None, to)
+                self.single(turn, None, now_ms, to)
             }
             Operation::Batch => match self.batch(body, now_ms) {
                 Ok(places) => {
                     let every = 0..places.len();
-                    self.told(true, None, places, every, to)
+                    self.told(true, None, places, every, now_ms, to)
                 }
                 Err(refusal) => self.refuse(&refusal, to),
             },
@@ -184,11 +192,11 @@ impl Service for Api<'_> {
 
     fn resume(&mut self, pending: Pending, now_ms: i64, to: &mut Vec<u8>) -> Answer<Pending> {
         self.forget_written();
-        let Pending { batch, made, mut places, asked, answers } = pending;
+        let Pending { batch, made, mut places, asked_ms, asked, answers } = pending;
         let mut answers = answers.into_iter();
         let mut moved = Vec::new();
         for (at, question) in asked {
-            let (answer, Some(Ok(turn))) = (answers.next(), places.get_mut(at)) else { continue };
+            let (answer, Some(Ok(asking))) = (answers.next(), places.get_mut(at)) else { continue };
             let event = match (question, answer) {
                 (Question::Claims { .. }, Some(Event::Taken { employees })) if employees.is_empty() => continue,
                 (Question::Claims { .. }, Some(taken @ Event::Taken { .. })) => taken,
@@ -196,22 +204,27 @@ impl Service for Api<'_> {
                 (_, answer) => answer.unwrap_or(Event::Failed {}),
             };
             // An answer that does not fit, such as an owner whom this version does not know, is none.
-            let next = self.handle(&turn.state, &event, now_ms, now_ms);
-            let next = next.or_else(|_| self.handle(&turn.state, &Event::Failed {}, now_ms, now_ms));
-            let next = next.map(|next| joined(turn, next));
+            let answered = asking.at.saturating_add(now_ms - asked_ms);
+            let next = self.handle(&asking.turn.state, &event, answered, now_ms);
+            let next = next.or_else(|_| self.handle(&asking.turn.state, &Event::Failed {}, answered, now_ms));
+            let next = next.map(|next| Made { turn: joined(&mut asking.turn, next.turn), at: next.at });
             places[at] = next;
             moved.push(at);
             self.forget_written();
         }
-        self.told(batch, made, places, moved, to)
+        self.told(batch, made, places, moved, now_ms, to)
     }
 }
 
 impl Api<'_> {
     /// Ends calls for which nobody has come back for too long: their callers have hung up. Some at a time; tells whether all.
     pub fn forget(&mut self, now_ms: i64) -> bool {
+        self.forget_some(MOST_FORGOTTEN, now_ms)
+    }
+
+    fn forget_some(&mut self, most: usize, now_ms: i64) -> bool {
         let Some(journal) = self.journal.as_deref_mut() else { return true };
-        for _ in 0..if self.full { 0 } else { MOST_FORGOTTEN } {
+        for _ in 0..if self.full { 0 } else { most } {
             let Some((call, state)) = journal.late(now_ms) else { return true };
             let gone = Event::CallerHungUp { seconds: None };
             let decided = match (&state, self.engine.as_deref_mut()) {
@@ -244,7 +257,7 @@ impl Api<'_> {
         if known.into() { Ok(()) } else { Err(Refusal::new(401, "token_refused", "a token of this router is needed")) }
     }
 
-    fn arrive(&mut self, arrival: &Arrival<'_>, now_ms: i64, made: &mut Option<String>) -> Result<Turn, Refusal> {
+    fn arrive(&mut self, arrival: &Arrival<'_>, now_ms: i64, made: &mut Option<String>) -> Result<Made, Refusal> {
         let at = arrival.at.map_or(now_ms, |at| at.0);
         let call_id: &str = match &arrival.call_id {
             Some(given) => &given.0,
@@ -260,14 +273,17 @@ impl Api<'_> {
         if let Some(journal) = &mut self.journal {
             let told = Arrived { call: call_id, did: &arrival.did.0, caller, at };
             journal.turned(told, None, &turn, now_ms);
+            if journal.crowded() {
+                self.forget_some(1, now_ms);
+            }
         }
         self.held(turn, at, now_ms)
     }
 
     /// What comes of a turn when everybody whom it rings is held against other engines.
-    fn held(&mut self, turn: Turn, at: i64, now_ms: i64) -> Result<Turn, Refusal> {
+    fn held(&mut self, turn: Turn, at: i64, now_ms: i64) -> Result<Made, Refusal> {
         let (Some(holding), Some(engine)) = (self.holding.as_deref_mut(), self.engine.as_deref_mut()) else {
-            return Ok(turn);
+            return Ok(Made { turn, at });
         };
         let followed = guarded(|| holding.settle(engine, &turn, at))?;
         let mut last = turn;
@@ -276,15 +292,15 @@ impl Api<'_> {
             last = joined(&mut last, next);
             self.forget_written();
         }
-        Ok(last)
+        Ok(Made { turn: last, at })
     }
 
-    fn step(&mut self, step: &Step<'_>, now_ms: i64) -> Result<Turn, Refusal> {
+    fn step(&mut self, step: &Step<'_>, now_ms: i64) -> Result<Made, Refusal> {
         let state = forms::state_of(&step.state.0)?;
         self.handle(&state, &step.event, step.at.map_or(now_ms, |at| at.0), now_ms)
     }
 
-    fn handle(&mut self, state: &[u8], event: &Event, at: i64, now_ms: i64) -> Result<Turn, Refusal> {
+    fn handle(&mut self, state: &[u8], event: &Event, at: i64, now_ms: i64) -> Result<Made, Refusal> {
         let engine = self.ready()?;
         let turn = guarded(|| engine.handle(state, event, at))?;
         self.figures.steps += 1;
@@ -329,7 +345,7 @@ impl Api<'_> {
         }
     }
 
-    fn batch(&mut self, body: &[u8], now_ms: i64) -> Result<Vec<Result<Turn, Refusal>>, Refusal> {
+    fn batch(&mut self, body: &[u8], now_ms: i64) -> Result<Vec<Result<Made, Refusal>>, Refusal> {
         let items: Vec<&RawValue> = forms::read(body)?;
         let most = self.settings.most_items;
         if items.len() > most {
@@ -338,7 +354,7 @@ impl Api<'_> {
         Ok(items.iter().enumerate().map(|(at, item)| self.item(at, item.get().as_bytes(), now_ms)).collect())
     }
 
-    fn item(&mut self, at: usize, json: &[u8], now_ms: i64) -> Result<Turn, Refusal> {
+    fn item(&mut self, at: usize, json: &[u8], now_ms: i64) -> Result<Made, Refusal> {
         let done = forms::read::<Kind<'_>>(json).and_then(|kind| {
             if kind.is_step() {
                 forms::read(json).and_then(|step| self.step(&step, now_ms))
@@ -353,20 +369,27 @@ impl Api<'_> {
         })
     }
 
-    fn single(&mut self, turn: Result<Turn, Refusal>, made: Option<String>, to: &mut Vec<u8>) -> Answer<Pending> {
-        match turn {
-            Ok(turn) => match self.question(&turn) {
+    fn single(
+        &mut self,
+        done: Result<Made, Refusal>,
+        made: Option<String>,
+        now_ms: i64,
+        to: &mut Vec<u8>,
+    ) -> Answer<Pending> {
+        match done {
+            Ok(done) => match self.question(&done.turn) {
                 None => {
                     match self.journal.as_deref_mut().and_then(Calls::take_written) {
                         Some(written) => to.extend_from_slice(written),
-                        None => drop(write_turn(&turn, to)),
+                        None => drop(write_turn(&done.turn, to)),
                     }
                     Answer::Done(Reply { status: 200, allow: None, call_id: made })
                 }
                 Some(question) => Answer::Waiting(Pending {
                     batch: false,
                     made,
-                    places: vec![Ok(turn)],
+                    places: vec![Ok(done)],
+                    asked_ms: now_ms,
                     asked: vec![(0, question)],
                     answers: Vec::new(),
                 }),
@@ -380,18 +403,19 @@ impl Api<'_> {
         &mut self,
         batch: bool,
         made: Option<String>,
-        places: Vec<Result<Turn, Refusal>>,
+        places: Vec<Result<Made, Refusal>>,
         new: impl IntoIterator<Item = usize>,
+        now_ms: i64,
         to: &mut Vec<u8>,
     ) -> Answer<Pending> {
-        let asks = |at: usize| self.question(places.get(at)?.as_ref().ok()?).map(|question| (at, question));
+        let asks = |at: usize| self.question(&places.get(at)?.as_ref().ok()?.turn).map(|question| (at, question));
         let asked: Vec<_> = new.into_iter().filter_map(asks).collect();
         if !asked.is_empty() {
-            return Answer::Waiting(Pending { batch, made, places, asked, answers: Vec::new() });
+            return Answer::Waiting(Pending { batch, made, places, asked_ms: now_ms, asked, answers: Vec::new() });
         }
         if !batch {
             return match places.into_iter().next() {
-                Some(Ok(turn)) => done(&turn, made, to),
+                Some(Ok(last)) => done(&last.turn, made, to),
                 Some(Err(refusal)) => self.refuse(&refusal, to),
                 None => Answer::Done(Reply::json(500)),
             };
@@ -402,7 +426,7 @@ impl Api<'_> {
                 to.push(b',');
             }
             match place {
-                Ok(turn) => drop(write_turn(turn, to)),
+                Ok(last) => drop(write_turn(&last.turn, to)),
                 Err(refusal) => {
                     self.figures.refused += 1;
                     refusal.write(to);

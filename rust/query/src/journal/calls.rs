@@ -39,6 +39,7 @@ pub struct Calls {
     live: LruCache<Box<str>, Call>,
     over: LruCache<Box<str>, ()>,
     forget_ms: i64,
+    most_live: usize,
     /// Entries of the spool that are to be written, whole lines.
     pub lines: Vec<u8>,
     /// Lines of the ledger that are to be written.
@@ -96,13 +97,15 @@ struct KeptTurn<'r> {
 }
 
 impl Calls {
-    /// None yet. A call without steps for `forget_ms` is over.
+    /// None yet. A call without steps for `forget_ms` is over; and so is, where more than `most_live` go on, the one that has been
+    /// without for longest.
     #[must_use]
-    pub fn new(forget_ms: i64) -> Self {
+    pub fn new(forget_ms: i64, most_live: usize) -> Self {
         Self {
             live: LruCache::unbounded(),
             over: LruCache::new(MOST_OVER),
             forget_ms,
+            most_live,
             lines: Vec::new(),
             ledger: Vec::new(),
             reused: 0,
@@ -164,11 +167,12 @@ impl Calls {
         self.lines.get(written).filter(|text| !text.is_empty())
     }
 
-    /// A call that has had no step for too long, with its last state, if it has one that can be read.
+    /// A call that has had no step for too long, or for longest of too many, with its last state, if it has one that can be read.
     #[must_use]
     pub fn late(&self, now_ms: i64) -> Option<(Box<str>, Option<Vec<u8>>)> {
         let (id, call) = self.live.peek_lru()?;
-        (now_ms - call.heard_ms >= self.forget_ms).then(|| (id.clone(), call.last.as_ref().and_then(Last::state)))
+        let is_late = now_ms - call.heard_ms >= self.forget_ms || self.crowded();
+        is_late.then(|| (id.clone(), call.last.as_ref().and_then(Last::state)))
     }
 
     /// Ends a call for which nobody came back, by the turn that the engine decided, if it did.
@@ -184,6 +188,12 @@ impl Calls {
             _ => end,
         };
         self.end(id, now_ms, disposition, fault);
+    }
+
+    /// Whether more go on than may.
+    #[must_use]
+    pub fn crowded(&self) -> bool {
+        self.live.len() > self.most_live
     }
 
     /// How many calls go on.
