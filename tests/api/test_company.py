@@ -196,8 +196,8 @@ async def test_accounts_are_kept_by_an_administrator(stage: Stage, admin: Browse
     await told(await admin.put(path, {"name": "Анна", "role": "manager", "active": False}, revision=2), 200)
     closed = await Browser(stage.app.test_client()).post("/api/sign-in", {"login": "anna", "password": "another horse"})
     assert closed.status_code == 401
-    for wrong in ({**form, "login": "ANNA"}, {**form, "login": "b", "employee": "nobody"}):
-        assert (await told(await admin.post("/api/users", wrong), 422))["code"] == "refused"
+    for wrong, code in (({"login": "ANNA"}, "account_taken"), ({"login": "b", "employee": "nobody"}, "refused")):
+        assert (await told(await admin.post("/api/users", {**form, **wrong}), 422))["code"] == code
     deeds = (await admin.json("/api/audit", query_string={"subject": "user", "subject_id": str(user["id"])}))["items"]
     assert [each["action"] for each in deeds] == [
         "user.change", "user.password", "user.sign_out", "user.change", "user.sign_in", "user.create",
@@ -216,7 +216,7 @@ async def test_the_last_administrator_stays_one(stage: Stage, admin: Browser) ->
     path = f"/api/users/{me['id']}"
     for change in ({"role": "operator"}, {"role": "administrator", "active": False}):
         refused = await admin.put(path, {"name": "Root", **change}, revision=1)
-        assert (await told(refused, 422))["code"] == "refused"
+        assert (await told(refused, 422))["code"] == "last_administrator"
     await stage.user("other", "administrator")
     await told(await admin.put(path, {"name": "Root", "role": "operator"}, revision=1), 200)
     await admin.json("/api/users", 403)
