@@ -104,7 +104,7 @@ def test_a_process_that_fails_in_our_code_says_where() -> None:
 from kommutator.app.forked import Forked
 def work(place, lifeline):
     raise ValueError("of this test")
-Forked("query", 1, work).run()
+Forked("query", [1], work).run()
 """
     with subprocess.Popen([sys.executable, "-c", failing], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
