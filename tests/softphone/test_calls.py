@@ -216,6 +216,7 @@ def test_the_button_on_the_card_answers_the_telephone(stage: Stage, page: Page, 
     caller.call()
     phase(page, "ringing")
     call = stage.run(stage.live.ring(CLIENT))
+    page.get_by_role("button", name="Ответить F2").wait_for()  # the card is there
     page.keyboard.press("F2")
     caller.wait_for("200", of="INVITE")
     phase(page, "talking")
