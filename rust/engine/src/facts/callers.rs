@@ -95,6 +95,8 @@ pub struct Learned(Answer);
 pub struct Callers {
     last: Packed<Wide>,
     answers: Option<LruCache<Number, Answer>>,
+    /// Whether every number told was kept.
+    kept_all: bool,
     complete: bool,
     missed_until: i64,
     most: usize,
@@ -111,7 +113,7 @@ impl Callers {
     #[must_use]
     pub fn with_room_for(numbers: usize) -> Self {
         let last = Packed::with_room_for(numbers.min(MOST_CALLERS));
-        Self { last, answers: None, complete: false, missed_until: i64::MIN, most: MOST_CALLERS }
+        Self { last, answers: None, kept_all: true, complete: false, missed_until: i64::MIN, most: MOST_CALLERS }
     }
 
     /// Tells of the number's last call, at `at_ms`. A call before one that was told is no news.
@@ -122,6 +124,7 @@ impl Callers {
         }
         let room = before.is_some() || self.last.len() < self.most;
         let kept = room && self.last.insert(number, moment).is_ok();
+        self.kept_all &= kept;
         self.complete &= kept;
         let point = Span::point(at_ms);
         match self.answers.as_mut().and_then(|answers| answers.peek_mut(&number)) {
@@ -193,9 +196,9 @@ impl Callers {
         span.called_since(since(days, now_ms))
     }
 
-    /// Says that every call until now was told.
+    /// Says that every call until now was told. The table is complete then, unless it had no room for one of them.
     pub fn complete(&mut self) {
-        self.complete = true;
+        self.complete = self.kept_all;
         self.missed_until = i64::MIN;
     }
 
@@ -392,6 +395,18 @@ mod tests {
         for page in ["+79000000003\t1\n+79000000003", "+79000000003\t1\n+79000000003\tyesterday"] {
             assert_eq!(callers.read(page.as_bytes()), Err(BadLine { line: 2 }));
         }
+    }
+
+    #[test]
+    fn a_table_that_had_no_room_for_somebody_is_not_complete_and_takes_nobody_for_new() {
+        let mut callers = Callers::default();
+        callers.most = 1;
+        callers.tell(subscriber(1), NOW - DAY_MS);
+        callers.tell(subscriber(2), NOW - DAY_MS);
+        callers.complete();
+        assert_eq!(callers.of(subscriber(1), None, NOW), Called::Before);
+        assert_eq!(callers.of(subscriber(2), None, NOW), Called::Before);
+        assert_eq!(callers.of(subscriber(3), None, NOW), Called::Unknown);
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub enum Owner<'t> {
 pub struct Owners {
     table: Packed<Narrow>,
     names: IndexSet<Box<str>>,
+    /// Whether nobody had to leave.
+    kept_all: bool,
     complete: bool,
     most: usize,
 }
@@ -55,6 +57,7 @@ impl Owners {
             table: Packed::with_room_for(numbers.min(MOST_OWNERS)),
             // A table of many has many employees: to double their room would hold up a call later.
             names: IndexSet::with_capacity(if numbers > 0 { NAMES } else { 0 }),
+            kept_all: true,
             complete: false,
             most: MOST_OWNERS,
         }
@@ -102,9 +105,9 @@ impl Owners {
     }
 
     /// Says that every number that has an owner is in, so that nobody owns the others. False, and nothing changed, when
-    /// the table has been at its bound.
+    /// the table has been at its bound, or had no room for one of them.
     pub fn complete(&mut self) -> bool {
-        self.complete = self.table.len() < self.most;
+        self.complete = self.kept_all && self.table.len() < self.most;
         self.complete
     }
 
@@ -137,7 +140,7 @@ impl Owners {
         if known && self.table.insert(number, code).is_ok() {
             return;
         }
-        self.complete = false;
+        (self.kept_all, self.complete) = (false, false);
         self.table.make_room_for(number);
         // Where the line of the number has nobody who could leave, it is not remembered.
         if self.table.len() < self.most {

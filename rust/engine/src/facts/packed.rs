@@ -31,9 +31,10 @@ const LINE: usize = 64;
 const FREE: usize = 8;
 /// A segment grows by one line for so many, rounded up: the fullest then has one slot in fourteen free.
 const GROWTH: usize = 16;
-/// How many lines after its own a number may stand. Chance brings none so far while its segment has room; callers who
-/// choose their numbers to do so are not remembered.
-const AWAY_MOST: usize = 32;
+/// How many lines after its own a number may stand. So many full ones in a row come by chance where a segment has little room,
+/// and it is laid out anew then; where it is three quarters full, with six slots in a line, in one case of 10¹² (a line more
+/// is e^-0.226 times as likely: Poisson, 4.5 numbers a line). Callers who choose their numbers to do so are not remembered.
+const AWAY_MOST: usize = 128;
 
 /// How a number's kept bits and a value are packed.
 pub trait Slot: Copy {
@@ -176,17 +177,21 @@ impl<S: Slot> Packed<S> {
         }
     }
 
-    /// Lays a segment out anew, with more lines. False, and nothing changed, where numbers were chosen to find no place.
+    /// Lays a segment out anew, with more lines. Where these are too few for one of its
+    /// numbers, with twice as many more, and so on. False, and nothing changed, where numbers were chosen to find no place.
     fn grow(&mut self, at: usize) -> bool {
         let old = &self.segments[at];
-        let mut new = vec![Line::EMPTY; old.len() + old.len().div_ceil(GROWTH).max(1)].into_boxed_slice();
-        let mut slots = old.iter().flat_map(|line| (0..line.taken()).map(move |slot| (line, slot)));
-        let moved = slots.all(|(line, slot)| put::<S>(&mut new, line.kept::<S>(slot), line.value::<S>(slot)));
-        if moved {
-            self.lines += new.len() - old.len();
-            self.segments[at] = new;
-        }
-        moved
+        let more = old.len().div_ceil(GROWTH).max(1);
+        let laid = [1, 2, 4, 8].into_iter().find_map(|times| {
+            let mut new = vec![Line::EMPTY; old.len() + times * more].into_boxed_slice();
+            let mut slots = old.iter().flat_map(|line| (0..line.taken()).map(move |slot| (line, slot)));
+            let all = slots.all(|(line, slot)| put::<S>(&mut new, line.kept::<S>(slot), line.value::<S>(slot)));
+            all.then_some(new)
+        });
+        let Some(new) = laid else { return false };
+        self.lines += new.len() - old.len();
+        self.segments[at] = new;
+        true
     }
 }
 
