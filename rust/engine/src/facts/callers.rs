@@ -399,8 +399,7 @@ mod tests {
 
     #[test]
     fn a_table_that_had_no_room_for_somebody_is_not_complete_and_takes_nobody_for_new() {
-        let mut callers = Callers::default();
-        callers.most = 1;
+        let mut callers = Callers { most: 1, ..Callers::default() };
         callers.tell(subscriber(1), NOW - DAY_MS);
         callers.tell(subscriber(2), NOW - DAY_MS);
         callers.complete();
