@@ -8,6 +8,7 @@ again from the spool, by the same entries with the same identities. A spool is l
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,7 @@ class Listener(Protocol):
         ...
 
 
-class CallsJournal:
+class CallsJournal(ABC):
     """The journal in a folder: `spool.jsonl` and `ledger.jsonl`. One process uses it at a time.
 
     Nothing raises when the disk takes nothing: lines wait in memory, an alarm is logged, and at the bound calls are answered no
@@ -129,9 +130,9 @@ class CallsJournal:
             left.let_go()
         left.close()
 
+    @abstractmethod
     def _take_over(self, left: Recovered) -> None:
         """What becomes of the calls that an earlier process has left."""
-        raise NotImplementedError
 
 
 class QueryJournal(CallsJournal):

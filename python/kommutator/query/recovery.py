@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from kommutator.errors import BadEntry
-from kommutator.routing.entries import Began, Ended, Kept, read
-from kommutator.routing.ledger import Records
+from kommutator.routing.entries import Began, Ended, Kept
+from kommutator.routing.ledger import Records, calls_of, read_spool
 from kommutator.routing.spool import LineFile
 
 _encoder = msgspec.json.Encoder()
@@ -38,7 +37,7 @@ class Recovered:
         self._records = Records(self._line)
         ledger = LineFile(folder / "ledger.jsonl")
         if self._files:
-            self._learn_ledger(ledger)
+            self._in_ledger = calls_of(ledger, sum(file.size for file in self._files), self._log)
             for file in self._files:
                 self._fold(file.read())
             for call_id in self._in_ledger & self._records.live.keys():
@@ -71,18 +70,8 @@ class Recovered:
         for file in self._files:
             file.close()
 
-    def _learn_ledger(self, ledger: LineFile) -> None:
-        for raw in ledger.read(2 * sum(file.size for file in self._files) + 1024 * 1024):
-            with suppress(msgspec.DecodeError, KeyError, TypeError):
-                self._in_ledger.add(msgspec.json.decode(raw)["call_id"])
-
     def _fold(self, lines: Iterable[bytes]) -> None:
-        for raw in lines:
-            try:
-                entry = read(raw)
-            except BadEntry as error:
-                self._log.error("a line of the spool cannot be read", reason=str(error))
-                continue
+        for raw, entry in read_spool(lines, self._log):
             self._records.take(entry)
             if isinstance(entry, Began):
                 self.began[entry.call] = entry.at

@@ -6,7 +6,7 @@ after the spool knows that it ended, and after a restart only if it is not there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,29 @@ from kommutator.routing.turn import Event, Turn
 
 _COMPACT_AT = 32 * 1024 * 1024
 _encoder = msgspec.json.Encoder()
+
+
+def read_spool(lines: Iterable[bytes], log: structlog.stdlib.BoundLogger) -> Iterator[tuple[bytes, SpoolEntry]]:
+    """The entries of a spool, each with its line; a line that is none is logged, and passed over."""
+    for raw in lines:
+        try:
+            yield raw, read(raw)
+        except BadEntry as error:
+            log.error("a line of the spool cannot be read", reason=str(error))
+
+
+def calls_of(ledger: LineFile, spool_bytes: int, log: structlog.stdlib.BoundLogger) -> set[str]:
+    """The calls that the ledger's last part has: as much as a spool of so many bytes can have led to.
+
+    The lines of the calls that ended since a spool began are no longer than that spool, give or take their frames.
+    """
+    calls = set()
+    for raw in ledger.read(2 * spool_bytes + 1024 * 1024):
+        try:
+            calls.add(msgspec.json.decode(raw)["call_id"])
+        except (msgspec.DecodeError, KeyError, TypeError):
+            log.error("a line of the ledger cannot be read", line=raw[:120].decode(errors="replace"))
+    return calls
 
 
 class Records:
@@ -210,23 +233,10 @@ class FileJournal:
             self._ledger.append(_encoder.encode(line))
 
     def _recover(self) -> None:
-        """Learn from the spool which calls go on; complete the ledger; begin a compact spool.
-
-        The lines of the calls that ended since the spool was last compacted are no longer than that spool, give or take
-        their frames, so the last part of the ledger is enough to know which of them are there.
-        """
+        """Learn from the spool which calls go on; complete the ledger; begin a compact spool."""
         lines = self._spool.read()
-        for raw in self._ledger.read(2 * self._spool.size + 1024 * 1024):
-            try:
-                self._in_ledger.add(msgspec.json.decode(raw)["call_id"])
-            except (msgspec.DecodeError, KeyError, TypeError):
-                self._log.error("a line of the ledger cannot be read", line=raw[:120].decode(errors="replace"))
-        for raw in lines:
-            try:
-                entry = read(raw)
-            except BadEntry as error:
-                self._log.error("a line of the spool cannot be read", reason=str(error))
-                continue
+        self._in_ledger = calls_of(self._ledger, self._spool.size, self._log)
+        for _, entry in read_spool(lines, self._log):
             self._records.take(entry)
         for call_id in self._in_ledger & self._records.live.keys():
             del self._records.live[call_id]

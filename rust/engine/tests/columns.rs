@@ -4,39 +4,17 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use kommutator_engine::call::{Ask, Calls, Column, Dids};
-use kommutator_engine::company::{Company, Document, compile};
+use kommutator_engine::company::Company;
 use kommutator_engine::floor::{Line, Presence};
 use kommutator_engine::number::{Country, Number};
 use kommutator_engine::{Engine, EngineError};
 use serde_json::{Value, json};
+use support::worlds::*;
 use support::*;
 
-const SCHEMES: [&str; 8] = [
-    "1-office-hours",
-    "2-list-and-menu",
-    "3-first-or-repeat",
-    "4-regions",
-    "5-card-and-vip",
-    "6-hold-and-repeat",
-    "7-owner-first",
-    "8-expanding",
-];
-const CALLERS: [&str; 9] = [
-    "8 (916) 123-00-50",
-    "84951234567",
-    "+79161230099",
-    "8 812 333-44-55",
-    "83432012345",
-    "8 10 49 30 1234567",
-    "+14155552671",
-    "101",
-    "anonymous",
-];
 /// Calls decided at once, between which the floor and facts change.
 const PART: usize = 60;
 
@@ -58,9 +36,7 @@ fn asking() -> Arc<Company> {
         .set(&["lists", "bad"], json!({"numbers": ["+14155552671"], "prefixes": ["+49"]}))
         .set(&["regions", "moscow"], json!({"name": "Москва", "prefixes": ["+7495", "+7916"]}))
         .set(&["regions", "urals"], json!({"name": "Урал", "prefixes": ["+7343"]}));
-    for (nth, strategy) in
-        ["all", "linear", "round_robin", "longest_idle", "fewest_calls", "random", "expanding"].into_iter().enumerate()
-    {
+    for (nth, strategy) in STRATEGIES.into_iter().enumerate() {
         let nodes = json!({
             "hello": {"kind": "play", "prompt": "hello", "exits": {"done": "vip"}},
             "vip": {"kind": "list", "list": ["vip", "bad"], "exits": {"match": "hours", "else": "where"}},
@@ -97,12 +73,6 @@ fn asking() -> Arc<Company> {
     doc.scheme("many", "l0", Value::Object(nodes)).company()
 }
 
-fn of_scenarios(scheme: &str) -> Arc<Company> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios").join(scheme).join("company.json");
-    let document: Document = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    Arc::new(compile(&document).company)
-}
-
 fn change(engine: &mut Engine, dice: &mut Dice, company: &Company, now: i64) {
     let percent = *dice.pick(&[0, 0, 20, 100]);
     for employee in &company.employees {
@@ -112,7 +82,7 @@ fn change(engine: &mut Engine, dice: &mut Dice, company: &Company, now: i64) {
         let away = [Presence::Present, Presence::Away, Presence::Offline];
         engine.presence(&employee.id, if taken { *dice.pick(&away) } else { Presence::Present }).unwrap();
     }
-    for caller in CALLERS.into_iter().filter(|caller| Number::parse(caller, Country::Ru).is_some()) {
+    for caller in CALLERS.into_iter().flatten().filter(|caller| Number::parse(caller, Country::Ru).is_some()) {
         match dice.below(8) {
             0 => engine.owner_is(caller, Some(&dice.pick(&company.employees).id)).unwrap(),
             1 => engine.owner_is(caller, None).unwrap(),
@@ -125,7 +95,7 @@ fn change(engine: &mut Engine, dice: &mut Dice, company: &Company, now: i64) {
     // Calls that ring hold people, some of them until long after the moments that are asked about.
     if dice.percent(50) {
         let (call, did) = (format!("live-{}", dice.below(20)), company.numbers.keys().next().map(ToString::to_string));
-        engine.arrive(&call, &did.unwrap_or_default(), Some(*dice.pick(&CALLERS)), now).unwrap();
+        engine.arrive(&call, &did.unwrap_or_default(), *dice.pick(&CALLERS), now).unwrap();
     }
 }
 
@@ -147,7 +117,8 @@ fn a_column_says_of_each_call_what_it_is_told_alone() {
             let did = *dice.pick(&served);
             let dids: Vec<_> = (0..PART).map(|_| if one { did } else { *dice.pick(&served) }).collect();
             let callers: Vec<_> = (0..PART).map(|_| *dice.pick(&CALLERS)).collect();
-            let callers: Vec<_> = callers.into_iter().map(|caller| Number::parse(caller, company.country)).collect();
+            let parsed = |caller: Option<&str>| caller.and_then(|caller| Number::parse(caller, company.country));
+            let callers: Vec<_> = callers.into_iter().map(parsed).collect();
             let moments_ms: Vec<i64> = (0..PART).map(|_| NOON + dice.below(400_000) as i64 * 60_000 - 7).collect();
             let ids: Vec<String> = (0..PART).map(|_| format!("call-{}", dice.below(20))).collect();
             let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();

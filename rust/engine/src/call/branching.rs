@@ -3,9 +3,9 @@
 use arrayvec::ArrayString;
 use smol_str::SmolStr;
 
-use crate::company::version::{EmployeeIx, ListIx, RegionIx, Step, exit};
+use crate::company::version::{Company, EmployeeIx, ListIx, RegionIx, Step, exit};
 use crate::directory::{ListMatch, RegionMatch, RegionMatched};
-use crate::facts::{Called, Owner};
+use crate::facts::{Called, Facts, Owner};
 use crate::number::Number;
 use crate::trace::Reason;
 
@@ -132,6 +132,13 @@ impl Run<'_> {
         let (place, weight, of) = side(&self.state.call_id, upto);
         (place, Reason::Chance { weight, of })
     }
+}
+
+/// Whether a caller is in a list: changes of facts before what the version says. [`Run::list`] says by which entry, too.
+pub(super) fn is_listed(company: &Company, facts: &Facts, list: ListIx, caller: Number) -> bool {
+    let changed = || facts.listed(&company.list_ids[list.at()], caller);
+    let changed = if facts.lists_unchanged() { None } else { changed() };
+    changed.unwrap_or_else(|| company.lists.has(list.at(), caller))
 }
 
 /// The exit by which a call leaves a split; what was drawn, and of how much. It depends on the call id alone, so two splits

@@ -15,6 +15,7 @@ use crate::facts::{Called, Facts};
 use crate::floor::Floor;
 use crate::number::Number;
 
+use super::branching::is_listed;
 use super::{Ask, Decisions, EngineError, Ground, MOST_DECISIONS};
 
 /// The most places of a sheet; a scheme whose questions have more answers together is decided call by call.
@@ -296,19 +297,11 @@ impl Question {
         match self {
             Self::List(lists) if facts.lists_unchanged() => {
                 let has = |caller| lists.iter().fold(false, |has, list| has | company.lists.has(list.at(), caller));
-                for (nth, caller) in callers.iter().enumerate() {
-                    answer(nth, if caller.is_some_and(has) { exit::MATCH } else { exit::ELSE });
-                }
+                put_lists(callers, has, answer);
             }
             Self::List(lists) => {
-                let changed = |list: ListIx, caller| facts.listed(&company.list_ids[list.at()], caller);
-                let listed = |list: ListIx, caller| {
-                    changed(list, caller).unwrap_or_else(|| company.lists.has(list.at(), caller))
-                };
-                let has = |caller| lists.iter().any(|&list| listed(list, caller));
-                for (nth, caller) in callers.iter().enumerate() {
-                    answer(nth, if caller.is_some_and(has) { exit::MATCH } else { exit::ELSE });
-                }
+                let has = |caller| lists.iter().any(|&list| is_listed(company, facts, list, caller));
+                put_lists(callers, has, answer);
             }
             Self::Schedule(schedule) => {
                 let schedule = &company.schedules[schedule.at()].1;
@@ -336,6 +329,12 @@ impl Question {
                 }
             }
         }
+    }
+}
+
+fn put_lists(callers: &[Option<Number>], has: impl Fn(Number) -> bool, mut answer: impl FnMut(usize, usize)) {
+    for (nth, caller) in callers.iter().enumerate() {
+        answer(nth, if caller.is_some_and(&has) { exit::MATCH } else { exit::ELSE });
     }
 }
 

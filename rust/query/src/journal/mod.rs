@@ -77,12 +77,8 @@ fn began(call: &str, did: &str, caller: Option<&str>, at: i64, to: &mut Vec<u8>)
 
 /// The entry of a turn; says where what of the turn is.
 fn turned(call: Text<'_>, at: i64, event: Option<&Event>, turn: &Turn, to: &mut Vec<u8>) -> Parts {
-    to.extend_from_slice(b"{\"kind\":\"turned\",\"call\":");
-    call.write(to);
-    to.extend_from_slice(b",\"at\":");
-    put(&at, to);
-    to.extend_from_slice(b",\"event\":");
-    put(&event, to);
+    entry(b"turned", call, at, to);
+    field(to, "event", &event);
     to.extend_from_slice(b",\"turn\":");
     let parts = write_turn(turn, to);
     to.extend_from_slice(b"}\n");
@@ -91,15 +87,19 @@ fn turned(call: Text<'_>, at: i64, event: Option<&Event>, turn: &Turn, to: &mut 
 
 /// The entry of a call's end.
 fn ended(call: Text<'_>, at: i64, disposition: Disposition, fault: Fault, to: &mut Vec<u8>) {
-    to.extend_from_slice(b"{\"kind\":\"ended\",\"call\":");
-    call.write(to);
-    to.extend_from_slice(b",\"at\":");
-    put(&at, to);
-    to.extend_from_slice(b",\"disposition\":");
-    put(&disposition, to);
-    to.extend_from_slice(b",\"fault\":");
-    put(&fault, to);
+    entry(b"ended", call, at, to);
+    field(to, "disposition", &disposition);
+    field(to, "fault", &fault);
     to.extend_from_slice(b"}\n");
+}
+
+/// The beginning of an entry of a call that has begun.
+fn entry(kind: &[u8], call: Text<'_>, at: i64, to: &mut Vec<u8>) {
+    to.extend_from_slice(b"{\"kind\":\"");
+    to.extend_from_slice(kind);
+    to.extend_from_slice(b"\",\"call\":");
+    call.write(to);
+    field(to, "at", &at);
 }
 
 /// Where what is written is.
