@@ -3,9 +3,11 @@
 //!
 //! Every figure is the median of batches of look-ups, each batch timed by itself: what else the machine does disturbs the
 //! slow ones and not the median. `warm` asks for a thousand numbers again and again. `anywhere` asks for a million of them in
-//! no order, so that most look-ups wait for memory, and the processor for several at once. `cold` asks for numbers whose part of
+//! no order, so that most look-ups wait for memory, and the processor for several at once; `in turn` asks them so that
+//! which is next depends on the last answer, and the processor waits for each. `cold` asks for numbers whose part of
 //! the table is in no cache, nor its page in the processor's table of pages: before every 64 look-ups a buffer larger than
-//! all caches is written, and each look-up is timed alone. `memory` is one access to a table as large.
+//! all caches is written, and each look-up is timed alone. `memory` is one access to a table as large, `memory in large
+//! pages` one to a table as large that lies as a list's does.
 //!
 //! What is built, how large it is, and what a swap of versions does to steps is printed before.
 #![allow(clippy::expect_used, missing_docs)] // a benchmark that cannot go on must say so and stop
@@ -22,6 +24,7 @@ use criterion::{BenchmarkGroup, Criterion, SamplingMode};
 use kommutator_engine::company::{Document, compile};
 use kommutator_engine::directory::{List, ListFile, ListFiles, NumberSet, RegionExtent, Regions};
 use kommutator_engine::number::{Country, Prefix};
+use memmap2::{Advice, MmapMut};
 use roaring::RoaringTreemap;
 use serde_json::{Map, json};
 
@@ -111,17 +114,17 @@ fn membership(criterion: &mut Criterion) {
     measure(criterion, "fst", &asked, right, |digits| fst.contains(digits.to_be_bytes()));
     drop(fst);
 
-    let table = vec![1_u64; listed.len() * 11 / 16];
-    measure(
-        criterion,
-        "memory",
-        &asked,
-        |_| true,
-        |digits| {
+    let table = vec![1_u8; listed.len() * 11 / 2];
+    let mut pages = MmapMut::map_anon(table.len()).expect("memory");
+    let _ = pages.advise(Advice::HugePage);
+    pages.fill(1);
+    for (name, table) in [("memory", &table[..]), ("memory in large pages", &pages[..])] {
+        let access = |digits: u64| {
             let at = (u128::from(digits.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * table.len() as u128) >> 64;
             table[at as usize] == 1
-        },
-    );
+        };
+        measure(criterion, name, &asked, |_| true, access);
+    }
 }
 
 /// Numbers from everywhere, about every second one of them listed.
@@ -145,6 +148,7 @@ fn measure(
     let mut group = criterion.benchmark_group("list");
     warm(&mut group, &format!("warm/{name}"), &asked[..AGAIN], &has);
     warm(&mut group, &format!("anywhere/{name}"), asked, &has);
+    in_turn(&mut group, name, asked, &has);
     cold(&mut group, name, asked, &has);
     group.finish();
 }
@@ -157,6 +161,16 @@ fn warm(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, asked: &[u64], has
                 let batch = batches.next().expect("endless");
                 vec![timed(batch, has)]
             })
+        });
+    });
+}
+
+fn in_turn(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, asked: &[u64], has: &impl Fn(u64) -> bool) {
+    let mut at = 0;
+    group.bench_function(format!("in turn/{name}"), |bencher| {
+        bencher.iter(|| {
+            at += 1 + usize::from(has(asked[at]));
+            at = if at < asked.len() { at } else { 0 };
         });
     });
 }

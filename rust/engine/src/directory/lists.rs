@@ -23,7 +23,7 @@ pub enum ListMatch {
 /// One list: whole numbers, extensions among them, and prefixes.
 ///
 /// The numbers of its file are a set of their own, which versions with the same file share.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct List {
     numbers: NumberSet,
     file: Option<FileNumbers>,
@@ -74,7 +74,7 @@ impl List {
 }
 
 /// All lists of a company, by their position in the document.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Lists(Vec<List>);
 
 impl Lists {

@@ -5,6 +5,7 @@ mod file;
 mod gapped;
 mod lists;
 mod packed;
+mod pages;
 mod regions;
 mod rows;
 mod set;
