@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from kommutator.errors import PbxCannot, PbxUnreachable
+from kommutator.errors import PbxCannot, PbxTimeout, PbxUnreachable
 from kommutator.pbx.agi import adapter, call_file, session
 from kommutator.routing.order import Order
 
@@ -72,6 +72,24 @@ def test_a_command_that_was_sent_in_part_ends_the_connection() -> None:
             with pytest.raises(PbxUnreachable):
                 await one.command("SET VARIABLE", "NAME", "value")  # and nobody reads it
             assert one.closed
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_pbx_that_no_longer_answers_is_not_waited_for_to_the_end_of_days() -> None:
+    async def main() -> None:
+        ours, asterisks = trio.testing.memory_stream_pair()
+        one = session.Session(ours, "this test")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.run)
+            await asterisks.send_all(b"agi_uniqueid: 1.7\n\n")
+            await one.greeting()
+            await one.begin("STREAM FILE", "welcome", "")
+            began = trio.current_time()
+            with pytest.raises(PbxTimeout):
+                await one.command("SET VARIABLE", "NAME", "value")
+            assert session.QUICK_S <= trio.current_time() - began <= 2 * session.QUICK_S
             nursery.cancel_scope.cancel()
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

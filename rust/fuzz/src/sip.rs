@@ -63,7 +63,7 @@ pub fn run(bytes: &[u8]) {
         for (call, _) in redirect.questions() {
             let mut out = Vec::new();
             let owner = Event::Owner { employee: "vera".into() };
-            redirect.go_on(&mut engine, &call, owner, now_ms, &mut out).expect("the question is answered");
+            redirect.go_on(&mut engine, &call, owner, now_ms, &mut out);
             assert_eq!(out.len(), 1);
         }
         redirect.decided().for_each(drop);

@@ -3,7 +3,7 @@
 
 mod sip;
 
-use kommutator_engine::call::{Disposition, Event};
+use kommutator_engine::call::{Disposition, Event, Fault};
 use kommutator_engine::facts::{Called, Callers};
 use kommutator_engine::number::{Country, Number};
 use kommutator_query::sip::{Counts, Network, Settings, Sources, Targets};
@@ -154,12 +154,30 @@ fn a_question_is_asked_before_the_answer() {
     let mut out = Vec::new();
     let owner = Event::Owner { employee: "anna".to_owned() };
     let (redirect, engine) = (&mut house.redirect, &mut house.engine);
-    assert_eq!(redirect.go_on(engine, &questions[0].0, owner, NOW_MS, &mut out), Ok(()));
+    redirect.go_on(engine, &questions[0].0, owner, NOW_MS, &mut out);
     let answer = sip::Answer(out.remove(0));
     assert_eq!(answer.header("Contact"), Some("<sip:101@pbx.example>;q=1.0"));
     assert_eq!(answer.0.to, sip::ASKER.parse().expect("an address"));
     assert_eq!(house.take(&request), [answer]);
     assert_eq!(house.redirect.decided().collect::<Vec<_>>()[0].turns.len(), 2);
+}
+
+#[test]
+fn a_call_on_which_the_engine_fails_is_answered_counted_and_told_of() {
+    let mut house = House::new();
+    let request = invite("+74951112205", "z9hG4bK1");
+    house.take(&request);
+    let (call_id, _) = house.redirect.questions().remove(0);
+    let mut out = Vec::new();
+    house.redirect.go_on(&mut house.engine, &call_id, Event::Busy { ended: Vec::new() }, NOW_MS, &mut out);
+    let answer = sip::Answer(out.remove(0));
+    assert_eq!(answer.status(), 500);
+    assert_eq!((house.redirect.counts().failed, house.redirect.counts().calls), (1, 0));
+    let decided: Vec<_> = house.redirect.decided().collect();
+    let [call] = &decided[..] else { panic!("one call, not {decided:?}") };
+    assert_eq!((&call.call_id, call.did.as_str(), call.turns.len()), (&call_id, "+74951112205", 1));
+    assert_eq!((call.disposition, call.fault), (Disposition::Failed, Fault::Ours));
+    assert_eq!(house.take(&request), [answer], "the same again");
 }
 
 #[test]
@@ -183,7 +201,7 @@ fn whose_phone_is_at_another_pbx_is_asked_for_before_the_answer() {
         let mut out = Vec::new();
         let employees = if taken { vec![first.clone()] } else { Vec::new() };
         let (redirect, engine) = (&mut house.redirect, &mut house.engine);
-        assert_eq!(redirect.go_on(engine, &call_id, Event::Taken { employees }, NOW_MS, &mut out), Ok(()));
+        redirect.go_on(engine, &call_id, Event::Taken { employees }, NOW_MS, &mut out);
         assert_eq!(sip::Answer(out.remove(0)).status(), 302);
         decided.extend(house.redirect.decided());
         assert_eq!(decided[0].turns.len(), 1 + usize::from(taken));
@@ -222,8 +240,8 @@ fn a_cancel_ends_what_is_not_answered_and_nothing_else() {
     assert_eq!(house.take(&cancel)[0].status(), 200, "it comes again");
     let id = house.redirect.questions().remove(0).0;
     let mut out = Vec::new();
-    let late = house.redirect.go_on(&mut house.engine, &id, Event::NoOwner {}, NOW_MS, &mut out);
-    assert_eq!((late, out.len()), (Ok(()), 0));
+    house.redirect.go_on(&mut house.engine, &id, Event::NoOwner {}, NOW_MS, &mut out);
+    assert_eq!(out, []);
 }
 
 #[test]

@@ -110,9 +110,8 @@ impl Server {
     /// Goes on with a call whose question was answered.
     pub fn go_on(&self, engine: &Mutex<Engine>, socket: RawFd, call_id: &str, event: Event) {
         self.run(engine, socket, &mut Batch::default(), |redirect, engine, batch| {
-            let (now_ms, out) = (now_ms(), &mut batch.out);
-            // What failed was answered, and is counted.
-            let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms, out)));
+            let now_ms = now_ms();
+            go_on(redirect, engine, call_id, event, now_ms, &mut batch.out);
             self.note(redirect, engine, now_ms, batch);
         });
     }
@@ -131,8 +130,7 @@ impl Server {
     pub fn take_answer(&self, engine: &Mutex<Engine>, call_id: &str, event: Event, now_ms: i64) -> Vec<Outgoing> {
         let mut out = Vec::new();
         let (mut redirect, mut engine) = (lock(&self.redirect), lock(engine));
-        let (redirect, engine) = (&mut *redirect, &mut *engine);
-        let _counted = catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms, &mut out)));
+        go_on(&mut redirect, &mut engine, call_id, event, now_ms, &mut out);
         let questions = redirect.questions();
         lock(&self.questions).extend(questions.into_iter().map(|(call_id, turn)| (call_id, turn, NOWHERE)));
         out
@@ -221,7 +219,9 @@ fn take(
     batch: &mut Batch,
 ) {
     let (before, out) = (batch.out.len(), &mut batch.out);
-    let _counted = catch_unwind(AssertUnwindSafe(|| redirect.take(engine, datagram, from, now_ms, out)));
+    if catch_unwind(AssertUnwindSafe(|| redirect.take(engine, datagram, from, now_ms, out))).is_err() {
+        redirect.count_failed();
+    }
     for outgoing in &mut batch.out[before..] {
         if outgoing.to.ip() == from.ip().to_canonical() {
             // The address as it came has the interface of a local network of IPv6, too.
@@ -229,5 +229,19 @@ fn take(
             outgoing.to = from;
             outgoing.to.set_port(port);
         }
+    }
+}
+
+/// Goes on with a call; a defect of ours costs it its answer, and no other.
+fn go_on(
+    redirect: &mut Redirect,
+    engine: &mut Engine,
+    call_id: &str,
+    event: Event,
+    now_ms: i64,
+    out: &mut Vec<Outgoing>,
+) {
+    if catch_unwind(AssertUnwindSafe(|| redirect.go_on(engine, call_id, event, now_ms, out))).is_err() {
+        redirect.count_failed();
     }
 }

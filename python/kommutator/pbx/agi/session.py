@@ -107,7 +107,7 @@ class Session:
         return await self.reply_of(await self.begin(words, *arguments, even_gone=even_gone), seconds=seconds)
 
     async def begin(self, words: str, *arguments: str, even_gone: bool = False) -> Pending:
-        """Give a command and do not wait for its reply."""
+        """Give a command and do not wait for its reply. Raises `CallGone`, `PbxUnreachable`, `PbxTimeout`."""
         line = codec.command(words, *arguments)
         await self._make_idle()
         self._must_be_there(even_gone=even_gone)
@@ -128,14 +128,18 @@ class Session:
         """No command goes on any more.
 
         Asterisk reads commands through a buffer and waits at the socket: one that came together with the one before is not
-        seen until more comes. So what interrupts is sent again until everything is answered, with growing pauses.
+        seen until more comes. So what interrupts is sent again until everything is answered, with growing pauses. Raises
+        `PbxTimeout` where nothing is, for so long.
         """
-        pause = _AGAIN_S
+        pause, until = _AGAIN_S, trio.current_time() + QUICK_S
         while self._pending and not self.closed:
             last = self._pending[-1]
             if not self._pending[0].interruptible:
                 await last.over()
+                until = trio.current_time() + QUICK_S
                 continue
+            if trio.current_time() >= until:
+                raise PbxTimeout(f"what went on was not ended within {QUICK_S:g} s")
             with trio.move_on_after(pause):
                 await (await self._send("NOOP", codec.command("NOOP"))).over()
             pause *= 2

@@ -9,6 +9,8 @@
 //! | `ring` of phones at other PBXs | none yet: their routers are asked for them first |
 //! | `hang_up` | the status of its cause; the call ends as the engine says |
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use kommutator_engine::Engine;
 use kommutator_engine::call::{Action, Disposition, EngineError, Event, Fault, Turn, Whose};
 use kommutator_engine::company::document::Cause;
@@ -38,7 +40,7 @@ pub struct Decided {
 }
 
 /// A call that is being decided.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Begun {
     pub call_id: String,
     pub did: String,
@@ -59,7 +61,7 @@ pub enum Outcome {
         held: Option<Vec<u8>>,
     },
     /// A question must be answered first.
-    Asks(Begun),
+    Asks,
 }
 
 impl Begun {
@@ -68,22 +70,22 @@ impl Begun {
     /// Whom the answer rings stays claimed for the call where `hold` is set, until [`release_held`] lets them go. `had` says
     /// that those were had whose phones are at other PBXs.
     pub fn decide(
-        mut self,
+        &mut self,
         engine: &mut Engine,
         targets: &Targets,
         hold: bool,
         had: bool,
         now_ms: i64,
     ) -> Result<Outcome, EngineError> {
-        let Some((_, turn)) = self.turns.last() else { return Ok(self.failed()) };
+        let Some((_, turn)) = self.turns.last() else { return Err(EngineError::BadState("the call has not begun")) };
         let mut lines = Vec::with_capacity(256);
         match &turn.action {
-            Action::FindOwner { .. } | Action::FindHistory { .. } => Ok(Outcome::Asks(self)),
+            Action::FindOwner { .. } | Action::FindHistory { .. } => Ok(Outcome::Asks),
             Action::Ring { .. } if Engine::is_queued(&turn.state)? && targets.media(&self.did, &mut lines) => {
                 release_held(engine, &turn.state, now_ms)?;
                 Ok(Outcome::Answer { status: MOVED, lines, decided: None, held: None })
             }
-            Action::Ring { .. } if !had && rings_elsewhere(engine, turn) => Ok(Outcome::Asks(self)),
+            Action::Ring { .. } if !had && rings_elsewhere(engine, turn) => Ok(Outcome::Asks),
             Action::Ring { .. } | Action::Transfer { .. } => {
                 let ranked = who_is_tried(engine, turn, hold, now_ms)?;
                 targets.contacts(&ranked, &mut lines);
@@ -138,12 +140,20 @@ impl Begun {
     }
 
     /// The caller has gone while a question was asked.
-    pub fn cancelled(mut self, engine: &mut Engine, now_ms: i64) -> Result<Decided, EngineError> {
+    pub fn cancelled(&mut self, engine: &mut Engine, now_ms: i64) -> Result<Decided, EngineError> {
         let Some((_, turn)) = self.turns.last() else { return Ok(self.over(Disposition::Abandoned, Fault::Caller)) };
         let state = turn.state.clone();
         let gone = Event::CallerHungUp { seconds: None };
         let (disposition, fault) = self.step(engine, &state, gone, now_ms)?;
         Ok(self.over(disposition, fault))
+    }
+
+    /// The engine has failed on the call: nobody is held for it, and it is told of with the turns that it had.
+    pub fn failed(&mut self, engine: &mut Engine, now_ms: i64) -> Decided {
+        if let Some((_, turn)) = self.turns.last() {
+            let _failed_again = guarded(|| release_held(engine, &turn.state, now_ms));
+        }
+        self.over(Disposition::Failed, Fault::Ours)
     }
 
     fn step(
@@ -162,19 +172,19 @@ impl Begun {
         Ok(ended)
     }
 
-    fn failed(self) -> Outcome {
-        let status = Flaw { status: 500, phrase: "Server Internal Error" };
-        self.refused(status, Vec::new(), Disposition::Failed, Fault::Ours)
-    }
-
-    fn refused(self, status: Flaw, lines: Vec<u8>, disposition: Disposition, fault: Fault) -> Outcome {
+    fn refused(&mut self, status: Flaw, lines: Vec<u8>, disposition: Disposition, fault: Fault) -> Outcome {
         Outcome::Answer { status, lines, decided: Some(Box::new(self.over(disposition, fault))), held: None }
     }
 
-    fn over(self, disposition: Disposition, fault: Fault) -> Decided {
-        let Self { call_id, did, caller, turns } = self;
+    fn over(&mut self, disposition: Disposition, fault: Fault) -> Decided {
+        let Self { call_id, did, caller, turns } = std::mem::take(self);
         Decided { call_id, did, caller, turns, disposition, fault }
     }
+}
+
+/// What the engine answers; none where it fails, be it by a panic, which is a fault of one call alone.
+pub fn guarded<T>(run: impl FnOnce() -> Result<T, EngineError>) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()?.ok()
 }
 
 /// Whom the scheme tries, with ranks from 0, as long as nobody answers and nothing else is to be done.

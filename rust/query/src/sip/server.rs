@@ -13,7 +13,7 @@ use crate::holders::Holding;
 use super::Flaw;
 use super::answer::{self, Content, write_tag};
 use super::contact::Targets;
-use super::decision::{Begun, Decided, Outcome, release_held};
+use super::decision::{Begun, Decided, Outcome, guarded, release_held};
 use super::memory::{Entry, MOST_ENTRIES, Memory};
 use super::message::{self, Method, Request, Silence};
 use super::source::Sources;
@@ -78,7 +78,7 @@ pub struct Counts {
     pub strangers: u64,
     /// Datagrams without any answer: neither request nor anything else that is meant for us.
     pub unreadable: u64,
-    /// Calls on which the engine failed.
+    /// Calls and datagrams on which our code failed.
     pub failed: u64,
 }
 
@@ -106,6 +106,7 @@ pub struct Redirect {
 
 /// A request on its way to its answer.
 struct Asked<'r, 'm> {
+    datagram: &'m [u8],
     request: &'r Request<'m>,
     via: &'r Via<'r>,
     source: SocketAddr,
@@ -174,13 +175,13 @@ impl Redirect {
         let line = first.unfolded();
         let Some(via) = Via::read(&line) else { return self.counts.unreadable += 1 };
         let transaction = transaction(&self.settings.key, &request, &via, source.ip());
-        let asked = Asked { request: &request, via: &via, source, transaction };
+        let asked = Asked { datagram, request: &request, via: &via, source, transaction };
         if request.method == Method::Ack {
             return self.memory.acknowledge(transaction);
         }
         let refused = match check(&request, too_large) {
             Ok(did) if request.method == Method::Invite => {
-                return self.invite(engine, &asked, did, datagram, now_ms, out);
+                return self.invite(engine, &asked, did, now_ms, out);
             }
             Ok(_) if request.method == Method::Cancel => return self.cancel(engine, &asked, now_ms, out),
             Ok(_) => return out.push(asked.answer(OK, Content::Abilities)),
@@ -196,33 +197,27 @@ impl Redirect {
 
     /// Goes on with a call whose question was answered, or was not in time. `taken` with nobody in it says that all were had
     /// whose phones are at other PBXs.
-    pub fn go_on(
-        &mut self,
-        engine: &mut Engine,
-        call_id: &str,
-        event: Event,
-        now_ms: i64,
-        out: &mut Vec<Outgoing>,
-    ) -> Result<(), EngineError> {
-        let Some(mut asking) = self.asking.remove(call_id) else { return Ok(()) };
+    pub fn go_on(&mut self, engine: &mut Engine, call_id: &str, event: Event, now_ms: i64, out: &mut Vec<Outgoing>) {
+        let Some(Asking { mut begun, datagram, source, transaction }) = self.asking.remove(call_id) else { return };
         let had = matches!(&event, Event::Taken { employees } if employees.is_empty());
-        let decided = match asking.begun.turns.last() {
-            Some(_) if had => Ok(None),
-            Some((_, turn)) => engine.handle(&turn.state, &event, now_ms).map(Some),
-            None => Err(EngineError::BadState("the call has not begun")),
-        };
-        let datagram = std::mem::take(&mut asking.datagram);
-        let Some((request, line)) = reread(&datagram) else { return Ok(()) };
-        let Some(via) = Via::read(&line) else { return Ok(()) };
-        let asked = Asked { request: &request, via: &via, source: asking.source, transaction: asking.transaction };
-        let outcome = decided.and_then(|turn| {
-            if let Some(turn) = turn {
-                asking.begun.turns.push((Some(event), turn));
-                asking.begun.settle(engine, self.holding.as_mut(), now_ms)?;
+        let outcome = self.decide(engine, &mut begun, had, now_ms, |engine, begun| match begun.turns.last() {
+            Some((_, turn)) if !had => {
+                let turn = engine.handle(&turn.state, &event, now_ms)?;
+                begun.turns.push((Some(event), turn));
+                Ok(())
             }
-            asking.begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, had, now_ms)
+            _ => Ok(()),
         });
-        self.conclude(engine, &asked, &datagram, outcome, now_ms, out)
+        let datagram = &*datagram;
+        let Some((request, line)) = reread(datagram) else { return };
+        let Some(via) = Via::read(&line) else { return };
+        let asked = Asked { datagram, request: &request, via: &via, source, transaction };
+        self.conclude(engine, &asked, begun, outcome, now_ms, out);
+    }
+
+    /// Counts a datagram on which our code failed, which nobody has answered.
+    pub fn count_failed(&mut self) {
+        self.counts.failed += 1;
     }
 
     /// Lets go those who were held for long enough; answers whether there are others.
@@ -273,7 +268,6 @@ impl Redirect {
         engine: &mut Engine,
         asked: &Asked<'_, '_>,
         did: String,
-        datagram: &[u8],
         now_ms: i64,
         out: &mut Vec<Outgoing>,
     ) {
@@ -291,55 +285,73 @@ impl Redirect {
             return out.push(asked.answer(UNAVAILABLE, Content::RetryAfter(RETRY_AFTER_S)));
         }
         let caller = caller(asked.request, self.settings.sources.is_trusted(asked.source.ip()));
-        let call_id = call_id(asked.transaction);
-        let outcome = engine.arrive(&call_id, &did, caller.as_deref(), now_ms).and_then(|turn| {
-            let mut turns = Vec::with_capacity(2);
-            turns.push((None, turn));
-            let mut begun = Begun { call_id, did, caller, turns };
-            begun.settle(engine, self.holding.as_mut(), now_ms)?;
-            begun.decide(engine, &self.settings.targets, self.settings.hold_ms > 0, false, now_ms)
+        let turns = Vec::with_capacity(2);
+        let mut begun = Begun { call_id: call_id(asked.transaction), did, caller, turns };
+        let outcome = self.decide(engine, &mut begun, false, now_ms, |engine, begun| {
+            let turn = engine.arrive(&begun.call_id, &begun.did, begun.caller.as_deref(), now_ms)?;
+            begun.turns.push((None, turn));
+            Ok(())
         });
-        // What failed is counted, and was answered 500: the caller of this has nobody to tell.
-        let _counted = self.conclude(engine, asked, datagram, outcome, now_ms, out);
+        self.conclude(engine, asked, begun, outcome, now_ms, out);
+    }
+
+    /// Takes a call by `turn` to what is answered; none where the engine fails, which costs this call its way, and no other.
+    fn decide(
+        &mut self,
+        engine: &mut Engine,
+        begun: &mut Begun,
+        had: bool,
+        now_ms: i64,
+        turn: impl FnOnce(&mut Engine, &mut Begun) -> Result<(), EngineError>,
+    ) -> Option<Outcome> {
+        let (settings, holding) = (&self.settings, self.holding.as_mut());
+        guarded(|| {
+            turn(engine, begun)?;
+            if !had {
+                begun.settle(engine, holding, now_ms)?;
+            }
+            begun.decide(engine, &settings.targets, settings.hold_ms > 0, had, now_ms)
+        })
     }
 
     fn conclude(
         &mut self,
         engine: &mut Engine,
         asked: &Asked<'_, '_>,
-        datagram: &[u8],
-        outcome: Result<Outcome, EngineError>,
+        mut begun: Begun,
+        outcome: Option<Outcome>,
         now_ms: i64,
         out: &mut Vec<Outgoing>,
-    ) -> Result<(), EngineError> {
-        let (answer, failed) = match outcome {
-            Ok(Outcome::Asks(begun)) => {
+    ) {
+        let answer = match outcome {
+            Some(Outcome::Asks) => {
                 if let Some((_, turn)) = begun.turns.last() {
                     self.questions.push_back((begun.call_id.clone(), turn.clone()));
                 }
                 self.memory.put(asked.transaction, Entry::Asking, now_ms);
                 let (source, transaction) = (asked.source, asked.transaction);
-                let asking = Asking { datagram: datagram.into(), source, transaction, begun };
+                let asking = Asking { datagram: asked.datagram.into(), source, transaction, begun };
                 self.asking.insert(asking.begun.call_id.clone(), asking);
-                return Ok(());
+                return;
             }
-            Ok(Outcome::Answer { status, lines, decided, held }) => {
+            Some(Outcome::Answer { status, lines, decided, held }) => {
                 self.counts.calls += 1;
                 let until_ms = now_ms.saturating_add(i64::from(self.settings.hold_ms));
                 self.held.extend(held.map(|state| (until_ms, state)));
                 if let Some(decided) = decided {
                     self.tell(engine, *decided, now_ms);
                 }
-                (asked.answer(status, Content::Lines(&lines)), Ok(()))
+                asked.answer(status, Content::Lines(&lines))
             }
-            Err(error) => {
+            None => {
                 self.counts.failed += 1;
-                (asked.answer(FAILED, Content::Bare), Err(error))
+                let failed = begun.failed(engine, now_ms);
+                self.tell(engine, failed, now_ms);
+                asked.answer(FAILED, Content::Bare)
             }
         };
         self.memory.put(asked.transaction, Entry::Answered(answer.bytes.as_slice().into(), answer.to), now_ms);
         out.push(answer);
-        failed
     }
 
     /// Tells of a call that is over. From then on its number has called before: whoever writes the journal says so to the
@@ -366,13 +378,16 @@ impl Redirect {
     }
 
     fn abandon(&mut self, engine: &mut Engine, transaction: u128, now_ms: i64, out: &mut Vec<Outgoing>) {
-        let Some(asking) = self.asking.remove(&call_id(transaction)) else { return };
-        if let Ok(decided) = asking.begun.cancelled(engine, now_ms) {
-            self.tell(engine, decided, now_ms);
-        }
+        let Some(mut asking) = self.asking.remove(&call_id(transaction)) else { return };
+        let decided = guarded(|| asking.begun.cancelled(engine, now_ms)).unwrap_or_else(|| {
+            self.counts.failed += 1;
+            asking.begun.failed(engine, now_ms)
+        });
+        self.tell(engine, decided, now_ms);
         let Some((request, line)) = reread(&asking.datagram) else { return };
         let Some(via) = Via::read(&line) else { return };
-        let asked = Asked { request: &request, via: &via, source: asking.source, transaction };
+        let (datagram, source) = (&*asking.datagram, asking.source);
+        let asked = Asked { datagram, request: &request, via: &via, source, transaction };
         let answer = asked.answer(CANCELLED, Content::Bare);
         self.memory.put(transaction, Entry::Answered(answer.bytes.as_slice().into(), answer.to), now_ms);
         out.push(answer);
