@@ -311,7 +311,7 @@ class Engine:
         `patience_ms`, after which the caller hangs up. A look-up that they do not answer fails. Announcements, silence, rounds
         that nobody answers, messages and waits take the time that they are long. A queue is one `wait`, of its longest time.
 
-        A microsecond or two. Raises `ValueError` for outcomes that are none, `BadEvent` for a message of no length that one
+        One to three microseconds. Raises `ValueError` for outcomes that are none, `BadEvent` for a message of no length that one
         can have."""
     def handle(self, state: bytes | str, event: Event | Mapping[str, Any], now_ms: int) -> Turn:
         """An event of a call, whose state comes as bytes or as text.
