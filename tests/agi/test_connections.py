@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -63,34 +63,22 @@ def test_who_says_nothing_or_nonsense_is_closed_and_others_are_served(
 
 def test_a_command_that_was_sent_in_part_ends_the_connection() -> None:
     async def main() -> None:
-        ours, asterisks = trio.testing.lockstep_stream_pair()
-        one = session.Session(ours, "this test")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(one.run)
-            await asterisks.send_all(b"agi_uniqueid: 1.7\n\n")
-            await one.greeting()
+        async with _greeted(*trio.testing.lockstep_stream_pair()) as one:
             with pytest.raises(PbxUnreachable):
                 await one.command("SET VARIABLE", "NAME", "value")  # and nobody reads it
             assert one.closed
-            nursery.cancel_scope.cancel()
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 def test_a_pbx_that_no_longer_answers_is_not_waited_for_to_the_end_of_days() -> None:
     async def main() -> None:
-        ours, asterisks = trio.testing.memory_stream_pair()
-        one = session.Session(ours, "this test")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(one.run)
-            await asterisks.send_all(b"agi_uniqueid: 1.7\n\n")
-            await one.greeting()
+        async with _greeted(*trio.testing.memory_stream_pair()) as one:
             await one.begin("STREAM FILE", "welcome", "")
             began = trio.current_time()
             with pytest.raises(PbxTimeout):
                 await one.command("SET VARIABLE", "NAME", "value")
             assert session.QUICK_S <= trio.current_time() - began <= 2 * session.QUICK_S
-            nursery.cancel_scope.cancel()
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
@@ -198,3 +186,15 @@ async def _until_served(there: House) -> None:
 async def _in_time(main: Callable[[], Awaitable[None]]) -> None:
     with trio.fail_after(_PATIENCE_S):
         await main()
+
+
+@asynccontextmanager
+async def _greeted(ours: trio.abc.Stream, asterisks: trio.abc.Stream) -> AsyncIterator[session.Session]:
+    """A session that has been told its call, and nothing more."""
+    one = session.Session(ours, "this test")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.run)
+        await asterisks.send_all(b"agi_uniqueid: 1.7\n\n")
+        await one.greeting()
+        yield one
+        nursery.cancel_scope.cancel()
