@@ -163,9 +163,10 @@ def test_dispositions_agree_with_the_pbxs_own_records(fifty: Fifty) -> None:
         assert records, f"Asterisk knows nothing of {line['call_id']}"
         talked = any(record["dstchannel"] for record in records)
         answered = line["disposition"] == "answered"
-        # Of a phone that was picked up and put down again in the milliseconds before both were in one bridge, Asterisk
-        # says in the caller's record that he was answered, and by nobody.
-        assert talked == (answered and line["call_id"] not in fifty.unconnected), records
+        # Of a phone that was picked up and put down again in the milliseconds in which both came into one bridge, Asterisk
+        # says in the caller's record that he was answered, and by nobody: before that always, at that moment now and then.
+        connected = answered and line["call_id"] not in fifty.unconnected
+        assert talked == connected or (connected and _CALLS[number] == "put down at once"), records
         assert answered >= (line["call_id"] in fifty.unconnected)
     known = {line["call_id"] for line in fifty.lines}
     of_callers = [record for record in fifty.cdr if record["dcontext"] == "kommutator"]
