@@ -55,12 +55,12 @@ def command(company: str, ledger: Path, against: str | None, to_the_end: bool, a
 
     Each call is followed from its arrival, over announcements, to the first thing that waits for an answer: phones that
     ring, a menu, a message, a look-up. Everybody is at work and free, nothing is known of clients, and a call's id decides
-    by chance as it did. A million calls take some two seconds.
+    by chance as it did. A million calls take seconds.
 
     With --to-the-end the row is all that the caller meets, from the greeting to the end. He presses what he pressed, and hangs
     up when he did, where nobody had answered by then; who answered, answers again whenever that phone rings, and who was
     busy or declined does so again; a phone that did not ring then does not answer. Clients are known as far as the call
-    asked. A million calls take some seven seconds.
+    asked. A million calls take seconds, too.
 
     \b
     Examples:

@@ -129,7 +129,7 @@ class Session:
 
         Asterisk reads commands through a buffer and waits at the socket: one that came together with the one before is not
         seen until more comes. So what interrupts is sent again until everything is answered, with growing pauses. Raises
-        `PbxTimeout` where nothing is, for so long.
+        `PbxTimeout` when that is not ended within `QUICK_S`.
         """
         pause, until = _AGAIN_S, trio.current_time() + QUICK_S
         while self._pending and not self.closed:
