@@ -80,18 +80,25 @@ GOALS: Final = [
         )
         for strategy in ("round_robin", "longest_idle", "fewest_calls", "random", "linear")
     ),
-    Goal("steps beside swaps/processor/worst", "versions swapped beside steps: worst step, processor", "µs", "most", 1_000,
-         "steps alone/processor/worst"),
+    Goal("steps beside swaps/worked/worst", "versions and tables swapped beside steps: the longest, worked", "µs", "most", 1_000,
+         "steps alone/worked/worst"),
+    Goal("steps beside swaps/waited for the engine/worst", "… the longest wait for the engine, by the clock", "µs",
+         beside="steps alone/waited for the engine/worst"),
+    Goal("steps beside swaps/processor/longer than 1 ms", "… steps of more than 1 ms of processor time", "",
+         beside="steps alone/processor/longer than 1 ms"),
+    Goal("steps beside swaps/clock/longer than 1 ms", "… of more than 1 ms by the clock, interrupted ones with them", "",
+         beside="steps alone/clock/longer than 1 ms"),
     Goal("steps beside swaps/clock/p99.999", "… p99.999 by the clock", "µs", beside="steps alone/clock/p99.999"),
-    Goal("steps beside swaps/clock/worst", "… worst by the clock", "µs", beside="steps alone/clock/worst"),
-    Goal("steps beside swaps/longer than 1 ms of the processor", "… steps of more than 1 ms of the processor", "",
-         "most", 0, "steps alone/longer than 1 ms of the processor"),
-    Goal("steps beside swaps/involuntary switches", "… times that the steps were interrupted", "",
-         beside="steps alone/involuntary switches"),
+    Goal("steps beside swaps/stolen", "… taken by the machine's host meanwhile", "ms", beside="steps alone/stolen"),
+    Goal("steps beside changes/worked/worst", "changes one by one, without pause: the longest step, worked", "µs", "most", 1_000),
+    Goal("steps beside changes/waited for the engine/p99.9", "… waiting for the engine, p99.9 by the clock", "µs"),
     *(
-        Goal(f"held/{change}", f"engine held, the longest: {change}", "µs", "most", 100)
-        for change in ("hold", "activate", "take_version", "list_files", "swap_owners", "swap_callers",
-                       "owner_is", "forget_owner", "called", "listed")
+        Goal(f"held/{swap}", f"engine held, the longest: {swap}", "µs", "most", 100)
+        for swap in ("hold", "activate", "take_version", "list_files", "swap_owners", "swap_callers")
+    ),
+    *(
+        Goal(f"held/{change}", f"… {change}", "µs", "most", 1_000)
+        for change in ("owner_is", "forget_owner", "called", "listed")
     ),
 ]  # fmt: skip
 

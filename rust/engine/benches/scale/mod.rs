@@ -1,6 +1,7 @@
 //! Numbers at the size of a country, made the same on every run.
 
 pub mod swaps;
+mod watch;
 
 use super::figures;
 

@@ -2,15 +2,17 @@
 //! long each change holds the engine.
 //!
 //! The engine is behind a lock, as whoever serves calls with several threads has it: one thread steps, the other compiles
-//! versions, makes them ready, and holds the engine for the change alone. The same is done first without any change, with a
-//! neighbour as busy. Steps and holds are timed by the clock and by the thread's processor time: what by the clock is long
-//! and of the processor is not was waiting for the processor, or for the lock.
+//! versions and makes whole tables, makes them ready, and holds the engine for the change alone. The same is done first
+//! without any change, with a neighbour as busy; and last beside changes one by one, as fast as a thread can make them.
+//!
+//! Steps and holds are timed by the clock, by processor time, and by cycles: *worked* is the time of the cycles at the mean
+//! rate of the run without changes, the reading of the counter among them. What is long by the clock and not by these waited
+//! for the processor, or for the engine, and how long for the engine is told too.
 
-use std::fs::read_to_string;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kommutator_engine::company::{Document, compile_beside};
 use kommutator_engine::directory::pack;
@@ -20,7 +22,8 @@ use kommutator_engine::{Engine, Event, Prepared};
 use serde_json::{Map, Value, json};
 
 use super::figures::{figure, scaled};
-use super::{mobiles, number, processor_time};
+use super::watch::{Took, Watch, stolen, switches};
+use super::{mobiles, number};
 
 const LISTED: usize = 10_000_000;
 const PEOPLE: usize = 50_000;
@@ -28,9 +31,19 @@ const IN_GROUP: usize = 1_000;
 const SWAPS: usize = 4;
 const CHANGES: usize = 100_000;
 
-type Shared = Arc<Mutex<Engine>>;
-/// A step or a hold: by the clock, and of the processor.
-type Took = (Duration, Duration);
+/// Longer than any step may be because of a swap.
+const SLOW: Duration = Duration::from_millis(1);
+
+type Shared = Mutex<Engine>;
+
+/// What a step took, and how long it waited for the engine by the clock.
+struct Step {
+    waited: Duration,
+    took: Took,
+}
+
+/// A way of telling how long a step was, and its name.
+type Way<'a> = (&'a str, &'a dyn Fn(&Step) -> Duration);
 
 /// Tells how long steps took, without and with changes beside them.
 pub fn told() {
@@ -38,24 +51,45 @@ pub fn told() {
         (0..2).map(|seed| pack(mobiles(scaled(LISTED), seed + 10).into_iter().map(number).collect())).collect();
     let documents: Vec<Document> = packed.into_iter().enumerate().map(|(nth, packed)| document(nth, packed)).collect();
 
-    for (name, changing) in [("alone", false), ("beside swaps", true)] {
-        let began = switches();
-        let (steps, holds) = stepped(&documents, changing);
-        let ended = switches();
-        let (mut clock, mut processor): (Vec<_>, Vec<_>) = steps.iter().copied().unzip();
-        figure(&format!("steps {name}/steps"), steps.len() as f64, "");
-        percentiles(&format!("steps {name}/clock"), &mut clock);
-        percentiles(&format!("steps {name}/processor"), &mut processor);
-        let slow = steps.iter().filter(|(clock, _)| *clock > Duration::from_millis(1));
-        let own = slow.clone().filter(|(_, processor)| *processor > Duration::from_millis(1)).count();
-        figure(&format!("steps {name}/longer than 1 ms by the clock"), slow.count() as f64, "");
-        figure(&format!("steps {name}/longer than 1 ms of the processor"), own as f64, "");
-        for (at, kind) in ["voluntary", "involuntary"].iter().enumerate() {
-            figure(&format!("steps {name}/{kind} switches"), (ended[at] - began[at]) as f64, "");
+    let engine: Shared = Mutex::new(Engine::new(compile_beside(&documents[1], &Default::default()).company.into()));
+    let beside: [(&str, &Neighbour<'_>); 3] = [
+        ("alone", &|holds| versions(holds, &documents, false)),
+        ("beside swaps", &|holds| {
+            versions(holds, &documents, true);
+            tables(holds);
+        }),
+        ("beside changes", &changes),
+    ];
+    let mut rate = None;
+    for (name, neighbour) in beside {
+        let name = format!("steps {name}");
+        let (began, stolen_before) = (switches(), stolen());
+        let (steps, holds, in_all) = stepped(&engine, neighbour);
+        let (ended, stolen_after) = (switches(), stolen());
+        // While nobody waits for anybody: a processor that sleeps has no cycles, and its thread some processor time.
+        let rate = *rate.get_or_insert(in_all.rate());
+        let slow = |taken: &[Duration]| taken.iter().filter(|&&one| one > SLOW).count() as f64;
+        figure(&format!("{name}/steps"), steps.len() as f64, "");
+        figure(&format!("{name}/cycles"), rate, "a ns of processor time; 0: not counted");
+        let ways: [Way<'_>; 4] = [
+            ("clock", &|step| step.took.clock),
+            ("waited for the engine", &|step| step.waited),
+            ("processor", &|step| step.took.processor),
+            ("worked", &|step| step.took.worked(rate)),
+        ];
+        for (by, of) in ways {
+            let mut taken: Vec<Duration> = steps.iter().map(of).collect();
+            percentiles(&format!("{name}/{by}"), &mut taken);
+            figure(&format!("{name}/{by}/longer than 1 ms"), slow(&taken), "");
         }
-        for (what, (clock, processor)) in holds {
-            figure(&format!("held/{what}/clock"), clock.as_secs_f64() * 1e6, "µs");
-            figure(&format!("held/{what}"), processor.as_secs_f64() * 1e6, "µs");
+        for (at, kind) in ["voluntary", "involuntary"].iter().enumerate() {
+            figure(&format!("{name}/{kind} switches"), (ended[at] - began[at]) as f64, "");
+        }
+        figure(&format!("{name}/stolen"), (stolen_after - stolen_before) as f64 * 10.0, "ms of both processors");
+        for (what, longest) in holds {
+            figure(&format!("held/{what}/clock"), longest.clock.as_secs_f64() * 1e6, "µs");
+            figure(&format!("held/{what}/processor"), longest.processor.as_secs_f64() * 1e6, "µs");
+            figure(&format!("held/{what}"), longest.worked(rate).as_secs_f64() * 1e6, "µs");
         }
     }
 }
@@ -68,46 +102,42 @@ fn percentiles(name: &str, taken: &mut [Duration]) {
     }
 }
 
-/// Voluntary and involuntary switches of this thread so far: Linux's `/proc/thread-self/status`.
-fn switches() -> [u64; 2] {
-    let status = read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let of = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_whitespace().last()?.parse().ok()).unwrap_or(0)
-    };
-    ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"].map(of)
-}
-
-/// The time of every step that was taken while [`SWAPS`] versions were compiled, and the longest hold of each kind.
-fn stepped(documents: &[Document], changing: bool) -> (Vec<Took>, Vec<(&'static str, Took)>) {
-    let engine: Shared =
-        Arc::new(Mutex::new(Engine::new(compile_beside(&documents[1], &Default::default()).company.into())));
+/// What every step took that was taken while a neighbour was busy, its longest hold of each kind, and what all that took.
+fn stepped(engine: &Shared, neighbour: &Neighbour<'_>) -> (Vec<Step>, Vec<(&'static str, Took)>, Took) {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let neighbour = scope.spawn(|| {
-            let holds = neighbour(documents, &engine, changing);
+            let mut holds = Holds { engine, watch: Watch::new(), longest: Vec::new() };
+            neighbour(&mut holds);
             done.store(true, Ordering::Relaxed);
-            holds
+            holds.longest
         });
         let mut taken = Vec::with_capacity(16_000_000);
-        let mut call = 0_i64;
+        let (mut watch, mut call) = (Watch::new(), 0_i64);
+        let from = watch.now();
         while !done.load(Ordering::Relaxed) {
             call += 1;
             let id = format!("call-{call}");
-            let (began, began_processor) = (Instant::now(), processor_time());
+            let began = watch.now();
             let mut held = engine.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = began.clock.elapsed();
             let turn = held.arrive(&id, "+74951112233", Some("+79161230001"), call).expect("a turn");
             held.handle(&turn.state, &Event::CallerHungUp { seconds: None }, call).expect("a turn");
             drop(held);
-            taken.push((began.elapsed(), processor_time() - began_processor));
+            taken.push(Step { waited, took: watch.since(&began) });
         }
-        (taken, neighbour.join().expect("the neighbour ends"))
+        let in_all = watch.since(&from);
+        (taken, neighbour.join().expect("the neighbour ends"), in_all)
     })
 }
+
+/// What a neighbour does to the engine meanwhile.
+type Neighbour<'a> = dyn Fn(&mut Holds<'_>) + Sync + 'a;
 
 /// The longest hold of each kind.
 struct Holds<'e> {
     engine: &'e Shared,
+    watch: Watch,
     longest: Vec<(&'static str, Took)>,
 }
 
@@ -115,20 +145,20 @@ impl Holds<'_> {
     /// Does something to the engine, and lets go of what that leaves only after the engine.
     fn hold<R>(&mut self, what: &'static str, deed: impl FnOnce(&mut Engine) -> R) -> R {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
-        let (began, began_processor) = (Instant::now(), processor_time());
+        let began = self.watch.now();
         let result = deed(&mut engine);
-        let (processor, clock) = (processor_time() - began_processor, began.elapsed());
+        let took = self.watch.since(&began);
         drop(engine);
         match self.longest.iter_mut().find(|(known, _)| *known == what) {
-            Some((_, longest)) => *longest = (longest.0.max(clock), longest.1.max(processor)),
-            None => self.longest.push((what, (clock, processor))),
+            Some((_, longest)) => longest.grow(took),
+            None => self.longest.push((what, took)),
         }
         result
     }
 }
 
-fn neighbour(documents: &[Document], engine: &Shared, changing: bool) -> Vec<(&'static str, Took)> {
-    let mut holds = Holds { engine, longest: Vec::new() };
+/// Compiles [`SWAPS`] versions, and swaps them in where it is `changing`.
+fn versions(holds: &mut Holds<'_>, documents: &[Document], changing: bool) {
     for nth in 0..SWAPS {
         let files = holds.hold("list_files", |engine| engine.list_files());
         let company = Arc::new(compile_beside(&documents[nth % documents.len()], &files).company);
@@ -143,14 +173,10 @@ fn neighbour(documents: &[Document], engine: &Shared, changing: bool) -> Vec<(&'
         assert!(holds.hold("activate", |engine| engine.activate(next)));
         drop(holds.hold("take_version", |engine| engine.take_version(before)).expect("held until now"));
     }
-    if changing {
-        facts(&mut holds);
-    }
-    holds.longest
 }
 
-/// Whole tables, and changes one by one.
-fn facts(holds: &mut Holds<'_>) {
+/// Whole tables of owners and callers.
+fn tables(holds: &mut Holds<'_>) {
     let (mut owners, mut callers) = (Owners::with_room_for(scaled(LISTED)), Callers::with_room_for(scaled(LISTED)));
     for (at, digits) in mobiles(scaled(LISTED), 20).into_iter().enumerate() {
         owners.set(number(digits), Some(&format!("e{}", at % PEOPLE)));
@@ -159,16 +185,21 @@ fn facts(holds: &mut Holds<'_>) {
     assert!(owners.complete());
     drop(holds.hold("swap_owners", |engine| engine.swap_owners(owners)));
     drop(holds.hold("swap_callers", |engine| engine.swap_callers(callers)));
+}
+
+/// Changes one by one, each visible at once.
+fn changes(holds: &mut Holds<'_>) {
+    let list = |engine: &mut Engine, number: &str, there| engine.listed("vip", number, there).expect("a number");
     for (at, digits) in mobiles(CHANGES, 21).into_iter().enumerate() {
         let written = Number::to_string(&number(digits));
         let employee = format!("e{}", at % PEOPLE);
         holds.hold("owner_is", |engine| engine.owner_is(&written, Some(&employee))).expect("a number");
         holds.hold("forget_owner", |engine| engine.forget_owner(&written)).expect("a number");
         holds.hold("called", |engine| engine.called(&written, at as i64)).expect("a number");
-        holds.hold("listed", |engine| engine.listed("vip", &written, at % 2 == 0)).expect("a number");
+        holds.hold("listed", |engine| list(engine, &written, at % 2 == 0));
     }
     let before = holds.hold("generation", |engine| engine.facts().generation());
-    holds.hold("listed", |engine| engine.listed("vip", "+79161230001", true)).expect("a number");
+    holds.hold("listed", |engine| list(engine, "+79161230001", true));
     assert_eq!(holds.hold("generation", |engine| engine.facts().generation()), before + 1);
 }
 
