@@ -351,6 +351,9 @@ class Engine:
         `UnknownEmployee`."""
     def release(self, employee: str, call_id: str) -> None:
         """Releases a manager whom the call holds. Raises `UnknownEmployee`."""
+    def forget_calls(self) -> None:
+        """Forgets all calls: nobody is claimed, nobody stands in line, and no phone rests. For who looks at what could be,
+        call after call; one that goes on afterwards has lost whom it held."""
     def elsewhere(self, employees: Sequence[str]) -> None:
         """Tells whose phones are at PBXs of other routers: queries and redirects ask these before any of them rings."""
     def region_of(self, number: str) -> str | None:

@@ -7,7 +7,8 @@ empty for every call, and an answer that differs is right where only the floor c
 - a hunt that found nobody may have ended, with whatever our engine does after such an end, and a line may have been full;
 - from a node on that asks what only the server knows (who called before, whose client it is), traces may go their own way.
 
-From such a difference on, the rest of a whole call is followed as far as both agree on the events.
+From such a difference on, the rest of a whole call is followed on every way that our engine can have gone, as far as the
+events fit: whether those whom a hunt did not ring were busy or away, only the end of the call may tell.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import eq
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kommutator import _engine
 from kommutator.company import LoadedCompany
@@ -35,7 +36,10 @@ _OWNERS: Final = 200
 """Employees who are tried as the owner of a client whom the server knows."""
 _ROUNDS: Final = 64
 """Of hunts that find nobody, one after the other; no document that passes the check has more."""
-_LEFT: Final = _engine.Event({"type": "caller_hung_up"})
+_ENDS: Final = ("busy", "unavailable", "no_answer", "waited")
+"""How a hunt's round, or a wait, can end without an answer."""
+_WAYS: Final = 256
+"""At most so many are followed of a call; a few are all that documents of ours have had."""
 
 
 class Reference:
@@ -126,7 +130,7 @@ class Expected:
             ask = self._ask
             self._turn = self._reference.engine.arrive(ask.call_id, ask.did, ask.caller, ask.at_ms)
             if self._turn.action.type in _HUNTS:
-                self._reference.engine.handle(self._turn.state, _LEFT, ask.at_ms)
+                self._reference.engine.forget_calls()
         return self._turn
 
     @property
@@ -149,7 +153,7 @@ class Expected:
                 break
             turn = followed
             answers.append(turn.action.to_dict())
-        self._let_go(turn)
+        self._reference.engine.forget_calls()
         return answers
 
     def verdict(self, told: Told, is_like: _IsLike = eq) -> str | None:
@@ -168,44 +172,68 @@ class Expected:
         try:
             return self._follow(turn, told, is_like)
         finally:
-            self._let_go(turn)
+            self._reference.engine.forget_calls()
 
     def _follow(self, turn: _engine.Turn, told: Told, is_like: _IsLike) -> str | None:
+        ways = [_Way(turn)]
         apart = asked = False
-        hunt: _engine.Turn | None = None  # ours, as it began the hunt in which the call is
         for place, action in enumerate(told.actions):
-            mine = turn.action.to_dict()
-            if not _alike(action, mine, is_like, apart=apart) and not self._talks_with_another(told, place, mine):
+            agreeing = [way for way in ways if self._agrees(way.turn, told, place, is_like, apart=apart)]
+            if not agreeing:
                 trace = told.traces[place] if place < len(told.traces) else None
-                if trace is not None and (self._asks_facts(turn.trace, trace) or self._was_turned_away(turn, trace)):
+                if trace is not None and any(self._led_away(way.turn, trace) for way in ways):
                     return None
-                if str(action["type"]) in _QUESTIONS and self._has_asked(turn):
+                if str(action["type"]) in _QUESTIONS and any(self._has_asked(way.turn) for way in ways):
                     # Our engine remembers from another call what the server asks: owners can be forgotten, but not callers
                     asked = True
                     continue
-                after = self._by_facts(turn, action, is_like) or self._by_the_floor(turn, action, is_like)
-                if after is None and hunt is not None:
-                    after = self._by_the_floor(hunt, action, is_like)
-                if after is None and asked:
+                agreeing = [after for way in ways for after in self._by_others(way, action, is_like)]
+                if not agreeing and asked:
                     return None
-                if after is None:
+                if not agreeing:
                     which = "" if len(told.actions) == 1 else f"answer {place + 1}: "
-                    return f"{which}{_short(action)}, expected {_short(mine)}"
-                turn, apart = after, True
-            if turn.action.type not in _HUNTS:
-                hunt = None
-            elif hunt is None or self._node(turn) not in (None, self._node(hunt)):
-                hunt = turn
+                    return f"{which}{_short(action)}, expected {_short(ways[0].turn.action.to_dict())}"
+                apart = True
             if place >= len(told.events):
                 return None
             event = told.events[place]
-            followed = self._step(turn, _as_ours(event, turn))
-            if followed is None and hunt is not None:
-                followed = self._step(hunt, _as_ours(event, hunt)) or hunt
-            if followed is None:
+            ways = _distinct(
+                [after for way in agreeing if (after := self._after(self._hunting(way), event)) is not None]
+            )
+            if not ways:
                 return None  # the floor has led them so far apart that what has happened does not fit ours
-            turn = followed
         return None
+
+    def _agrees(self, turn: _engine.Turn, told: Told, place: int, is_like: _IsLike, *, apart: bool) -> bool:
+        mine = turn.action.to_dict()
+        return _alike(told.actions[place], mine, is_like, apart=apart) or self._talks_with_another(told, place, mine)
+
+    def _led_away(self, turn: _engine.Turn, trace: Sequence[_Json]) -> bool:
+        """Whether a trace tells of what no event can lead ours to."""
+        return self._asks_facts(turn.trace, trace) or self._was_turned_away(turn, trace)
+
+    def _by_others(self, way: _Way, action: _Json, is_like: _IsLike) -> list[_Way]:
+        """The ways on which ours can come to this action by what the server knows, or by whom other calls hold."""
+        known = self._by_facts(way.turn, action, is_like)
+        turns = [known] if known is not None else self._by_the_floor(way.turn, action, is_like)
+        if not turns and way.hunt is not None:
+            turns = self._by_the_floor(way.hunt, action, is_like)
+        return [_Way(turn, way.hunt) for turn in turns]
+
+    def _hunting(self, way: _Way) -> _Way:
+        """The way, with the hunt in which its turn stands."""
+        turn, hunt = way
+        if turn.action.type not in _HUNTS:
+            return _Way(turn)
+        return _Way(turn, turn if hunt is None or self._node(turn) not in (None, self._node(hunt)) else hunt)
+
+    def _after(self, way: _Way, event: _Json) -> _Way | None:
+        """Where ours stands after an event; None where it does not fit."""
+        turn, hunt = way
+        followed = self._step(turn, _as_ours(event, turn))
+        if followed is None and hunt is not None:
+            followed = self._step(hunt, _as_ours(event, hunt)) or hunt
+        return _Way(followed, hunt) if followed is not None else None
 
     @staticmethod
     def _node(turn: _engine.Turn) -> str | None:
@@ -224,14 +252,13 @@ class Expected:
             return None
         for answer in answers:
             known = self._step(turn, answer)
-            if known is not None:
-                after = (
-                    known
-                    if _alike(action, known.action.to_dict(), is_like, apart=True)
-                    else self._by_the_floor(known, action, is_like)
-                )
-                if after is not None:
-                    return after
+            if known is None:
+                continue
+            if _alike(action, known.action.to_dict(), is_like, apart=True):
+                return known
+            after = self._by_the_floor(known, action, is_like)
+            if after:
+                return after[0]
         return None
 
     def _forget_owner(self, caller: str) -> None:
@@ -245,27 +272,26 @@ class Expected:
             self._reference.kind(str(each.get("scheme")), str(each.get("node"))) in _FACTS for each in turn.trace
         )
 
-    def _by_the_floor(self, turn: _engine.Turn, action: _Json, is_like: _IsLike) -> _engine.Turn | None:
-        """The turn at which ours stands when only the floor made this action differ from ours; None otherwise."""
-        rounds, at_ms = 0, self._ask.at_ms
-        while turn.action.type in _HUNTS and rounds < _ROUNDS:
-            people = self._hunted(turn)
-            if action["type"] == "wait":
-                return turn
-            if action["type"] == "ring" and {each["endpoint"] for each in action["endpoints"]} <= people:
-                return turn
-            at_ms += int(1000 * (turn.action.seconds or 0.0))
-            ends = [
-                self._step(turn, {"type": kind, "at": at_ms}) for kind in ("busy", "unavailable", "no_answer", "waited")
-            ]
-            for ended in ends:
-                if ended is not None and _alike(action, ended.action.to_dict(), is_like, apart=True):
-                    return ended
-            ended = next((ended for ended in ends if ended is not None), None)
-            if ended is None:
-                return None
-            turn, rounds = ended, rounds + 1
-        return turn if _alike(action, turn.action.to_dict(), is_like, apart=True) else None
+    def _by_the_floor(self, turn: _engine.Turn, action: _Json, is_like: _IsLike) -> list[_engine.Turn]:
+        """The turns at which ours can stand when only the floor made this action differ: hunts that ended, in every way."""
+        level, at_ms = [turn], self._ask.at_ms
+        for _ in range(_ROUNDS):
+            found = [each for each in level if self._may_be(each, action, is_like)]
+            hunting = [each for each in level if each.action.type in _HUNTS]
+            if found or not hunting:
+                return found
+            at_ms += int(1000 * max(each.action.seconds or 0.0 for each in hunting))
+            ended = (self._step(each, {"type": kind, "at": at_ms}) for each in hunting for kind in _ENDS)
+            level = [way.turn for way in _distinct([_Way(each) for each in ended if each is not None])]
+        return []
+
+    def _may_be(self, turn: _engine.Turn, action: _Json, is_like: _IsLike) -> bool:
+        """Whether a turn has this action, or has it where others hold people."""
+        if turn.action.type in _HUNTS and action["type"] == "wait":
+            return True
+        if turn.action.type == "ring" == action["type"]:
+            return {each["endpoint"] for each in action["endpoints"]} <= self._hunted(turn)
+        return _alike(action, turn.action.to_dict(), is_like, apart=True)
 
     def _hunted(self, turn: _engine.Turn) -> frozenset[str]:
         """All whom the hunt at which a turn stands may ring."""
@@ -296,19 +322,25 @@ class Expected:
         except EngineError:
             return None
 
-    def _let_go(self, turn: _engine.Turn) -> None:
-        """Let go whom this call has claimed: a hunt's people are free for the next one."""
-        engine, ask = self._reference.engine, self._ask
-        again = engine.arrive(ask.call_id, ask.did, ask.caller, ask.at_ms)
-        if again.action.type in _HUNTS:
-            engine.handle(again.state, _LEFT, ask.at_ms)
-
     @staticmethod
     def _talks_with_another(told: Told, place: int, mine: _Json) -> bool:
         """Whether the caller talks with whoever picked up, whom our engine had not rung."""
         event = told.events[place - 1] if place else {}
         talk = {"type": "talk", "endpoint": event.get("endpoint")}
         return mine["type"] == "talk" and event.get("type") == "answered" and told.actions[place] == talk
+
+
+class _Way(NamedTuple):
+    """One of the ways that our engine can have gone with a call."""
+
+    turn: _engine.Turn
+    hunt: _engine.Turn | None = None
+    """Ours, as it began the hunt in which the call is."""
+
+
+def _distinct(ways: Sequence[_Way]) -> list[_Way]:
+    """Ways that have come to the same state are one."""
+    return list({way.turn.state: way for way in ways}.values())[:_WAYS]
 
 
 def _alike(action: _Json, mine: _Json, is_like: _IsLike, *, apart: bool) -> bool:

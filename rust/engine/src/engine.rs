@@ -324,6 +324,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Forgets all calls: nobody is claimed, nobody stands in line, and no phone rests. For who looks at what could be, call
+    /// after call; one that goes on afterwards has lost whom it held.
+    pub fn forget_calls(&mut self) {
+        self.floor.release_everybody();
+        self.floor.close_lines();
+    }
+
     /// Tells whose phones are at PBXs of other routers: these are asked before any of them rings, by whoever performs that.
     pub fn elsewhere(&mut self, employees: impl Iterator<Item = SmolStr>) {
         self.floor.set_elsewhere(employees);

@@ -382,6 +382,14 @@ impl Floor {
         self.release_except(call, &[]);
     }
 
+    /// Releases everybody, whichever call holds them.
+    pub fn release_everybody(&mut self) {
+        let calls: Vec<SmolStr> = self.claims.keys().cloned().collect();
+        for call in calls {
+            self.release_all(&call);
+        }
+    }
+
     /// Promises a person to a call for a consultation. False, and nothing changed, when another call holds him; whom the
     /// call rings or talks with already stays so.
     pub fn reserve(&mut self, slot: Slot, call: &str, until_ms: i64, now_ms: i64) -> bool {

@@ -94,6 +94,19 @@ fn a_silent_phone_rests_and_the_caller_keeps_his_place() {
 }
 
 #[test]
+fn calls_that_are_forgotten_hold_nobody_and_stand_in_no_line() {
+    let mut desk = one_by_one(2).desk();
+    let rung_in_vain = desk.arrive("first");
+    let rings = desk.arrive("second");
+    desk.step(&rings, &answered("PJSIP/101"));
+    assert_eq!(short(&desk.after(20, &rung_in_vain, &plain("no_answer"))), "wait 10000");
+    assert_eq!(position(&desk.arrive("third")), Some(2));
+    desk.engine.forget_calls();
+    assert_eq!((heads(&mut desk).len(), desk.engine.floor().claimed(desk.now).count()), (0, 0));
+    assert_eq!(short(&desk.arrive("next")), "ring PJSIP/100 20000 #1");
+}
+
+#[test]
 fn an_attempt_rings_those_not_tried_before_those_tried() {
     let mut desk = one_by_one(3).desk();
     let mut turn = desk.arrive("call");

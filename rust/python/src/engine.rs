@@ -271,6 +271,10 @@ impl Engine {
         errors::guarded(py, || self.lock(py).release(employee, call_id))
     }
 
+    fn forget_calls(&self, py: Python<'_>) {
+        self.lock(py).forget_calls();
+    }
+
     fn elsewhere(&self, py: Python<'_>, employees: Vec<String>) {
         self.lock(py).elsewhere(employees.into_iter().map(Into::into));
     }

@@ -226,6 +226,11 @@ impl Floor {
         lines.rested.insert((until_ms, phone.clone()));
     }
 
+    /// Nobody stands in line any more, and no phone is passed over.
+    pub fn close_lines(&mut self) {
+        self.lines = Lines::default();
+    }
+
     /// Whether queues pass the phone over at `now_ms`.
     #[must_use]
     pub fn rests(&self, phone: &str, now_ms: i64) -> bool {
