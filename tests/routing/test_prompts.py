@@ -93,11 +93,16 @@ def test_a_text_is_spoken_by_the_command_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "tts", [("/does/not/exist",), (sys.executable, "-c", "raise SystemExit(1)"), (sys.executable, "-c", "")]
+    ("tts", "why"),
+    [
+        (("/does/not/exist",), "No such file"),
+        ((sys.executable, "-c", "raise SystemExit(1)"), "non-zero exit status 1"),
+        ((sys.executable, "-c", ""), "has written no file"),
+    ],
 )
-def test_a_command_that_does_not_speak_is_told(tmp_path: Path, tts: tuple[str, ...]) -> None:
+def test_a_command_that_does_not_speak_is_told(tmp_path: Path, tts: tuple[str, ...], why: str) -> None:
     library = PromptLibrary(tmp_path / "made", tts)
-    with pytest.raises(PromptNotMade, match="closed"):
+    with pytest.raises(PromptNotMade, match=f"`closed`: .*{why}"):
         trio.run(library.prepare, {"closed": PromptSource(seconds=4, say="x", language="ru")})
     assert list((tmp_path / "made").iterdir()) == []
 

@@ -7,6 +7,7 @@ reads FLAC, MP3 and Vorbis too. Texts are spoken by a command, espeak-ng by defa
 from __future__ import annotations
 
 import hashlib
+import shlex
 import subprocess
 import tempfile
 import wave
@@ -78,6 +79,8 @@ class PromptLibrary:
                     _write(target, _resample(content))
                 return target
             return self._speak(source.say or "", source.language or "en")
+        except PromptNotMade as error:
+            raise PromptNotMade(f"prompt `{prompt}`: {error}") from None
         except (OSError, miniaudio.MiniaudioError, subprocess.SubprocessError) as error:
             raise PromptNotMade(f"prompt `{prompt}`: {error}") from error
 
@@ -90,6 +93,8 @@ class PromptLibrary:
                 subprocess.run(
                     command, input=text.encode(), check=True, capture_output=True, timeout=_SPEAKING_DEADLINE_S
                 )
+                if not spoken.exists():
+                    raise PromptNotMade(f"`{shlex.join(self._tts)}` has written no file")
                 _write(target, _resample(spoken.read_bytes()))
         return target
 
