@@ -1,4 +1,5 @@
-"""What a router keeps in memory of each call that goes on: `python -m bench.held_calls CALLS` prints it as JSON.
+"""What a router keeps in memory of each call that goes on, and the longest that one of its queries takes while the journal
+writes all of them anew: `python -m bench.held_calls CALLS` prints it as JSON.
 
 The calls are those of routing queries, as a server takes them, in a journal on disk: a record for the ledger, and the last turn,
 which another router's question may need.
@@ -9,6 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +41,7 @@ def main(calls: int) -> None:
     """Begins calls, and prints how much the process grew for each."""
     engine = Engine.load(COMPANY)
     with tempfile.TemporaryDirectory() as folder:
-        journal = QueryJournal(Path(folder), StillClock())
+        journal = QueryJournal(Path(folder), StillClock(), put_aside_at=1)
         service = HttpService(
             ids="", tokens=(), looks_up=False, most_items=TOGETHER, head_limit=1 << 10, body_limit=1 << 24,
             journal=journal.spool,
@@ -49,8 +53,32 @@ def main(calls: int) -> None:
         for first in range(TOGETHER, TOGETHER + calls, TOGETHER):
             begin(connection, first, TOGETHER)
         assert journal.live == TOGETHER + calls
+        each = round((resident() - before) / calls)
+        longest_ms = 1e3 * max(while_written_anew(journal, lambda: begin(connection, 0, 1)))
+        assert journal.live == TOGETHER + calls
         journal.close()
-        print(orjson.dumps({"calls": calls, "bytes_each": round((resident() - before) / calls)}).decode())
+        print(orjson.dumps({"calls": calls, "bytes_each": each, "longest_ms": round(longest_ms, 3)}).decode())
+
+
+def while_written_anew(journal: QueryJournal, query: Callable[[], None]) -> Iterator[float]:
+    """What queries take, one after another, until the journal has put its spool aside and let it go; seconds."""
+    ended = threading.Event()
+
+    def keep_up() -> None:
+        while not ended.is_set():
+            _, trouble, spent = journal.spool.keep_up(1_000, 9)
+            assert trouble is None
+            if spent:
+                journal.spool.let_go()
+                ended.set()
+
+    keeping = threading.Thread(target=keep_up)
+    keeping.start()
+    while not ended.is_set():
+        began = time.perf_counter()
+        query()
+        yield time.perf_counter() - began
+    keeping.join()
 
 
 def begin(connection: HttpConnection, first: int, count: int) -> None:

@@ -72,6 +72,7 @@ GOALS: Final = [
         beside="memory/calls in flight/a step, one call",
     ),
     Goal("router/a call held", "… what a router of queries keeps of each", "bytes"),
+    Goal("router/written anew", "… its longest query while all are written anew", "ms"),
     Goal("memory/calls in flight/a step, each call in turn", "… a step, its state out of cache", "ns"),
     *(
         Goal(
@@ -127,8 +128,8 @@ def measure(small: bool) -> dict[str, float]:
         for bench in ("numbers", "memory"):
             place = ["-p", "kommutator-engine", "--bench", bench]
             run("cargo", "bench", "--locked", *place, "--", "--noplot", environment=environment)
-        held = output(sys.executable, "-m", "bench.held_calls", "10000" if small else "100000")
-        router = {"router/a call held": float(orjson.loads(held)["bytes_each"])}
+        held = orjson.loads(output(sys.executable, "-m", "bench.held_calls", "10000" if small else "990000"))
+        router = {"router/a call held": float(held["bytes_each"]), "router/written anew": float(held["longest_ms"])}
         told = [orjson.loads(line) for line in kept.read_bytes().splitlines()]
         return {figure["name"]: figure["value"] for figure in told} | medians(Path(home)) | router
 

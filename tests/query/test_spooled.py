@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import resource
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -17,10 +18,11 @@ import orjson
 import pytest
 import trio
 
+from kommutator._engine import HttpConnection, HttpService
 from kommutator.query.journal import QueryJournal
 from kommutator.routing.entries import Began, Ended, Kept, Turned, read
 from kommutator.routing.ledger import FileJournal
-from tests.query.server import CALLER, DID, NOW_MS, PATIENCE_S, SCENARIOS, Client, Clock, engine_of, serving
+from tests.query.server import CALLER, DID, NOW_MS, PATIENCE_S, SCENARIOS, Client, Clock, engine_of, request, serving
 from tests.router.house import Process
 
 SCHEMES = sorted(folder.name for folder in SCENARIOS.iterdir() if (folder / "company.json").exists())
@@ -143,6 +145,51 @@ async def test_its_lines_are_those_of_the_journal_in_python(scheme: str, tmp_pat
     assert len(ledger) == 90 - len(going)
 
 
+def test_calls_are_all_there_at_every_moment_while_a_spool_is_put_aside(tmp_path: Path) -> None:
+    """Three thousand calls are kept again some at a time; a death in between finds each as it was answered last."""
+    folder, chance = tmp_path / "data", random.Random(5)
+    journal = QueryJournal(folder, Clock(), put_aside_at=1_000_000)
+    service = HttpService(ids="", tokens=(), looks_up=False, most_items=3_000, head_limit=1 << 10, body_limit=1 << 24,
+                          journal=journal.spool)  # fmt: skip
+    service.engine = engine_of("2-list-and-menu")
+    connection = HttpConnection(service)
+
+    def ask(items: list[dict[str, Any]]) -> list[Any]:
+        replies = connection.receive(request("/v1/calls/batch", items), NOW_MS)
+        return list(orjson.loads(replies.partition(b"\r\n\r\n")[2]))
+
+    ids = [f"call-{number}" for number in range(3_000)]
+    turns = ask([{"did": DID, "caller": f"+7916{number:07}", "call_id": call} for number, call in enumerate(ids)])
+    going, over, halfway = dict(zip(ids, turns, strict=True)), set[str](), 0
+    for moment in range(20):
+        lines_, trouble, spent = journal.spool.keep_up(0, 0)
+        assert (lines_, trouble) == (b"", None)
+        some = chance.sample(sorted(going), 200)
+        events = [event_of(going[call]["action"], chance) for call in some]
+        items = [{"state": going[call]["state"], "event": event} for call, event in zip(some, events, strict=True)]
+        for call, turn in zip(some, ask(items), strict=True):
+            going[call] = turn
+            if turn["action"]["type"] == "end":
+                del going[call]
+                over.add(call)
+        image = tmp_path / f"image-{moment}"
+        shutil.copytree(folder, image)
+        kept = [line for line in lines(image / "spool.jsonl") if line["kind"] == "kept"]
+        halfway += (image / "spool.before.jsonl").exists() and 0 < len(kept) < len(going)
+        left = QueryJournal(image, Clock())
+        assert set(left.states()) == {turn["state"] for turn in going.values()}, moment
+        left.close()
+        assert {line["call_id"] for line in lines(image / "ledger.jsonl")} == over, moment
+        again = QueryJournal(image, Clock())
+        assert set(again.states()) == {turn["state"] for turn in going.values()}, "and after another death"
+        again.close()
+        shutil.rmtree(image)
+        if spent:
+            journal.spool.let_go()
+    assert halfway >= 2
+    journal.close()
+
+
 @pytest.fixture
 def query(tmp_path: Path) -> Iterator[Process]:
     document = str(SCENARIOS / "2-list-and-menu/company.yaml")
@@ -246,10 +293,8 @@ async def test_a_disk_that_stays_full_ends_answers_and_loses_none(query: Process
         await query.says("can be written again", alarm="spool")
         await trio.to_thread.run_sync(until_answered, client, number)
     assert query.end(signal.SIGTERM) == 0
-    entries = list(map(read, spool.read_bytes().splitlines()))
+    files = [path for path in (spool, spool.with_name("spool.before.jsonl")) if path.exists()]
+    entries = [read(raw) for path in files for raw in path.read_bytes().splitlines()]
     spooled = {entry.record.call_id if isinstance(entry, Kept) else entry.call for entry in entries}
-    before = tmp_path / "data/spool.before.jsonl"
-    if before.exists():
-        spooled |= {read(raw).call for raw in before.read_bytes().splitlines()}
     assert spooled == answered
     assert refused - answered

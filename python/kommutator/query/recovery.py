@@ -58,11 +58,14 @@ class Recovered:
         if any(file.unread for file in self._files):
             return
         kept = [_encoder.encode(Kept(record)) for record in self._records.live.values()]
-        for file in reversed(self._files):
-            with suppress(OSError):
+        if kept and all(file.path != self._spool for file in self._files):
+            self._files.append(LineFile(self._spool))
+        # Where the calls that go on cannot be kept, the files stay as they are: the one put aside may have what the other lacks.
+        with suppress(OSError):
+            for file in reversed(self._files):
                 if kept and file.path == self._spool:
                     file.replace(kept)
-                elif not kept or self._spool.exists():
+                else:
                     file.path.unlink()
 
     def close(self) -> None:

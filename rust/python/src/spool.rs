@@ -30,6 +30,8 @@ impl Spool {
             calls.restore(&record, now_ms).map_err(|error| PyValueError::new_err(error.to_string()))?;
         }
         over.iter().for_each(|call| calls.ended_before(call));
+        drop(calls);
+        self.0.restored();
         Ok(())
     }
 

@@ -5,6 +5,9 @@
 //! ([`Spool::keep_up`]), which also has the disk keep the lines: after a death it is made again from the spool, and only then is
 //! the spool let go.
 //!
+//! A spool that has grown long is put aside, and another begun, in which the calls that go on are kept again: some at a time, so
+//! that nobody waits for a million of them, and each that has a turn meanwhile with that turn. Only then can the one before go.
+//!
 //! A disk that takes nothing holds nobody up: lines wait in memory. When too much waits, the spool is [`full`](Spool::full), and
 //! whoever decides calls is to decide none: nothing that was answered is dropped.
 
@@ -29,6 +32,11 @@ const LEDGER_AT_ONCE: usize = 256 * 1024;
 const LEDGER_EVERY: Duration = Duration::from_millis(100);
 /// So long a disk that took nothing is left alone.
 const RETRY: Duration = Duration::from_secs(1);
+/// So many calls are kept again at a time, a fraction of a millisecond, and so many times until other work of the keeper's is done.
+const KEPT_TOGETHER: usize = 256;
+const KEPT_TIMES: usize = 8;
+/// So long others have the calls for themselves in between.
+const KEPT_PAUSE: Duration = Duration::from_millis(1);
 
 /// What the thread that keeps up tells whoever runs it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -96,10 +104,19 @@ struct Keeper {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     None,
+    /// Calls of it that go on are being kept in the one after it.
+    Keeping,
     /// Calls of it may not have been taken yet.
     PutAside,
     /// All that is made of it has been handed on.
     Taken,
+}
+
+impl Before {
+    /// Whether it can go as soon as all that is made of it is on disk.
+    fn is_leaving(self) -> bool {
+        matches!(self, Self::PutAside | Self::Taken)
+    }
 }
 
 /// One of the locks here: whoever panicked holding it lost a call, not the spool.
@@ -138,7 +155,7 @@ impl Spool {
                 ledger: Lines::new(folder.join("ledger.jsonl")),
                 written_at: None,
                 gathers: false,
-                before: if is_before { Before::Taken } else { Before::None },
+                before: if is_before { Before::Keeping } else { Before::None },
                 trouble: None,
                 retry_at: None,
             }),
@@ -148,6 +165,13 @@ impl Spool {
             stopping: AtomicBool::new(false),
             told: Mutex::new(false),
             to_tell: Condvar::new(),
+        }
+    }
+
+    /// Has the calls of an earlier process that go on kept again, where a spool was put aside: the one after it may lack some.
+    pub fn restored(&self) {
+        if lock(&self.keeper).before == Before::Keeping {
+            self.calls().keep_again();
         }
     }
 
@@ -162,11 +186,11 @@ impl Spool {
     }
 
     fn commit_of(&self, calls: &mut Calls) {
-        if calls.lines.is_empty() {
+        if calls.lines.is_empty() && calls.kept.is_empty() {
             return;
         }
-        self.append(&calls.lines, &calls.ledger);
-        for memory in [&mut calls.lines, &mut calls.ledger] {
+        self.write(&calls.kept, &calls.lines, &calls.ledger);
+        for memory in [&mut calls.lines, &mut calls.kept, &mut calls.ledger] {
             memory.clear();
             memory.shrink_to(KEPT);
         }
@@ -174,12 +198,18 @@ impl Spool {
 
     /// Adds whole lines, and the lines of the ledger that are theirs. Never fails: what the disk does not take waits.
     pub fn append(&self, lines: &[u8], ledger: &[u8]) {
+        self.write(&[], lines, ledger);
+    }
+
+    /// The same, after lines of calls that are kept again, of which nothing more is made.
+    fn write(&self, kept: &[u8], lines: &[u8], ledger: &[u8]) {
         {
             let mut inner = lock(&self.inner);
             if self.tells {
                 inner.collected.lines.extend_from_slice(lines);
             }
             inner.collected.ledger.extend_from_slice(ledger);
+            inner.file.append(kept);
             inner.file.append(lines);
             inner.fresh = true;
             self.measure(&inner);
@@ -207,8 +237,11 @@ impl Spool {
     pub fn keep_up(&self, longest: Duration, gather: Duration) -> News {
         let until = Instant::now() + longest;
         loop {
-            let gathers = lock(&self.keeper).gathers;
-            let wake_at = if gathers { until.min(Instant::now() + LEDGER_EVERY) } else { until };
+            let wake_at = match (self.keep_calls(), lock(&self.keeper).gathers) {
+                (true, _) => Instant::now(),
+                (false, true) => until.min(Instant::now() + LEDGER_EVERY),
+                (false, false) => until,
+            };
             let has_come = self.await_calls(wake_at, gather);
             if let Some(news) = self.keep(has_come) {
                 return news;
@@ -280,7 +313,8 @@ impl Spool {
     fn keep(&self, has_come: bool) -> Option<News> {
         let mut keeper = lock(&self.keeper);
         let is_due = keeper.retry_at.is_none_or(|at| Instant::now() >= at);
-        let is_wanted = has_come || keeper.gathers || keeper.retry_at.is_some() || keeper.before != Before::None;
+        let is_leaving = keeper.before.is_leaving();
+        let is_wanted = has_come || keeper.gathers || keeper.retry_at.is_some() || is_leaving;
         if !(is_due && is_wanted) {
             return None;
         }
@@ -290,7 +324,7 @@ impl Spool {
             inner.fresh = false;
             let spare = std::mem::take(&mut inner.spare);
             let mut collected = std::mem::replace(&mut inner.collected, spare);
-            let is_due = !has_come || keeper.before != Before::None || keeper.retry_at.is_some();
+            let is_due = !has_come || is_leaving || keeper.retry_at.is_some();
             keeper.gathers = !(is_due || keeper.is_due(collected.ledger.len()) || collected.ledger.is_empty());
             if keeper.gathers {
                 // It grows on, and is written by fewer calls into the kernel.
@@ -307,7 +341,7 @@ impl Spool {
         // The ledger need not be kept now: it is made again from the spool.
         let synced = files.into_iter().flatten().try_for_each(|file| file.sync_data());
         let mut trouble = self.trouble(&keeper).or(synced.err().map(|error| error.to_string()));
-        let spent = keeper.before != Before::None && trouble.is_none();
+        let spent = is_leaving && trouble.is_none();
         if spent {
             keeper.before = Before::Taken;
         } else if keeper.before == Before::None && trouble.is_none() && self.is_long() {
@@ -337,7 +371,7 @@ impl Spool {
         inner.file.size() > inner.next_aside
     }
 
-    /// Puts the spool aside, and begins anew with the calls that go on.
+    /// Puts the spool aside, and begins anew.
     fn put_aside(&self, keeper: &mut Keeper) -> io::Result<()> {
         let mut calls = self.calls();
         self.commit_of(&mut calls);
@@ -347,11 +381,38 @@ impl Spool {
         }
         rename(inner.file.path(), &self.before)?;
         inner.put_aside = inner.file.begin_anew();
-        inner.file.append(&calls.kept());
-        inner.next_aside = self.put_aside_at.max(2 * inner.file.size());
         inner.fresh = true;
-        keeper.before = Before::PutAside;
+        calls.keep_again();
+        keeper.before = Before::Keeping;
         Ok(())
+    }
+
+    /// Keeps calls that go on in the spool that was begun anew, for a while. True where some are left.
+    fn keep_calls(&self) -> bool {
+        for _ in 0..KEPT_TIMES {
+            if lock(&self.keeper).before != Before::Keeping {
+                return false;
+            }
+            if lock(&self.inner).file.trouble().is_some() {
+                return false; // they would only wait in memory
+            }
+            let emptied = {
+                let mut calls = self.calls();
+                let emptied = calls.keep_some(KEPT_TOGETHER);
+                self.commit_of(&mut calls);
+                emptied
+            };
+            if emptied.is_some() {
+                let mut keeper = lock(&self.keeper);
+                let mut inner = lock(&self.inner);
+                inner.next_aside = self.put_aside_at.max(2 * inner.file.size());
+                inner.fresh = true;
+                keeper.before = Before::PutAside;
+                return false;
+            }
+            thread::sleep(KEPT_PAUSE);
+        }
+        true
     }
 
     fn measure(&self, inner: &Inner) {

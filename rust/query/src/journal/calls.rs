@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hashlink::LinkedHashMap;
 use kommutator_engine::call::{Action, Disposition, Event, Fault, Turn};
 use lru::LruCache;
 use serde::Deserialize;
@@ -34,19 +35,36 @@ pub struct Arrived<'c> {
 }
 
 /// Calls, and what is to be written of them.
+///
+/// For a spool that begins anew all that go on are kept again, some at a time and whichever has a turn meanwhile: with a
+/// million of them nobody waits for all.
 #[derive(Debug)]
 pub struct Calls {
-    live: LruCache<Box<str>, Call>,
+    live: Table,
+    /// Those not yet kept again, all of them without steps for longer than those of `live` that had one since; whichever is
+    /// kept goes behind all of `live`, those heard of last first.
+    older: Table,
     over: LruCache<Box<str>, ()>,
     forget_ms: i64,
     most_live: usize,
     /// Entries of the spool that are to be written, whole lines.
     pub lines: Vec<u8>,
+    /// Lines of calls that are kept again, to be written to the spool before those, and told nobody.
+    pub kept: Vec<u8>,
     /// Lines of the ledger that are to be written.
     pub ledger: Vec<u8>,
     /// How many calls had the id of one that had ended: they are in no ledger.
     pub reused: u64,
     written: Range<usize>,
+}
+
+/// Those that were heard of last are at its back.
+type Table = LinkedHashMap<Box<str>, Box<Call>>;
+
+/// A table without calls, to be dropped where nobody waits for it.
+#[derive(Debug)]
+pub struct Emptied {
+    _table: Table,
 }
 
 /// A call that goes on.
@@ -102,11 +120,13 @@ impl Calls {
     #[must_use]
     pub fn new(forget_ms: i64, most_live: usize) -> Self {
         Self {
-            live: LruCache::unbounded(),
+            live: Table::new(),
+            older: Table::new(),
             over: LruCache::new(MOST_OVER),
             forget_ms,
             most_live,
             lines: Vec::new(),
+            kept: Vec::new(),
             ledger: Vec::new(),
             reused: 0,
             written: 0..0,
@@ -130,7 +150,7 @@ impl Calls {
             legs: Legs::restored(kept.legs),
             last,
         };
-        self.live.put(kept.call_id, call);
+        self.live.insert(kept.call_id, Box::new(call));
         Ok(())
     }
 
@@ -147,13 +167,14 @@ impl Calls {
             self.reused += u64::from(event.is_none());
             return;
         }
-        if !self.live.contains(id) {
+        self.take_older(id);
+        if !self.live.contains_key(id) {
             began(id, did, caller, at, &mut self.lines);
-            self.live.put(id.into(), Call::new(did, caller, at));
+            self.live.insert(id.into(), Box::new(Call::new(did, caller, at)));
         }
         let parts = turned(Text::New(id), at, event, turn, &mut self.lines);
         self.written = parts.whole.clone();
-        let Some(call) = self.live.get_mut(id) else { return };
+        let Some(call) = self.live.to_back(id) else { return };
         call.heard_ms = now_ms;
         call.take(event, turn, &self.lines, &parts);
         if let Action::End { disposition, fault } = turn.action {
@@ -170,16 +191,17 @@ impl Calls {
     /// A call that has had no step for too long, or for longest of too many, with its last state, if it has one that can be read.
     #[must_use]
     pub fn late(&self, now_ms: i64) -> Option<(Box<str>, Option<Vec<u8>>)> {
-        let (id, call) = self.live.peek_lru()?;
+        let (id, call) = self.older.front().or_else(|| self.live.front())?;
         let is_late = now_ms - call.heard_ms >= self.forget_ms || self.crowded();
         is_late.then(|| (id.clone(), call.last.as_ref().and_then(Last::state)))
     }
 
     /// Ends a call for which nobody came back, by the turn that the engine decided, if it did.
     pub fn abandon(&mut self, id: &str, last: Option<(&Event, &Turn)>, end: (Disposition, Fault), now_ms: i64) {
+        self.take_older(id);
         if let Some((event, turn)) = last {
             let parts = turned(Text::New(id), now_ms, Some(event), turn, &mut self.lines);
-            if let Some(call) = self.live.peek_mut(id) {
+            if let Some(call) = self.live.get_mut(id) {
                 call.take(Some(event), turn, &self.lines, &parts);
             }
         }
@@ -193,39 +215,59 @@ impl Calls {
     /// Whether more go on than may.
     #[must_use]
     pub fn crowded(&self) -> bool {
-        self.live.len() > self.most_live
+        self.len() > self.most_live
     }
 
     /// How many calls go on.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.live.len()
+        self.live.len() + self.older.len()
     }
 
     /// Whether none goes on.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.live.is_empty()
+        self.len() == 0
     }
 
     /// The last states of the calls that go on, as text.
     pub fn states(&self) -> impl Iterator<Item = &str> {
-        self.live.iter().filter_map(|(_, call)| call.last.as_ref().and_then(Last::state_text))
+        self.live.iter().chain(&self.older).filter_map(|(_, call)| call.last.as_ref().and_then(Last::state_text))
     }
 
-    /// The calls that go on, those last heard of last: lines with which a spool begins that needs none before.
-    #[must_use]
-    pub fn kept(&self) -> Vec<u8> {
-        let mut lines = Vec::new();
-        for (id, call) in self.live.iter().rev() {
-            call.keep(id, &mut lines);
+    /// Begins to keep all calls that go on again, for a spool that needs none before: [`keep_some`](Self::keep_some) goes on.
+    pub fn keep_again(&mut self) {
+        debug_assert!(self.older.is_empty(), "those before are kept");
+        // Room for all at once: to double it later would hold up the call that comes then.
+        let room = Table::with_capacity(self.live.len());
+        self.older = std::mem::replace(&mut self.live, room);
+    }
+
+    /// Keeps so many calls more. Answers the table in which they were once all are kept.
+    pub fn keep_some(&mut self, most: usize) -> Option<Emptied> {
+        for _ in 0..most {
+            let Some((id, call)) = self.older.pop_back() else { break };
+            call.keep(&id, &mut self.kept);
+            self.live.insert_front(id, call);
         }
-        lines
+        let is_done = self.older.is_empty();
+        is_done.then(|| Emptied { _table: std::mem::take(&mut self.older) })
+    }
+
+    /// Keeps a call again that is not yet, before it has another turn.
+    fn take_older(&mut self, id: &str) {
+        if self.older.is_empty() {
+            return;
+        }
+        if let Some((id, call)) = self.older.remove_entry(id) {
+            call.keep(&id, &mut self.kept);
+            self.live.insert(id, call);
+        }
     }
 
     fn end(&mut self, id: &str, at: i64, disposition: Disposition, fault: Fault) {
         ended(Text::New(id), at, disposition, fault, &mut self.lines);
-        if let Some((id, call)) = self.live.pop_entry(id) {
+        if let Some((id, call)) = self.live.remove_entry(id) {
             let line = Line {
                 began_ms: call.began_ms,
                 ended_ms: at,
