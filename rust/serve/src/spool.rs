@@ -6,7 +6,7 @@
 //! the spool let go.
 //!
 //! A spool that has grown long is put aside, and another begun, in which the calls that go on are kept again: some at a time, so
-//! that nobody waits for a million of them, and each that has a turn meanwhile with that turn. Only then can the one before go.
+//! that nobody waits for a million of them, and whichever has a turn meanwhile before that turn. Only then can the one before go.
 //!
 //! A disk that takes nothing holds nobody up: lines wait in memory. When too much waits, the spool is [`full`](Spool::full), and
 //! whoever decides calls is to decide none: nothing that was answered is dropped.

@@ -41,8 +41,8 @@ pub struct Arrived<'c> {
 #[derive(Debug)]
 pub struct Calls {
     live: Table,
-    /// Those not yet kept again, all of them without steps for longer than those of `live` that had one since; whichever is
-    /// kept goes behind all of `live`, those heard of last first.
+    /// Those not yet kept again. They are kept from the back to the front of `live`: in both, and from one to the other, whoever
+    /// was heard of longer ago stands before the others.
     older: Table,
     over: LruCache<Box<str>, ()>,
     forget_ms: i64,
