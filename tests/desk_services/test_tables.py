@@ -32,6 +32,8 @@ async def test_a_desk_that_dies_while_it_makes_tables_leaves_none_and_the_next_o
             "insert into callers (company_id, number, first_call_at, last_call_at, calls) values ($1, '+79161230099', $2, $2, 1)",
             datetime(2026, 11, 18, tzinfo=UTC),
         )
+        # Nothing is left to log: who logs would read the locked table too, and the tables would wait before they begin.
+        await tx.run("delete from number_changes where company_id = $1")
     desk = configure(postgres={"dsn": dsn})
     part = desk.data / "desk" / "tables" / "tables.part"
     holding = await asyncpg.connect(dsn)
