@@ -351,6 +351,9 @@ class Engine:
         `UnknownEmployee`."""
     def release(self, employee: str, call_id: str) -> None:
         """Releases a manager whom the call holds. Raises `UnknownEmployee`."""
+    def freed_elsewhere(self, employee: str) -> None:
+        """A call of another router or process may have let an employee go, for whom it was `taken`: calls that wait for him are
+        to be offered `employee_free`. Raises `EngineError`."""
     def forget_calls(self) -> None:
         """Forgets all calls: nobody is claimed, nobody stands in line, and no phone rests. For who looks at what could be,
         call after call; one that goes on afterwards has lost whom it held."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from kommutator.app.holders import Holders
-from tests.query.server import CALLER, DID, NOW_MS, Answers, engine_of, serving
+from tests.query.server import CALLER, DID, NOW_MS, PATIENCE_S, Answers, Clock, engine_of, serving
 
 pytestmark = pytest.mark.trio
 
@@ -88,3 +89,30 @@ async def test_the_locks_of_a_routers_own_process_are_those_of_its_answering_pro
     assert "anna" not in await rung(frozenset())
     holders.keep_only(("boris",))
     assert await rung(frozenset({"anna"})) == ["anna"]
+
+
+async def test_whom_another_process_lets_go_is_rung_although_the_round_in_which_he_was_taken_goes_on(
+    tmp_path: Path,
+) -> None:
+    claims, clock = tmp_path / "claims", Clock()
+    claims.touch()
+    holders = Holders(claims)
+    holders.hold(("anna",))
+    async with serving(engine_of("7-owner-first"), lookups=Answers(OWNERS), clock=clock, claims=claims) as serves:
+        client = await serves.client()
+        turn = await client.ask("/v1/calls", ARRIVAL)
+        assert turn["action"] == {"type": "wait", "music": None, "announce": None, "seconds": 20}
+        clock.ms += 1_000
+        again = await client.ask("/v1/calls/step", {"state": turn["state"], "event": {"type": "employee_free"}})
+        assert again["action"]["type"] == "wait", "she is held still"
+        holders.keep_only(())
+        with trio.fail_after(PATIENCE_S):
+            while again["action"]["type"] == "wait":
+                await trio.sleep(0.01)
+                clock.ms += 10
+                assert clock.ms < NOW_MS + 20_000, "the round is over"
+                again = await client.ask(
+                    "/v1/calls/step", {"state": again["state"], "event": {"type": "employee_free"}}
+                )
+        assert [each["employee"] for each in again["action"]["endpoints"]] == ["anna"]
+        assert holders.hold(("anna",)) == {"anna"}

@@ -15,6 +15,8 @@ from kommutator.exchange.claims import ClaimEngine
 from kommutator.routing.ports import Clock, Engine
 
 _LOOK_EVERY_S = 0.05
+_LOCK = struct.Struct("hhqqi4x")
+"""`struct flock` of Linux on 64 bits: kind, whence, start, length, and a process id, which is 0 here."""
 
 
 class Holders:
@@ -36,6 +38,14 @@ class Holders:
             if byte not in self._held.values():
                 self._set(fcntl.F_UNLCK, byte)
 
+    def is_held_elsewhere(self, employee: str) -> bool:
+        """Whether another process holds somebody."""
+        try:
+            found = fcntl.fcntl(self._file, fcntl.F_OFD_GETLK, _lock(fcntl.F_WRLCK, byte_of(employee)))
+        except OSError:
+            return True
+        return bool(_LOCK.unpack(found)[0] != fcntl.F_UNLCK)
+
     def _hold(self, employee: str) -> bool:
         if employee in self._held:
             return True
@@ -47,10 +57,14 @@ class Holders:
     def _set(self, kind: int, byte: int) -> bool:
         # Who cannot be asked for is taken: nobody is rung twice, whatever fails.
         try:
-            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, byte, 1, 0))
+            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, _lock(kind, byte))
         except OSError:
             return False
         return True
+
+
+def _lock(kind: int, byte: int) -> bytes:
+    return _LOCK.pack(kind, os.SEEK_SET, byte, 1, 0)
 
 
 def byte_of(employee: str) -> int:
@@ -77,16 +91,29 @@ class HeldEngine(MeasuredEngine):
 
 
 class Holding:
-    """Whom the router's own process holds: as its engine's claims are. `claims` answers these for a moment."""
+    """Whom the router's own process holds: as its engine's claims are. `claims` answers these for a moment.
 
-    def __init__(self, holders: Holders, claims: Callable[[int], list[tuple[str, str, str]]], clock: Clock) -> None:
+    `freed` is told who was refused, and whom the other process has let go since: this router's waiting calls may want him.
+    """
+
+    def __init__(
+        self,
+        holders: Holders,
+        claims: Callable[[int], list[tuple[str, str, str]]],
+        clock: Clock,
+        freed: Callable[[str], None],
+    ) -> None:
         self._holders = holders
         self._claims = claims
         self._clock = clock
+        self._freed = freed
+        self._refused: set[str] = set()
 
     def refused(self, employees: Iterable[str]) -> frozenset[str]:
         """Hold them before they ring; returns those that another process holds."""
-        return self._holders.hold(employees)
+        others = self._holders.hold(employees)
+        self._refused |= others
+        return others
 
     def reserve(self, engine: ClaimEngine, employee: str, call_id: str, now_ms: int) -> bool:
         """Reserve somebody in an engine, and hold him; False when he cannot be had."""
@@ -98,12 +125,16 @@ class Holding:
         return True
 
     async def run(self) -> None:
-        """Let go whom the engine claims no more, and hold whom it claims of calls that it took over, until cancelled."""
+        """Let go whom the engine claims no more, hold whom it claims of calls that it took over, and tell of those who came
+        free elsewhere, until cancelled."""
         while True:
             await trio.sleep(_LOOK_EVERY_S)
             claimed = {employee for employee, _, _ in self._claims(self._clock.now_ms())}
             self._holders.keep_only(claimed)
             self._holders.hold(claimed)
+            for employee in [each for each in self._refused if not self._holders.is_held_elsewhere(each)]:
+                self._refused.discard(employee)
+                self._freed(employee)
 
 
 class HeldReservations:

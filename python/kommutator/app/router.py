@@ -10,6 +10,7 @@ Where the configuration wants several processes for queries or redirects, they a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -27,7 +28,7 @@ from kommutator.app.process import first_of, the_only_router, until_told_to_stop
 from kommutator.app.reports import Reports, together
 from kommutator.app.versions import Company
 from kommutator.configuration import Asterisk, Configuration, FastAgi
-from kommutator.errors import KommutatorError, NoSuchRouter
+from kommutator.errors import EngineError, KommutatorError, NoSuchRouter
 from kommutator.exchange.claims import ClaimingPbx, ClaimOwner
 from kommutator.exchange.floor import SharingPbx
 from kommutator.exchange.journal import ToldJournal
@@ -99,7 +100,7 @@ class _Routing(Parts):
         self._holding: Holding | None = None
         self._reports: Reports | None = None
         if beside is not None:
-            self._holding = Holding(Holders(beside.claims), self._claimed, clock)
+            self._holding = Holding(Holders(beside.claims), self._claimed, clock, self._freed_beside)
             self._reports = Reports(beside.ears)
         reservations = HeldReservations(versions, self._holding) if self._holding is not None else versions
         ClaimOwner(self._bridge, name, reservations, clock, self._freed)
@@ -178,6 +179,11 @@ class _Routing(Parts):
     def _freed(self, _employee: str) -> None:
         if self._router is not None:
             self._router.look_for_free()
+
+    def _freed_beside(self, employee: str) -> None:
+        with suppress(EngineError):  # whom the version has no more is nobody's
+            self._versions.engine.freed_elsewhere(employee)
+        self._freed(employee)
 
     async def _carry_out(self, order: Order) -> OrderDone:
         if self._orders is None:

@@ -324,6 +324,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Tells that a call of another router or process may have let an employee go, for whom it was `taken`: calls that wait for
+    /// him ask again.
+    pub fn freed_elsewhere(&mut self, employee: &str) -> Result<(), EngineError> {
+        let slot = self.slot(employee)?;
+        self.floor.freed_elsewhere(slot);
+        Ok(())
+    }
+
     /// Forgets all calls: nobody is claimed, nobody stands in line, and no phone rests. For who looks at what could be, call
     /// after call; one that goes on afterwards has lost whom it held.
     pub fn forget_calls(&mut self) {

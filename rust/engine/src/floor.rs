@@ -129,6 +129,9 @@ impl Standing {
     }
 }
 
+/// The call that stands for all calls of other routers and processes: it holds whom one of these has refused us.
+const ELSEWHERE: &str = "\u{0}elsewhere";
+
 /// A person's place on the floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(u32);
@@ -278,9 +281,12 @@ impl Floor {
         }
     }
 
-    /// Sets the line.
+    /// Sets the line. A phone that comes to rest may have rung for whoever held the person elsewhere.
     pub fn set_line(&mut self, slot: Slot, line: Line) {
-        self.person(slot).line = line;
+        let before = std::mem::replace(&mut self.person(slot).line, line);
+        if line == Line::Idle && before != Line::Idle {
+            self.freed_elsewhere(slot);
+        }
         self.moved(slot);
         self.freed += u64::from(line == Line::Idle);
         if line == Line::Unreachable {
@@ -417,11 +423,23 @@ impl Floor {
         }
     }
 
-    /// Who is claimed at `now_ms`, by which call, and what for.
+    /// A call of another router or process holds a person whom a call of ours would have rung: ours does without him, and so
+    /// do others until `until_ms`, unless [`Floor::freed_elsewhere`] is told before. Who asks again is answered again.
+    pub fn held_elsewhere(&mut self, slot: Slot, call: &str, until_ms: i64, now_ms: i64) {
+        self.release(slot, call);
+        self.claim(slot, ELSEWHERE, ClaimKind::Ringing, until_ms, now_ms);
+    }
+
+    /// Whoever held the person elsewhere may have let him go.
+    pub fn freed_elsewhere(&mut self, slot: Slot) {
+        self.release(slot, ELSEWHERE);
+    }
+
+    /// Who is claimed at `now_ms` by calls of ours, by which, and what for.
     pub fn claimed(&self, now_ms: i64) -> impl Iterator<Item = (&str, &str, ClaimKind)> {
         // A number that is no employee's stands here too, while a queue rings it.
         self.people.iter().filter(|person| !person.id.starts_with('\0')).flat_map(move |person| {
-            let live = person.claims.iter().filter(move |claim| claim.until_ms > now_ms);
+            let live = person.claims.iter().filter(move |claim| claim.until_ms > now_ms && claim.call != ELSEWHERE);
             live.map(|claim| (&*person.id, &*claim.call, claim.kind))
         })
     }

@@ -3,6 +3,7 @@
 
 mod support;
 
+use kommutator_engine::floor::Line;
 use serde_json::json;
 use support::*;
 
@@ -24,6 +25,44 @@ fn taken_elsewhere_leaves_the_rest_ringing_and_rings_him_not() {
     assert_eq!(passed(&turn), "hunt:busy note:done");
     desk.now += 20_000;
     assert!(desk.claims().is_empty(), "{:?}", desk.claims());
+}
+
+#[test]
+fn who_was_taken_elsewhere_is_rung_when_he_may_have_been_let_go_there() {
+    let let_go: [fn(&mut Desk); 2] = [
+        |desk| desk.engine.freed_elsewhere("e0").unwrap(),
+        |desk| {
+            // His phone rang there, and does no more.
+            desk.line(0, Line::Ringing);
+            desk.line(0, Line::Idle);
+        },
+    ];
+    for let_go in let_go {
+        let mut desk = Doc::crew(1).hunt(json!({"ring": desks(0..1), "seconds": 20.0})).desk();
+        let turn = desk.arrive("a");
+        let waits = desk.after(1, &turn, &event(json!({"type": "taken", "employees": ["e0"]})));
+        assert_eq!(short(&waits), "wait 19000");
+        assert!(desk.claims().is_empty(), "no call of ours holds him: {:?}", desk.claims());
+        let again = desk.after(1, &waits, &plain("employee_free"));
+        assert_eq!(short(&again), "wait 18000", "he is not asked for again before");
+        let freed = desk.engine.floor().freed();
+        let_go(&mut desk);
+        assert!(desk.engine.floor().freed() > freed, "calls that wait are to be offered him");
+        let rings = desk.after(1, &again, &plain("employee_free"));
+        assert_eq!(short(&rings), "ring PJSIP/100 17000 #1");
+        assert_eq!(desk.claims(), ["e0 a ringing"]);
+    }
+}
+
+#[test]
+fn a_phone_that_comes_to_rest_frees_nobody_of_a_call_of_ours() {
+    let mut desk = Doc::crew(1).hunt(json!({"ring": desks(0..1), "seconds": 20.0})).desk();
+    desk.arrive("a");
+    desk.line(0, Line::Ringing);
+    desk.line(0, Line::Idle);
+    desk.engine.freed_elsewhere("e0").unwrap();
+    assert_eq!(desk.claims(), ["e0 a ringing"]);
+    assert!(desk.engine.freed_elsewhere("nobody").is_err());
 }
 
 #[test]

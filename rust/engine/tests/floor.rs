@@ -184,13 +184,21 @@ impl Session {
             }
             25..35 => {
                 let (ix, line) = (self.dice.below(PEOPLE), self.line());
-                self.model.people[ix].line = line;
+                self.model.line(ix, line);
                 for engine in [&mut self.engine, &mut self.twin] {
                     engine.line(&format!("e{ix}"), line).unwrap();
                 }
                 self.log.push(format!("e{ix} {line:?}"));
             }
-            35..40 => self.consult(),
+            35 => {
+                let ix = self.dice.below(PEOPLE);
+                self.model.free_elsewhere(ix);
+                for engine in [&mut self.engine, &mut self.twin] {
+                    engine.freed_elsewhere(&format!("e{ix}")).unwrap();
+                }
+                self.log.push(format!("e{ix} is let go elsewhere"));
+            }
+            36..40 => self.consult(),
             40..42 if !self.live.is_empty() => {
                 let ix = self.dice.below(self.live.len());
                 let gone = self.live.swap_remove(ix);
@@ -432,7 +440,7 @@ impl Session {
         }
         let alive: BTreeSet<&str> = self.live.iter().chain(&self.vanished).map(|live| live.model.id.as_str()).collect();
         for (employee, call, _) in self.engine.floor().claimed(self.now) {
-            assert!(call.starts_with('\0') || alive.contains(call), "{employee} is claimed for {call}, which has gone");
+            assert!(alive.contains(call), "{employee} is claimed for {call}, which has gone");
         }
     }
 

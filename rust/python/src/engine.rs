@@ -271,6 +271,10 @@ impl Engine {
         errors::guarded(py, || self.lock(py).release(employee, call_id))
     }
 
+    fn freed_elsewhere(&self, py: Python<'_>, employee: &str) -> PyResult<()> {
+        errors::guarded(py, || self.lock(py).freed_elsewhere(employee))
+    }
+
     fn forget_calls(&self, py: Python<'_>) {
         self.lock(py).forget_calls();
     }

@@ -60,7 +60,7 @@ impl HttpService {
     /// comes back.
     fn look(&mut self, py: Python<'_>, now_ms: i64) {
         if let (Some(holding), Some(engine)) = (&mut self.holding, &self.engine) {
-            holding.look(&engine.get().lock(py), now_ms);
+            holding.look(&mut engine.get().lock(py), now_ms);
         }
         self.run(py, |api| api.forget(now_ms));
         if let Some(journal) = &self.journal {

@@ -3,9 +3,13 @@
 //! An engine's claim keeps others of its own calls away. Before a turn that rings is told to anybody, whoever it rings is
 //! held against the other engines, too; who cannot be is `taken`, as the contract calls it, and the engine thinks again.
 //!
+//! Whoever holds him says nothing when it lets him go. So it is looked now and then, and the engine told: who was refused is free
+//! to its calls soon after he came free, not when the round is over in which he was refused.
+//!
 //! Whose phone is at another PBX is asked for at its router besides ([`wanted`]). That takes a while, and so it is a question:
 //! its answer is `taken`, with nobody in it when all of them were had.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 
 use kommutator_engine::Engine;
@@ -13,13 +17,15 @@ use kommutator_engine::call::{Action, EngineError, Event, Turn, Whose};
 
 /// So often a call is told that somebody is taken before it is ended.
 const MOST_TAKEN: usize = 256;
-/// So often it is looked who is held for nothing, milliseconds.
+/// So often it is looked who is held for nothing, and who has come free elsewhere, milliseconds.
 const LOOK_EVERY_MS: i64 = 50;
 
 /// Holds employees against other engines.
 pub trait Holders: Debug + Send + Sync {
     /// Holds somebody, who may be held here already; false when another engine holds him.
     fn hold(&mut self, employee: &str) -> bool;
+    /// Whether another engine holds somebody.
+    fn is_held_elsewhere(&self, employee: &str) -> bool;
     /// Whether anybody is held.
     fn any(&self) -> bool;
     /// Lets go everybody but these.
@@ -51,6 +57,8 @@ fn rung(turn: &Turn) -> impl Iterator<Item = &str> {
 #[derive(Debug)]
 pub struct Holding {
     holders: Box<dyn Holders>,
+    /// Who could not be held, and has not come free since.
+    refused: HashSet<String>,
     looked_ms: i64,
 }
 
@@ -58,7 +66,7 @@ impl Holding {
     /// Of an engine that claims nobody yet.
     #[must_use]
     pub fn new(holders: Box<dyn Holders>) -> Self {
-        Self { holders, looked_ms: 0 }
+        Self { holders, refused: HashSet::new(), looked_ms: 0 }
     }
 
     /// The events that follow a turn until everybody whom it rings is held, each with its turn; none where that is so.
@@ -74,6 +82,7 @@ impl Holding {
             if employees.is_empty() {
                 return Ok(followed);
             }
+            self.refused.extend(employees.iter().cloned());
             let event = if followed.len() < MOST_TAKEN {
                 Event::Taken { employees }
             } else {
@@ -84,12 +93,17 @@ impl Holding {
         }
     }
 
-    /// Lets go now and then whom the engine claims no more; they are free to others some milliseconds later.
-    pub fn look(&mut self, engine: &Engine, now_ms: i64) {
+    /// Lets go now and then whom the engine claims no more, and tells it who has come free elsewhere: both as soon as this is
+    /// called, and no more often than every 50 ms.
+    pub fn look(&mut self, engine: &mut Engine, now_ms: i64) {
         if (now_ms - self.looked_ms).abs() >= LOOK_EVERY_MS {
             self.looked_ms = now_ms;
             if self.holders.any() {
                 self.holders.keep_only(&mut engine.floor().claimed(now_ms).map(|(employee, _, _)| employee));
+            }
+            for employee in self.refused.extract_if(|employee| !self.holders.is_held_elsewhere(employee)) {
+                // Whom the version has no more is nobody's.
+                let _gone = engine.freed_elsewhere(&employee);
             }
         }
     }

@@ -39,10 +39,14 @@ impl LockedBytes {
     }
 
     fn set(&self, kind: c_int, byte: i64) -> nix::Result<c_int> {
-        // Constants of the system's headers, which fit what they are for.
-        let lock = flock { l_type: kind as i16, l_whence: SEEK_SET as i16, l_start: byte, l_len: 1, l_pid: 0 };
-        fcntl(&self.file, FcntlArg::F_OFD_SETLK(&lock))
+        fcntl(&self.file, FcntlArg::F_OFD_SETLK(&lock_of(kind, byte)))
     }
+}
+
+/// The kernel's words for a lock of one byte.
+fn lock_of(kind: c_int, byte: i64) -> flock {
+    // Constants of the system's headers, which fit what they are for.
+    flock { l_type: kind as i16, l_whence: SEEK_SET as i16, l_start: byte, l_len: 1, l_pid: 0 }
 }
 
 /// FNV-1a of 64 bits, which any process can compute, less two: a place in a file is positive.
@@ -65,6 +69,12 @@ impl Holders for LockedBytes {
             self.held.insert(employee.into(), byte);
         }
         is_ours
+    }
+
+    fn is_held_elsewhere(&self, employee: &str) -> bool {
+        let mut lock = lock_of(F_WRLCK, byte_of(employee));
+        // Who cannot be asked for is held, as in `hold`.
+        fcntl(&self.file, FcntlArg::F_OFD_GETLK(&mut lock)).is_err() || c_int::from(lock.l_type) != F_UNLCK
     }
 
     fn any(&self) -> bool {

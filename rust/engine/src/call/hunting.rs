@@ -22,9 +22,6 @@ use super::rounds::Formed;
 use super::state::{HuntState, Outcome, Pending};
 use super::turn::{Action, Candidate, RoundNote, RungEndpoint};
 
-/// The call that holds people whom another router refused us, until the round is over.
-pub(super) const ELSEWHERE: &str = "\u{0}elsewhere";
-
 pub(super) const NO_HUNT: EngineError = EngineError::BadState("it has no hunt");
 
 /// Rounds of so many phones are formed without memory of their own.
@@ -135,14 +132,13 @@ impl<'e> Run<'e> {
         }
     }
 
-    /// Another router holds these people until the round is over: they do not ring here.
+    /// Calls elsewhere hold these people: they do not ring here until the round is over, or until they are let go there.
     fn taken(&mut self, employees: &[String]) -> Result<Next, EngineError> {
         let until_ms = self.hunt_state()?.until_ms;
         let mut taken = Vec::with_capacity(employees.len());
         for id in employees {
             let Some(slot) = self.floor.find(id) else { continue };
-            self.floor.release(slot, &self.state.call_id);
-            self.floor.claim(slot, ELSEWHERE, ClaimKind::Ringing, until_ms, self.now_ms);
+            self.floor.held_elsewhere(slot, &self.state.call_id, until_ms, self.now_ms);
             taken.push(slot);
         }
         self.hunt_state()?.busy |= !taken.is_empty();

@@ -17,7 +17,7 @@ use crate::trace::Reason;
 
 use super::EngineError;
 use super::event::{EndCause, Ended, Event};
-use super::hunting::{ELSEWHERE, Few};
+use super::hunting::Few;
 use super::machine::{Next, Run};
 use super::rounds::Formed;
 use super::state::{HuntState, InLine, Outcome, Pending};
@@ -265,13 +265,13 @@ impl<'e> Run<'e> {
         self.look()
     }
 
-    /// Another router holds these people: they do not ring here until the attempt would have been over.
+    /// Calls elsewhere hold these people: they do not ring here until the attempt would have been over, or until they are let go
+    /// there.
     fn taken_meanwhile(&mut self, employees: &[String]) -> Result<Next, EngineError> {
         let until_ms = self.hunt_state()?.until_ms;
         for id in employees {
             let Some(slot) = self.floor.find(id) else { continue };
-            self.floor.release(slot, &self.state.call_id);
-            self.floor.claim(slot, ELSEWHERE, ClaimKind::Ringing, until_ms, self.now_ms);
+            self.floor.held_elsewhere(slot, &self.state.call_id, until_ms, self.now_ms);
         }
         self.look()
     }

@@ -246,11 +246,24 @@ impl Model {
         self.people[who].claims.retain(|claim| claim.call != call || claim.kind != "reserved");
     }
 
+    /// A phone's line changes.
+    pub fn line(&mut self, who: usize, line: Line) {
+        let before = std::mem::replace(&mut self.people[who].line, line);
+        if line == Line::Idle && before != Line::Idle {
+            self.free_elsewhere(who);
+        }
+    }
+
+    /// Whoever holds somebody elsewhere lets him go.
+    pub fn free_elsewhere(&mut self, who: usize) {
+        self.people[who].claims.retain(|claim| claim.call != ELSEWHERE);
+    }
+
     /// Who is claimed now, by which call, and what for.
     pub fn claims(&self, now: i64) -> Vec<String> {
         let mut all = Vec::new();
         for (ix, person) in self.people.iter().enumerate() {
-            for claim in person.claims.iter().filter(|claim| claim.until > now) {
+            for claim in person.claims.iter().filter(|claim| claim.until > now && claim.call != ELSEWHERE) {
                 all.push(format!("e{ix} {} {}", claim.call, claim.kind));
             }
         }
