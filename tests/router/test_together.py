@@ -6,19 +6,30 @@ import io
 import random
 import wave
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 
 import pytest
 import trio
 
-from kommutator.exchange.messages import Order, OrderDone, OrderKind
+from kommutator.exchange.messages import (
+    ClaimAnswer,
+    ClaimAsked,
+    Order,
+    OrderDone,
+    OrderKind,
+    claims_subject,
+    decode,
+    encode,
+)
+from kommutator.exchange.nats.client import Exchange
 from kommutator.exchange.nats.lookups import DeskLookups
 from kommutator.exchange.nats.orders import give, within
 from kommutator.exchange.nats.recordings import DeskRecordings
 from kommutator.pbx.simulated.behaviour import CallerAct, PhoneAct
 from kommutator.pbx.simulated.codec import Happened, Place
 from kommutator.pbx.simulated.control import PbxControl
-from tests.exchange.conftest import TestClock
+from tests.exchange.conftest import Desk, TestClock
 
 from .house import COMPANY, DID, House
 
@@ -88,6 +99,19 @@ async def test_one_group_at_two_pbxs_is_never_rung_twice_also_while_the_exchange
     def rung(phone: str, pbx: str) -> int:
         return sum(1 for leg in watched.legs if leg[2] == phone and leg[3].startswith(pbx))
 
+    def foreign() -> tuple[int, int]:
+        """How often calls of either rang who is at the other."""
+        return rung("PJSIP/102", "west"), rung("PJSIP/101", "east")
+
+    def own() -> tuple[int, int]:
+        return rung("PJSIP/101", "west"), rung("PJSIP/102", "east")
+
+    def more(now: tuple[int, int], before: tuple[int, int]) -> bool:
+        return now[0] > before[0] and now[1] > before[1]
+
+    def ended() -> bool:
+        return len(west.ledger()) + len(east.ledger()) == placed
+
     async def callers(count: int, until: Callable[[], object] = lambda: True) -> None:
         """So many calls, and more until what chance alone decides has come about."""
         nonlocal placed
@@ -115,28 +139,61 @@ async def test_one_group_at_two_pbxs_is_never_rung_twice_also_while_the_exchange
                 nursery.start_soon(watched.watch, name, hand)
             await west.says("line", employee="boris", line="idle")
             await east.says("line", employee="anna", line="idle")
-            await callers(20, lambda: rung("PJSIP/102", "west") and rung("PJSIP/101", "east"))
-            assert rung("PJSIP/102", "west") and rung("PJSIP/101", "east")
+            await callers(20, lambda: more(foreign(), (0, 0)))
+            assert more(foreign(), (0, 0))
 
+            # The exchange goes when no call has anybody: each PBX rings its own people.
+            await west.until(ended)
+            await until_nobody_is_held(desk.desk)
             await trio.to_thread.run_sync(house.nats.kill)
             await west.says("line", employee="boris", line="unreachable")
             await east.says("line", employee="anna", line="unreachable")
-            foreign = rung("PJSIP/102", "west"), rung("PJSIP/101", "east")
-            own = rung("PJSIP/101", "west"), rung("PJSIP/102", "east")
-            await callers(12, lambda: rung("PJSIP/101", "west") > own[0] and rung("PJSIP/102", "east") > own[1])
-            assert rung("PJSIP/101", "west") > own[0] and rung("PJSIP/102", "east") > own[1]
-            assert (rung("PJSIP/102", "west"), rung("PJSIP/101", "east")) == foreign, "another PBX's phone was rung"
+            before, own_before = foreign(), own()
+            await callers(12, lambda: more(own(), own_before))
+            assert more(own(), own_before)
+            assert foreign() == before, "another PBX's phone was rung"
 
+            # It goes when calls of either have people of the other, who are theirs until their claims lapse.
+            await trio.to_thread.run_sync(house.nats.start)
+            await callers(20, lambda: more(foreign(), before))
+            assert more(foreign(), before)
+            await trio.to_thread.run_sync(house.nats.kill)
+            await west.says("line", 2, employee="boris", line="unreachable")
+            await east.says("line", 2, employee="anna", line="unreachable")
+            first = placed
+            await callers(12)
+            cut_off = {f"{pbx}-{number}" for pbx in hands for number in range(first, placed)}
+            restored_ms = TestClock().now_ms()
             await trio.to_thread.run_sync(house.nats.start)
             await callers(12)
-            await west.until(lambda: len(west.ledger()) + len(east.ledger()) == placed)
+            await west.until(ended)
             nursery.cancel_scope.cancel()
         assert west.figure("kommutator_claims_refused_total") + east.figure("kommutator_claims_refused_total") > 0
     assert watched.overlapping() == []
+    homes = {"PJSIP/101": "west", "PJSIP/102": "east"}
+    meanwhile = [leg for leg in watched.legs if leg[3] in cut_off and leg[0] + CLOCKS_AGREE_MS < restored_ms]
+    assert all(call.startswith(homes[phone]) for _, _, phone, call in meanwhile), "another PBX's phone was rung"
     assert {line["disposition"] for router in (west, east) for line in router.ledger().values()} <= {
         "answered",
         "voicemail",
     }
+
+
+async def until_nobody_is_held(desk: Desk) -> None:
+    """Wait until calls have given back everybody at the other's router: that is under way for a moment after they end."""
+    for pbx, employee in (("west", "anna"), ("east", "boris")):
+        wanted, given_back = (
+            partial(_ask, claims_subject(pbx), ClaimAsked("nobody's", (employee,), "desk", release=release))
+            for release in (False, True)
+        )
+        with trio.fail_after(20):
+            while (await trio.to_thread.run_sync(desk.do, wanted)).taken:
+                await trio.sleep(0.05)
+        await trio.to_thread.run_sync(desk.do, given_back)
+
+
+async def _ask(subject: str, asked: ClaimAsked, exchange: Exchange) -> ClaimAnswer:
+    return decode(await exchange.connection.request(subject, encode(asked)), ClaimAnswer)
 
 
 async def test_a_message_reaches_the_desk_with_its_sound(build: Callable[..., House]) -> None:
