@@ -1,14 +1,17 @@
 """Claims on employees of another PBX: held while they are renewed, given up before they lapse, given back."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trio
 
 from kommutator import Engine
+from kommutator.errors import ExchangeError
 from kommutator.exchange.bridge import Bridge
-from kommutator.exchange.claims import ClaimingCall, ClaimOwner, Claims
+from kommutator.exchange.claims import HOLDS_S, ClaimingCall, ClaimOwner, Claims
+from kommutator.exchange.messages import ClaimAnswer, ClaimAsked, claims_subject, decode, encode
 from kommutator.pbx.simulated.agenda import Agenda
 from kommutator.pbx.simulated.behaviour import CallerScript
 from kommutator.pbx.simulated.call import SimulatedCall
@@ -40,7 +43,7 @@ async def test_a_claim_is_renewed_as_long_as_the_phone_rings_and_given_up_before
         for part in (owner.run, asking.run, claims.run):
             nursery.start_soon(part)
         await until(lambda: owner.connected and asking.connected)
-        await until_served(claims, engine, clock)
+        await until_served(asking, engine, clock)
         with trio.CancelScope() as ringing, claims.guarding("call-1", ringing) as lost:
             assert await claims.claim("call-1", boris) == frozenset()
             assert await claims.claim("call-2", boris) == boris
@@ -66,7 +69,7 @@ async def test_an_employee_given_back_can_be_claimed_at_once(nats: Nats, engine:
     async with trio.open_nursery() as nursery:
         for part in (owner.run, asking.run, claims.run):
             nursery.start_soon(part)
-        await until_served(claims, engine, clock)
+        await until_served(asking, engine, clock)
         freed.clear()
         assert await claims.claim("call-1", boris) == frozenset()
         assert not engine.reserve("boris", "own call", clock.now_ms())
@@ -75,6 +78,37 @@ async def test_an_employee_given_back_can_be_claimed_at_once(nats: Nats, engine:
         assert engine.reserve("boris", "own call", clock.now_ms())
         assert not await claims.add("call-3", "boris")
         assert await claims.add("call-3", "anna"), "who is at our own PBX is the engine's own to claim"
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_is_given_back_while_the_exchange_is_away_is_free_soon_after_it_is_there_again(
+    nats: Nats, engine: Engine
+) -> None:
+    clock = TestClock()
+    owner = Bridge(nats.settings, "router of east")
+    asking = Bridge(nats.settings, "router of west")
+    ClaimOwner(owner, "east", engine, clock)
+    claims = Claims(asking, "west", lambda: HOMES)
+    boris = frozenset(("boris",))
+
+    def holds() -> list[str]:
+        return [call for _, call, _ in engine.claims(clock.now_ms())]
+
+    async with trio.open_nursery() as nursery:
+        for part in (owner.run, asking.run, claims.run):
+            nursery.start_soon(part)
+        await until_served(asking, engine, clock)
+        assert await claims.claim("call-1", boris) == frozenset()
+        await trio.to_thread.run_sync(nats.kill)
+        await until(lambda: not asking.connected)
+        claims.keep_only("call-1", frozenset())
+        assert await claims.claim("call-2", boris) == boris
+        assert holds() == ["call-1"]
+        await trio.to_thread.run_sync(nats.start)
+        with trio.fail_after(HOLDS_S / 2):  # it does not lapse: he is given back
+            while await claims.claim("call-3", boris):
+                await trio.sleep(0.05)
+        assert holds() == ["call-3"]
         nursery.cancel_scope.cancel()
 
 
@@ -108,7 +142,7 @@ async def test_an_employee_is_given_back_when_his_phone_rings_no_more(nats: Nats
     async with trio.open_nursery() as nursery:
         for part in (owner.run, asking.run, claims.run, agenda.live):
             nursery.start_soon(part)
-        await until_served(claims, east, clock)
+        await until_served(asking, east, clock)
         await until(lambda: freed == [False])
         channel = world.come("call-1", "+74951112233", None, CallerScript())
         call = ClaimingCall(FarCall(world, channel), claims)
@@ -123,11 +157,16 @@ async def test_an_employee_is_given_back_when_his_phone_rings_no_more(nats: Nats
         nursery.cancel_scope.cancel()
 
 
-async def until_served(claims: Claims, engine: Engine, clock: TestClock) -> None:
+async def until_served(asking: Bridge, engine: Engine, clock: TestClock) -> None:
     """The owner answers, and its employee is free."""
+    wanted, given_back = (
+        encode(ClaimAsked("probe", ("boris",), asking.name, release=release)) for release in (False, True)
+    )
     with trio.fail_after(10):
-        while await claims.claim("probe", frozenset(("boris",))):
+        while True:
+            with suppress(ExchangeError):
+                if not decode(await asking.request(claims_subject("east"), wanted, 1.0), ClaimAnswer).taken:
+                    break
             await trio.sleep(0.05)
-        claims.keep_only("probe", frozenset())
-        while engine.claims(clock.now_ms()):
-            await trio.sleep(0.01)
+        await asking.request(claims_subject("east"), given_back, 1.0)
+    assert not engine.claims(clock.now_ms())

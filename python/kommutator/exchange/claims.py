@@ -32,6 +32,8 @@ RENEW_S = 10.0
 MARGIN_S = 5.0
 """So much before it lapses, a claim that could not be asked again is given up."""
 _GIVEN_BACK_AT_ONCE = 1024
+_AGAIN_S = 1.0
+"""So often owners are told again of what could not be given back."""
 
 
 class ClaimEngine(Protocol):
@@ -100,6 +102,15 @@ class _Answer(NamedTuple):
     silent: frozenset[str]
 
 
+class _GivenBack(NamedTuple):
+    """Whom a call wants no more, of one PBX; the claims lapse at `until`, in trio's time, if the owner is never told."""
+
+    pbx: str
+    call_id: str
+    employees: tuple[str, ...]
+    until: float
+
+
 class Claims:
     """The claims that this router's calls hold on employees of other PBXs."""
 
@@ -112,13 +123,15 @@ class Claims:
         self._pbx = pbx
         self._homes = homes
         self._held: dict[str, _Held] = {}
-        self._back_in, self._back_out = trio.open_memory_channel[tuple[str, str, tuple[str, ...]]](_GIVEN_BACK_AT_ONCE)
+        self._back_in, self._back_out = trio.open_memory_channel[_GivenBack](_GIVEN_BACK_AT_ONCE)
+        self._untold: list[_GivenBack] = []
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
         """Ask for claims again before they lapse, and give back what is no longer wanted, until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tell_owners)
+            nursery.start_soon(self._tell_again)
             nursery.start_soon(self._renew_all)
 
     def foreign(self, employees: Iterable[str | None]) -> frozenset[str]:
@@ -271,19 +284,51 @@ class Claims:
 
     def _give_back(self, call_id: str, employees: frozenset[str]) -> None:
         """Have the owners told; at the bound, and when they cannot be, the claims lapse by themselves."""
+        until = trio.current_time() + HOLDS_S
         for pbx, own in self._by_home(employees).items():
             try:
-                self._back_in.send_nowait((pbx, call_id, own))
+                self._back_in.send_nowait(_GivenBack(pbx, call_id, own, until))
             except trio.WouldBlock:
-                self._log.warning("too many claims to give back at once: these lapse", call=call_id, employees=own)
+                self._lapses(call_id, own)
+
+    def _lapses(self, call_id: str, employees: tuple[str, ...]) -> None:
+        self._log.warning("too many claims to give back at once: these lapse", call=call_id, employees=employees)
 
     async def _tell_owners(self) -> None:
-        async for pbx, call_id, employees in self._back_out:
-            payload = encode(ClaimAsked(call_id, employees, self._bridge.name, release=True))
-            try:
-                await self._bridge.request(claims_subject(pbx), payload, self._bridge.settings.claim_s)
-            except ExchangeError as error:
-                self._log.info("a claim could not be given back: it lapses", call=call_id, code=error.code)
+        async for back in self._back_out:
+            if await self._tell_owner(back):
+                continue
+            if len(self._untold) < _GIVEN_BACK_AT_ONCE:
+                self._untold.append(back)
+            else:
+                self._lapses(back.call_id, back.employees)
+
+    async def _tell_again(self) -> None:
+        """Owners who could not be told: an exchange that was away for a moment keeps nobody from his phone for a minute."""
+        while True:
+            await trio.sleep(_AGAIN_S)
+            untold, self._untold = self._untold, []
+            silent: set[str] = set()
+            for back in untold:
+                if back.until <= trio.current_time():
+                    continue
+                if back.pbx in silent or not await self._tell_owner(back):
+                    silent.add(back.pbx)
+                    self._untold.append(back)
+
+    async def _tell_owner(self, back: _GivenBack) -> bool:
+        held = self._held.get(back.call_id)
+        # Whom the call has claimed again meanwhile it wants.
+        unwanted = tuple(each for each in back.employees if held is None or each not in held.until)
+        if not unwanted:
+            return True
+        payload = encode(ClaimAsked(back.call_id, unwanted, self._bridge.name, release=True))
+        try:
+            await self._bridge.request(claims_subject(back.pbx), payload, self._bridge.settings.claim_s)
+        except ExchangeError as error:
+            self._log.info("a claim could not be given back yet", call=back.call_id, code=error.code)
+            return False
+        return True
 
 
 class ClaimingPbx:
